@@ -1,0 +1,237 @@
+//! Plans: what is sold, at which price, for which period.
+//!
+//! Owns the rules that make a plan version sellable. Refuses to know who bought it. Invariant: a checked version has
+//! components of one currency with prices of zero or more, and is never edited once sold; a change is a new version.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::Cadence;
+use crate::id::{ComponentId, PlanVersionId, ProductId};
+use crate::money::{Currency, Money};
+use crate::tax::PriceMode;
+use crate::text::{serde_as_text, shorten, text_enum};
+
+/// Why a plan version cannot be sold, or a part of it cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogueError {
+    /// The text is not a billing day.
+    #[error("\"{0}\" is not a billing day; write anniversary or fixed:1 to fixed:31")]
+    BillingDay(String),
+    /// Nothing to charge.
+    #[error("a plan version needs at least one component")]
+    NoComponent,
+    /// Two components share an identifier or a code.
+    #[error("component \"{0}\" stands twice in the plan version; give each its own code")]
+    DuplicateComponent(String),
+    /// A price below zero.
+    #[error("component \"{code}\" costs {price}; a price is zero or more, use a discount to charge less")]
+    NegativePrice {
+        /// Code of the component.
+        code: String,
+        /// Its price.
+        price: Money,
+    },
+    /// Components in different currencies.
+    #[error("component \"{code}\" is priced in {found}, the plan version in {expected}; make one version per currency")]
+    MixedCurrencies {
+        /// Code of the component.
+        code: String,
+        /// Its currency.
+        found: Currency,
+        /// Currency of the first component.
+        expected: Currency,
+    },
+    /// A fixed day of the month with a period counted in days.
+    #[error("a fixed billing day needs a period in months, got {0}; use anniversary for periods in days")]
+    FixedDayOfDays(Cadence),
+}
+
+text_enum! {
+    /// Whether a plan may be sold.
+    pub enum PlanStatus as "plan status" {
+        /// Being prepared.
+        Draft = "draft",
+        /// On sale.
+        Active = "active",
+        /// No longer sold; what was sold goes on.
+        Archived = "archived",
+    }
+}
+
+text_enum! {
+    /// What a first period costs that is shorter than the others.
+    pub enum StubPolicy as "stub policy" {
+        /// Its share of the price, as the proration strategy decides.
+        Prorate = "prorate",
+    }
+}
+
+text_enum! {
+    /// How a component is charged.
+    pub enum ComponentKind as "component kind" {
+        /// Once per period and unit.
+        Recurring = "recurring",
+    }
+}
+
+/// On which day of the month periods begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BillingDay {
+    /// On the day on which the subscription started.
+    Anniversary,
+    /// On a day of the month, 1 to 31; a short month uses its last day.
+    Fixed(u8),
+}
+
+impl fmt::Display for BillingDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anniversary => f.write_str("anniversary"),
+            Self::Fixed(day) => write!(f, "fixed:{day}"),
+        }
+    }
+}
+
+impl FromStr for BillingDay {
+    type Err = CatalogueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || CatalogueError::BillingDay(shorten(text));
+        if text == "anniversary" {
+            return Ok(Self::Anniversary);
+        }
+        let day: u8 = text.strip_prefix("fixed:").and_then(|day| day.parse().ok()).ok_or_else(malformed)?;
+        let billing_day = Self::Fixed(day);
+        // One spelling only: no sign, no leading zero.
+        if (1..=31).contains(&day) && billing_day.to_string() == text { Ok(billing_day) } else { Err(malformed()) }
+    }
+}
+
+serde_as_text!(BillingDay, "Billing day: `anniversary` or `fixed:1` to `fixed:31`.", "fixed:1");
+
+/// One priced part of a plan version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Component {
+    /// Identifier.
+    pub id: ComponentId,
+    /// Short name, unique within the version.
+    pub code: String,
+    /// Name on documents.
+    pub title: String,
+    /// How it is charged.
+    pub kind: ComponentKind,
+    /// Price per unit and whole period.
+    pub unit_price: Money,
+    /// Tax category, such as `service`.
+    pub tax_category: String,
+    /// The product whose revenue it is.
+    pub product: ProductId,
+}
+
+/// An immutable version of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanVersion {
+    /// Identifier.
+    pub id: PlanVersionId,
+    /// Length of a period.
+    pub cadence: Cadence,
+    /// Whether prices include tax.
+    pub price_mode: PriceMode,
+    /// On which day periods begin.
+    pub billing_day: BillingDay,
+    /// What is charged, in the order of documents.
+    pub components: Vec<Component>,
+}
+
+impl PlanVersion {
+    /// Checks that the version can be sold and answers with its currency.
+    pub fn check(&self) -> Result<Currency, CatalogueError> {
+        let expected = self.components.first().ok_or(CatalogueError::NoComponent)?.unit_price.currency;
+        if let (BillingDay::Fixed(_), Cadence::Days(_)) = (self.billing_day, self.cadence) {
+            return Err(CatalogueError::FixedDayOfDays(self.cadence));
+        }
+        let (mut ids, mut codes) = (HashSet::new(), HashSet::new());
+        for component in &self.components {
+            let code = || component.code.clone();
+            if !ids.insert(component.id) || !codes.insert(component.code.as_str()) {
+                return Err(CatalogueError::DuplicateComponent(code()));
+            }
+            let price = component.unit_price;
+            if price.currency != expected {
+                return Err(CatalogueError::MixedCurrencies { code: code(), found: price.currency, expected });
+            }
+            if price.minor < 0 {
+                return Err(CatalogueError::NegativePrice { code: code(), price });
+            }
+        }
+        Ok(expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn component(n: u128, minor: i64, currency: Currency) -> Component {
+        Component {
+            id: ComponentId(Uuid::from_u128(n)),
+            code: format!("c{n}"),
+            title: "Internet".into(),
+            kind: ComponentKind::Recurring,
+            unit_price: Money::new(minor, currency),
+            tax_category: "service".into(),
+            product: ProductId(Uuid::from_u128(1)),
+        }
+    }
+
+    fn version(components: Vec<Component>) -> PlanVersion {
+        PlanVersion {
+            id: PlanVersionId(Uuid::from_u128(7)),
+            cadence: Cadence::Months(1),
+            price_mode: PriceMode::Included,
+            billing_day: BillingDay::Fixed(1),
+            components,
+        }
+    }
+
+    #[test]
+    fn a_billing_day_has_one_spelling() {
+        assert_eq!("anniversary".parse(), Ok(BillingDay::Anniversary));
+        assert_eq!("fixed:15".parse(), Ok(BillingDay::Fixed(15)));
+        assert_eq!(BillingDay::Fixed(31).to_string(), "fixed:31");
+        for text in ["fixed:0", "fixed:32", "fixed:015", "fixed:+1", "fixed", "fixed:", "15", ""] {
+            assert!(text.parse::<BillingDay>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_has_one_currency_and_no_negative_price() {
+        let rub = Currency::RUB;
+        assert_eq!(version(vec![component(1, 59_000, rub), component(2, 0, rub)]).check(), Ok(rub));
+        assert_eq!(version(vec![]).check(), Err(CatalogueError::NoComponent));
+        assert!(matches!(
+            version(vec![component(1, 1, rub), component(2, 1, Currency::EUR)]).check(),
+            Err(CatalogueError::MixedCurrencies { .. })
+        ));
+        assert!(matches!(version(vec![component(1, -1, rub)]).check(), Err(CatalogueError::NegativePrice { .. })));
+        assert!(matches!(
+            version(vec![component(1, 1, rub), component(1, 1, rub)]).check(),
+            Err(CatalogueError::DuplicateComponent(_))
+        ));
+    }
+
+    #[test]
+    fn a_fixed_day_of_the_month_needs_months() {
+        let by_days = PlanVersion { cadence: Cadence::Days(30), ..version(vec![component(1, 1, Currency::RUB)]) };
+        assert_eq!(by_days.check(), Err(CatalogueError::FixedDayOfDays(Cadence::Days(30))));
+        let anniversary = PlanVersion { billing_day: BillingDay::Anniversary, ..by_days };
+        assert!(anniversary.check().is_ok());
+    }
+}

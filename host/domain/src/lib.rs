@@ -1,0 +1,26 @@
+//! What the numbers mean: money, time, catalogue, subscriptions, charges, the ledger and runs as pure values.
+//!
+//! Owns every rule that can be stated without knowing who asks and where facts are kept.
+//! Refuses to know clocks, random numbers, databases, sockets and plugins; it mints no id.
+//! Invariant: each function is a total, deterministic function of its arguments, and amounts are exact:
+//! nothing here computes with floating point, and only [`money`] rounds.
+
+mod text;
+
+pub mod calendar;
+pub mod catalogue;
+pub mod charge;
+pub mod id;
+pub mod invoice;
+pub mod ledger;
+pub mod money;
+pub mod numbering;
+pub mod party;
+pub mod plugin;
+pub mod proration;
+pub mod requisites;
+pub mod run;
+pub mod subscription;
+pub mod tax;
+
+pub use text::{Expected, UnknownName};

@@ -1,0 +1,317 @@
+//! The billing run: what a plan of a contract is, what its hash covers, and the bounds that no plan may pass.
+//!
+//! Owns the states of runs and plans, the hash that a confirmation carries, and the safety bounds. Refuses to know how
+//! lines came about. Invariant: two plans have one hash only if they would bill the same lines, from the same
+//! versions, decided by the same plugins with the same configuration.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::{Cadence, CalendarError, Period, boundary};
+use crate::id::{ComponentId, ContractId, ProductId, SubscriptionId};
+use crate::invoice::Amounts;
+use crate::money::Money;
+use crate::plugin::World;
+use crate::text::{serde_as_text, shorten, text_enum};
+
+pub use difference::difference;
+pub use hash::plan_hash;
+
+mod difference;
+mod hash;
+
+text_enum! {
+    /// Whether plans wait for a person.
+    pub enum RunMode as "run mode" {
+        /// Each plan waits until it is confirmed.
+        WithConfirmation = "with-confirmation",
+        /// Plans are approved by themselves.
+        Automatic = "automatic",
+    }
+}
+
+text_enum! {
+    /// How far a run has come.
+    pub enum RunState as "run state" {
+        /// Plans are being computed.
+        Computing = "computing",
+        /// Plans wait for confirmation.
+        Awaiting = "awaiting",
+        /// Approved plans are being executed.
+        Executing = "executing",
+        /// Nothing is left to do.
+        Done = "done",
+        /// Given up before the end.
+        Cancelled = "cancelled",
+    }
+}
+
+impl RunState {
+    /// Whether a run in this state may take the next one. Executing goes back to awaiting while plans still wait.
+    pub fn may_become(self, next: Self) -> bool {
+        use RunState::{Awaiting, Cancelled, Computing, Done, Executing};
+        matches!(
+            (self, next),
+            (Computing, Awaiting | Executing | Cancelled)
+                | (Awaiting, Computing | Executing | Done | Cancelled)
+                | (Executing, Awaiting | Done)
+        )
+    }
+
+    /// Whether nothing follows.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled)
+    }
+}
+
+text_enum! {
+    /// How far the plan of one contract has come.
+    pub enum PlanState as "plan state" {
+        /// Being computed.
+        Computing = "computing",
+        /// Waits for confirmation.
+        Awaiting = "awaiting",
+        /// Confirmed, or approved by itself.
+        Approved = "approved",
+        /// Its effects are being saved.
+        Executing = "executing",
+        /// Its effects are saved.
+        Done = "done",
+        /// Turned down by a person.
+        Rejected = "rejected",
+        /// A relevant change came in between; to be computed again.
+        Superseded = "superseded",
+        /// Set aside with a reason; may be tried again.
+        Parked = "parked",
+    }
+}
+
+impl PlanState {
+    /// Whether a plan in this state may take the next one.
+    pub fn may_become(self, next: Self) -> bool {
+        use PlanState::{Approved, Awaiting, Computing, Done, Executing, Parked, Rejected, Superseded};
+        matches!(
+            (self, next),
+            (Computing, Awaiting | Approved | Parked | Superseded)
+                | (Awaiting, Approved | Rejected | Superseded | Parked)
+                | (Approved, Executing | Superseded | Parked)
+                | (Executing, Done | Superseded | Parked)
+                | (Superseded | Parked, Computing)
+        )
+    }
+
+    /// Whether nothing follows.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Rejected)
+    }
+}
+
+/// A SHA-256 digest; its text is 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+/// Why a text is not a digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 lower-case hexadecimal digits, got \"{0}\"")]
+pub struct DigestError(String);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+        match hex::decode_to_slice(text, &mut bytes) {
+            Ok(()) if lower => Ok(Self(bytes)),
+            _ => Err(DigestError(shorten(text))),
+        }
+    }
+}
+
+serde_as_text!(
+    Digest,
+    "SHA-256 digest: 64 lower-case hexadecimal digits.",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+);
+
+/// A plugin that decided something in a plan: which component, with which configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PluginPin {
+    /// The extension point.
+    pub world: World,
+    /// Digest of the component's bytes.
+    pub component: Digest,
+    /// Digest of the configuration's bytes.
+    pub config: Digest,
+}
+
+/// A subscription and the version of its row that a plan was computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SubscriptionPin {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Version of its row.
+    pub version: i64,
+}
+
+/// One line that a plan would bill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanLine {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The component of its plan version.
+    pub component: ComponentId,
+    /// The product whose revenue it is.
+    pub product: ProductId,
+    /// The full period.
+    pub period: Period,
+    /// The part of it in which the subscription is in service.
+    pub used: Period,
+    /// Charge date: the service begins.
+    pub charged_on: NaiveDate,
+    /// Realisation date: the service ends.
+    pub realises_on: NaiveDate,
+    /// What the proration left of the price, on the side of the tax that the price is stated on.
+    pub amount: Money,
+    /// Amount without tax.
+    pub net: Money,
+    /// The tax.
+    pub tax: Money,
+    /// Amount with tax.
+    pub gross: Money,
+    /// Code of the tax treatment.
+    pub tax_code: String,
+    /// Rate in per cent; none when the line is not taxed.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "22"))]
+    pub tax_rate: Option<Decimal>,
+    /// Name on documents.
+    pub title: String,
+    /// How the proration came about, for people.
+    pub proration_explanation: String,
+}
+
+impl PlanLine {
+    /// Net, tax and gross together.
+    pub fn amounts(&self) -> Amounts {
+        Amounts { net: self.net, tax: self.tax, gross: self.gross }
+    }
+}
+
+/// What a run would do for one contract on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContractPlan {
+    /// The contract.
+    pub contract: ContractId,
+    /// Version of its row that the plan was computed from.
+    pub contract_version: i64,
+    /// Its subscriptions with the versions that the plan was computed from, in the order of the lines.
+    pub subscriptions: Vec<SubscriptionPin>,
+    /// The plugins that decided, in the order of their worlds.
+    pub plugins: Vec<PluginPin>,
+    /// Date of the documents.
+    pub issued_on: NaiveDate,
+    /// What would be billed, in the order of documents.
+    pub lines: Vec<PlanLine>,
+    /// Sums of the lines.
+    pub totals: Amounts,
+}
+
+/// Bounds that hold whatever configuration and plugins say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SafetyBounds {
+    /// Most lines of one contract on one day.
+    pub max_lines_per_contract_day: u32,
+    /// How many months ahead of the day a line may end at most.
+    pub max_months_ahead: u32,
+}
+
+impl Default for SafetyBounds {
+    fn default() -> Self {
+        Self { max_lines_per_contract_day: 500, max_months_ahead: 36 }
+    }
+}
+
+/// The bound that a plan passed; its contract is parked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BoundTripped {
+    /// One component of a subscription would be charged twice for one period.
+    #[error("{component} of {subscription} would be charged twice for the period from {start}")]
+    ChargedTwice {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The component.
+        component: ComponentId,
+        /// First day of the period.
+        start: NaiveDate,
+    },
+    /// Too many lines.
+    #[error("the plan has {lines} lines, more than the {bound} allowed per contract and day")]
+    TooManyLines {
+        /// Lines of the plan.
+        lines: usize,
+        /// The bound.
+        bound: u32,
+    },
+    /// A line reaches too far into the future.
+    #[error("{component} of {subscription} would be charged up to {end}, later than {latest}")]
+    TooFarAhead {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The component.
+        component: ComponentId,
+        /// The day after its last one.
+        end: NaiveDate,
+        /// The latest end allowed.
+        latest: NaiveDate,
+    },
+    /// The bound itself lies outside the calendar.
+    #[error(transparent)]
+    Calendar(#[from] CalendarError),
+}
+
+/// Checks a plan of the day `on` against the bounds.
+pub fn check_bounds(plan: &ContractPlan, on: NaiveDate, bounds: &SafetyBounds) -> Result<(), BoundTripped> {
+    let bound = bounds.max_lines_per_contract_day;
+    if plan.lines.len() > usize::try_from(bound).unwrap_or(usize::MAX) {
+        return Err(BoundTripped::TooManyLines { lines: plan.lines.len(), bound });
+    }
+    let months = i32::try_from(bounds.max_months_ahead).map_err(|_| CalendarError::OutOfRange)?;
+    let latest = boundary(on, Cadence::Months(1), months)?;
+    let mut seen = HashSet::with_capacity(plan.lines.len());
+    for line in &plan.lines {
+        let (subscription, component) = (line.subscription, line.component);
+        if !seen.insert((subscription, component, line.period.start)) {
+            return Err(BoundTripped::ChargedTwice { subscription, component, start: line.period.start });
+        }
+        let end = line.used.end.max(line.realises_on);
+        if end > latest {
+            return Err(BoundTripped::TooFarAhead { subscription, component, end, latest });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! Subscriptions: which periods fall due, and how a subscription goes on after they were charged.
+//!
+//! Owns the schedule (anchor and index) and renewal. Refuses to know balances, taxes and how a part of a period is
+//! priced. Invariant: the used parts of successive periods are disjoint and gapless, and charging up to a day in one
+//! step or in many gives the same lines, because every boundary is computed from the anchor.
+
+use chrono::{Datelike, NaiveDate};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::{Cadence, CalendarError, Period, boundary, period};
+use crate::catalogue::{BillingDay, PlanVersion};
+use crate::id::{ComponentId, ContractId, PlanVersionId, ProductId, SubscriptionId};
+use crate::money::{Money, MoneyError, line_price};
+use crate::text::text_enum;
+
+/// Why a subscription could not be scheduled or charged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscriptionError {
+    /// A fixed day of the month with a period counted in days.
+    #[error("a fixed billing day needs a period in months, got {0}; use anniversary for periods in days")]
+    FixedDayOfDays(Cadence),
+    /// The plan version at hand is not the subscription's.
+    #[error("{subscription} is on {expected}, but was charged by {given}; load the plan version that it is on")]
+    PlanVersion {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The version that it is on.
+        expected: PlanVersionId,
+        /// The version that was given.
+        given: PlanVersionId,
+    },
+    /// The schedule points at a period that ended before the subscription started.
+    #[error("{subscription} starts on {starts_on}, after its next period {period} ends; correct its next charge")]
+    OutOfStep {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Its first day.
+        starts_on: NaiveDate,
+        /// The period that its schedule points at.
+        period: Period,
+    },
+    /// A date is out of range.
+    #[error(transparent)]
+    Calendar(#[from] CalendarError),
+    /// A price is out of range.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+}
+
+text_enum! {
+    /// Where a subscription stands.
+    pub enum SubscriptionStatus as "subscription status" {
+        /// Not activated yet.
+        Pending = "pending",
+        /// In service.
+        Active = "active",
+        /// In service although unpaid.
+        Grace = "grace",
+        /// Out of service, kept.
+        Stopped = "stopped",
+        /// Removed after it was stopped.
+        Deleted = "deleted",
+        /// Ended by a wish.
+        Cancelled = "cancelled",
+        /// All its charges were made.
+        Completed = "completed",
+    }
+}
+
+impl SubscriptionStatus {
+    /// Whether periods of such a subscription fall due.
+    pub fn is_charged(self) -> bool {
+        matches!(self, Self::Active | Self::Grace)
+    }
+}
+
+/// A contract's subscription to a plan version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Identifier.
+    pub id: SubscriptionId,
+    /// The contract that pays.
+    pub contract: ContractId,
+    /// What was sold.
+    pub plan_version: PlanVersionId,
+    /// Where it stands.
+    pub status: SubscriptionStatus,
+    /// How many units; zero or more.
+    pub quantity: Decimal,
+    /// Discount, per cent, 0 to 100.
+    pub discount_percent: Decimal,
+    /// The day that all boundaries are counted from.
+    pub anchor_on: NaiveDate,
+    /// Index of the first period that was not charged.
+    pub next_index: i32,
+    /// First day of service.
+    pub starts_on: NaiveDate,
+    /// The day after the last day of service; none while it runs on.
+    pub ends_on: Option<NaiveDate>,
+    /// The next day on which something happens: the next charge, or the end if that comes first.
+    pub next_charge_on: NaiveDate,
+    /// How many charges are left; none for ever.
+    pub charges_left: Option<u32>,
+    /// Version of the row, for optimistic locking.
+    pub version: i64,
+}
+
+/// Where a subscription's periods begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// The day that all boundaries are counted from.
+    pub anchor_on: NaiveDate,
+    /// Index of the first period to charge.
+    pub next_index: i32,
+}
+
+impl Schedule {
+    /// The schedule of a new subscription: its first period contains `starts_on`.
+    ///
+    /// With a fixed day the anchor is moved back by whole periods to a month that has this day (31 → a month of 31
+    /// days), so that a short month does not take the day away from the others.
+    pub fn first(starts_on: NaiveDate, cadence: Cadence, billing_day: BillingDay) -> Result<Self, SubscriptionError> {
+        let day = match billing_day {
+            BillingDay::Anniversary => return Ok(Self { anchor_on: starts_on, next_index: 0 }),
+            BillingDay::Fixed(day) => u32::from(day),
+        };
+        let Cadence::Months(months) = cadence else {
+            return Err(SubscriptionError::FixedDayOfDays(cadence));
+        };
+        // The first day of the month in which the first period begins.
+        let this_month = starts_on.with_day(1).ok_or(CalendarError::OutOfRange)?;
+        let first_month = if starts_on >= on_day(this_month, day)? {
+            this_month
+        } else {
+            boundary(this_month, Cadence::Months(1), -1)?
+        };
+        // 48 periods back pass every month of the year that the cadence reaches, in leap and common years.
+        let mut best: Option<Self> = None;
+        for next_index in 0..=48 {
+            let Ok(month) = boundary(first_month, Cadence::Months(months), -next_index) else { break };
+            let anchor_on = on_day(month, day)?;
+            if best.is_none_or(|found| anchor_on.day() > found.anchor_on.day()) {
+                best = Some(Self { anchor_on, next_index });
+            }
+            if anchor_on.day() == day {
+                break;
+            }
+        }
+        best.ok_or(CalendarError::OutOfRange.into())
+    }
+
+    /// The schedule of a subscription that is taken over from other books: it renews on `renews_on` and from there on.
+    pub fn imported(renews_on: NaiveDate) -> Self {
+        Self { anchor_on: renews_on, next_index: 0 }
+    }
+}
+
+/// The day of a month that is given by its first day, or the month's last day if it has no such day.
+fn on_day(first_of_month: NaiveDate, day: u32) -> Result<NaiveDate, CalendarError> {
+    (28..=day)
+        .rev()
+        .chain(std::iter::once(day))
+        .find_map(|d| first_of_month.with_day(d))
+        .ok_or(CalendarError::OutOfRange)
+}
+
+/// One component of one period that fell due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueLine {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Place of the component in its plan version, from 0.
+    pub component_index: usize,
+    /// The component.
+    pub component: ComponentId,
+    /// The product whose revenue it is.
+    pub product: ProductId,
+    /// Name on documents.
+    pub title: String,
+    /// Tax category of what is sold.
+    pub tax_category: String,
+    /// The full period.
+    pub period: Period,
+    /// The part of the period in which the subscription is in service.
+    pub used: Period,
+    /// Charge date: the service begins.
+    pub charged_on: NaiveDate,
+    /// Realisation date: the service ends.
+    pub realises_on: NaiveDate,
+    /// Price of the full period, quantity and discount included.
+    pub price: Money,
+}
+
+/// How a subscription goes on after its due lines were charged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Index of the first period that was not charged.
+    pub next_index: i32,
+    /// The next day on which something happens: the next charge, or the end if that comes first.
+    pub next_charge_on: NaiveDate,
+    /// How many charges are left; none for ever.
+    pub charges_left: Option<u32>,
+    /// Where the subscription stands.
+    pub status: SubscriptionStatus,
+}
+
+/// What fell due, and how the subscription goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// One line per missed period and component, in that order.
+    pub lines: Vec<DueLine>,
+    /// The subscription afterwards.
+    pub next: Renewed,
+}
+
+impl Due {
+    /// Whether nothing more falls due through the day; false when `max_periods` cut the answer short.
+    pub fn is_complete(&self, through: NaiveDate) -> bool {
+        !self.next.status.is_charged() || self.next.next_charge_on > through
+    }
+}
+
+/// What falls due through a day (inclusive), at most `max_periods` periods of it.
+///
+/// A period is charged on its first day, or on the first day of service if that lies in it; one set of lines per
+/// missed period, nothing for the future. Each period takes one of the charges left, and the last completes the
+/// subscription. No period is charged that begins at or after the end; when the end has come, it is cancelled.
+pub fn due(
+    subscription: &Subscription,
+    plan: &PlanVersion,
+    through: NaiveDate,
+    max_periods: usize,
+) -> Result<Due, SubscriptionError> {
+    if subscription.plan_version != plan.id {
+        return Err(SubscriptionError::PlanVersion {
+            subscription: subscription.id,
+            expected: subscription.plan_version,
+            given: plan.id,
+        });
+    }
+    let mut lines = Vec::new();
+    let mut next = Renewed {
+        next_index: subscription.next_index,
+        next_charge_on: subscription.next_charge_on,
+        charges_left: subscription.charges_left,
+        status: subscription.status,
+    };
+    let mut periods = 0;
+    while next.status.is_charged() {
+        if next.charges_left == Some(0) {
+            next.status = SubscriptionStatus::Completed;
+            break;
+        }
+        let full = period(subscription.anchor_on, plan.cadence, next.next_index)?;
+        if full.end <= subscription.starts_on {
+            return Err(SubscriptionError::OutOfStep {
+                subscription: subscription.id,
+                starts_on: subscription.starts_on,
+                period: full,
+            });
+        }
+        let charged_on = full.start.max(subscription.starts_on);
+        let ends_on = subscription.ends_on.unwrap_or(NaiveDate::MAX);
+        next.next_charge_on = charged_on.min(ends_on);
+        if ends_on <= charged_on {
+            if ends_on <= through {
+                next.status = SubscriptionStatus::Cancelled;
+            }
+            break;
+        }
+        if charged_on > through || periods == max_periods {
+            break;
+        }
+        let used = Period::try_new(charged_on, full.end.min(ends_on))?;
+        for (component_index, component) in plan.components.iter().enumerate() {
+            lines.push(DueLine {
+                subscription: subscription.id,
+                component_index,
+                component: component.id,
+                product: component.product,
+                title: component.title.clone(),
+                tax_category: component.tax_category.clone(),
+                period: full,
+                used,
+                charged_on: used.start,
+                realises_on: used.end,
+                price: line_price(component.unit_price, subscription.quantity, subscription.discount_percent)?,
+            });
+        }
+        next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
+        next.charges_left = next.charges_left.map(|left| left - 1);
+        periods += 1;
+    }
+    Ok(Due { lines, next })
+}
+
+#[cfg(test)]
+#[path = "subscription_tests.rs"]
+mod tests;

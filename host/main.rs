@@ -1,0 +1,2 @@
+//! The `altyn` binary.
+fn main() {}

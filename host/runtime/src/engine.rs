@@ -1,0 +1,199 @@
+//! The engine: one for all plugins, made once.
+//!
+//! Owns what is the same for every call: which features of WebAssembly exist, the pool, the compiled cache, and the
+//! thread that advances the clock of deadlines. Invariant: nothing that a guest can compute differs between two
+//! machines: no threads, no relaxed SIMD, canonical NaNs, and fuel decides before the wall clock does.
+
+use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, WasmBacktraceDetails,
+};
+
+use crate::bindings::{wit_log, wit_types};
+use crate::config::{Limits, RuntimeConfig};
+use crate::state::State;
+
+/// Why the plugin host could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A setting makes no sense.
+    #[error("plugin host setting {name} must be {must}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// The folder for compiled components cannot be made or read.
+    #[error("cannot use {} for compiled components", .path.display())]
+    CacheFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others may write native code into the folder for compiled components.
+    #[error("{} may be written by others; compiled components are native code, so run: chmod 700 {}", .path.display(), .path.display())]
+    CacheFolderOpen {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// wasmtime refused its settings.
+    #[error("the WebAssembly engine did not start: {0}")]
+    Engine(String),
+}
+
+/// The plugin host.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all clones of a [`Runtime`] have in common.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) config: RuntimeConfig,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Starts the engine and its clock thread; the thread ends when the last clone and the last plugin are dropped.
+    pub fn new(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
+        let must_be_positive = |name, ok| if ok { Ok(()) } else { Err(RuntimeError::Setting { name, must: "above zero" }) };
+        must_be_positive("instances", config.instances > 0)?;
+        must_be_positive("tick_ms", config.tick_ms > 0)?;
+        let engine = engine(config)?;
+        let mut linker = Linker::new(&engine);
+        wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        wit_log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        start_clock(&engine, config.tick_ms)?;
+        Ok(Self { shared: Arc::new(Shared { engine, linker, config: config.clone() }) })
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &RuntimeConfig {
+        &self.shared.config
+    }
+}
+
+impl Shared {
+    /// A fresh store with the limits of a call of that many lines.
+    pub(crate) fn store(&self, state: State, limits: &Limits, lines: usize) -> wasmtime::Result<Store<State>> {
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_fuel(limits.fuel_for(lines))?;
+        store.set_hostcall_fuel(limits.hostcall_bytes_for(lines));
+        // No world has resources, so no guest has a reason to hold handles.
+        store.set_max_component_handles(16);
+        // The first tick may come at once, hence one more.
+        store.set_epoch_deadline(limits.wall_ms.div_ceil(self.config.tick_ms) + 1);
+        Ok(store)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
+fn engine_error(error: wasmtime::Error) -> RuntimeError {
+    RuntimeError::Engine(format!("{error:#}"))
+}
+
+fn engine(config: &RuntimeConfig) -> Result<Engine, RuntimeError> {
+    let base = base_config(config)?;
+    if config.pooling {
+        let mut pooled = base.clone();
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+        match Engine::new(&pooled) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => tracing::warn!(
+                instances = config.instances,
+                error = format!("{error:#}"),
+                "cannot reserve the plugin pool; instances are made on demand and calls start slower. \
+                 Lower instances, or lift the address-space limit of the process"
+            ),
+        }
+    }
+    Engine::new(&base).map_err(engine_error)
+}
+
+fn base_config(config: &RuntimeConfig) -> Result<Config, RuntimeError> {
+    let mut engine = Config::new();
+    engine
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .max_wasm_stack(config.stack_bytes)
+        .memory_init_cow(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    if let Some(folder) = &config.cache_dir {
+        guard_folder(folder)?;
+        let mut cache = CacheConfig::new();
+        cache.with_directory(folder);
+        engine.cache(Some(Cache::new(cache).map_err(engine_error)?));
+    }
+    Ok(engine)
+}
+
+fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
+    let instances = config.instances;
+    let mut pool = PoolingAllocationConfig::new();
+    // A component as the tools make it is its module plus small adapters: up to four instances, two tables, one memory.
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(4))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(2))
+        .max_core_instances_per_component(4)
+        .max_memories_per_component(1)
+        .max_tables_per_component(2)
+        .max_memory_size(config.limits.largest_memory_bytes())
+        .linear_memory_keep_resident(128 << 10)
+        .table_keep_resident(16 << 10);
+    pool
+}
+
+/// Makes the folder for compiled components, readable and writable by this user only, or refuses one that is not.
+fn guard_folder(folder: &Path) -> Result<(), RuntimeError> {
+    let failed = |source| RuntimeError::CacheFolder { path: folder.to_owned(), source };
+    if !folder.is_absolute() {
+        return Err(RuntimeError::Setting { name: "cache_dir", must: "an absolute path" });
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let found = std::fs::symlink_metadata(folder).map_err(failed)?;
+    // A folder of another user could be swapped under us, whatever its mode says now.
+    let ours = std::fs::metadata("/proc/self").map_or(true, |me| me.uid() == found.uid());
+    if !found.is_dir() || found.permissions().mode() & 0o022 != 0 || !ours {
+        return Err(RuntimeError::CacheFolderOpen { path: folder.to_owned() });
+    }
+    Ok(())
+}
+
+/// Advances the epoch every `tick_ms`, so that deadlines of running calls pass. Holds the engine weakly.
+fn start_clock(engine: &Engine, tick_ms: u64) -> Result<(), RuntimeError> {
+    let weak = engine.weak();
+    std::thread::Builder::new()
+        .name("altyn-plugin-clock".to_owned())
+        .spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(Duration::from_millis(tick_ms));
+            }
+        })
+        .map(drop)
+        .map_err(|error| RuntimeError::Engine(format!("no thread for the clock: {error}")))
+}

@@ -1,0 +1,380 @@
+//! From bytes to a plugin: what is checked before any byte of a component runs for a tenant.
+//!
+//! Owns the reading of a component's imports and exports and the check of its descriptor. Refuses to know who may
+//! install what. Invariant: a [`Plugin`] is a component of exactly one known world, asks for nothing that its world
+//! does not give, was instantiated once with the limits of its world, and described itself soundly.
+
+use std::fmt;
+use std::sync::Arc;
+
+use altyn_domain::plugin::{Descriptor, World};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
+use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
+use crate::bindings::tax::{TaxRule, TaxRulePre};
+use crate::call;
+use crate::convert;
+use crate::digest::Digest;
+use crate::engine::{Runtime, Shared};
+use crate::failure::CallFailure;
+use crate::state::State;
+
+/// The contract's package.
+const PACKAGE: &str = "altyn:billing";
+/// The version track that this host speaks; any patch of it is served.
+const TRACK: (u64, u64) = (0, 1);
+/// Longest schema of a configuration, bytes.
+const MAX_SCHEMA_BYTES: usize = 64 << 10;
+
+/// Why a file cannot be installed as a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InstallError {
+    /// Too many bytes.
+    #[error("the component has {size} bytes, at most {limit} are taken; strip it, or raise limits.component_bytes")]
+    TooLarge {
+        /// Its size, bytes.
+        size: usize,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// Native code instead of WebAssembly.
+    #[error("this is compiled native code; install the .wasm component it was made from")]
+    Precompiled,
+    /// A core module.
+    #[error("this is a core WebAssembly module, not a component; link it with wasm-component-ld")]
+    CoreModule,
+    /// Not WebAssembly, or broken.
+    #[error("this is not a WebAssembly component: {0}")]
+    Malformed(String),
+    /// It wants what no world gives.
+    #[error("the component imports {interface}, which this host does not give to plugins: {advice}")]
+    UnknownImport {
+        /// The interface with its version.
+        interface: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// It offers what no world has.
+    #[error("the component exports {0}, which is no part of {PACKAGE}@0.1; build it for one world of the contract")]
+    UnknownExport(String),
+    /// It is made for another version of the contract.
+    #[error("the component was built for {interface}, this host speaks {PACKAGE}@0.1; rebuild it with that contract")]
+    UnsupportedVersion {
+        /// The interface with its version.
+        interface: String,
+    },
+    /// It exports no decision.
+    #[error("the component exports none of proration, tax and numbering of {PACKAGE}@0.1; build it for one world")]
+    NoWorld,
+    /// It exports several decisions.
+    #[error("the component exports {0} and {1}; a plugin serves one world, make two components")]
+    SeveralWorlds(&'static str, &'static str),
+    /// It does not describe itself.
+    #[error("the component does not export {PACKAGE}/metadata@0.1.0; every world has it")]
+    NoMetadata,
+    /// Names fit, types do not.
+    #[error("the component does not fit the {world} world of {PACKAGE}@0.1.0: {detail}; rebuild it with that contract")]
+    Incompatible {
+        /// The world it claims.
+        world: World,
+        /// The first difference.
+        detail: String,
+    },
+    /// It failed when asked to describe itself.
+    #[error("the component cannot describe itself: {0}")]
+    Describe(CallFailure),
+    /// What it says about itself is unsound.
+    #[error("the component's description is not usable: {0}")]
+    Descriptor(DescriptorError),
+}
+
+/// What is unsound in a description.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DescriptorError {
+    /// The id.
+    #[error("id \"{0}\" must have 1 to 64 characters of a-z, 0-9 and -")]
+    Id(String),
+    /// The version.
+    #[error("version \"{0}\" is not a semantic version such as 1.4.0")]
+    Version(String),
+    /// The title.
+    #[error("the title must be one line of 1 to 200 characters")]
+    Title,
+    /// The schema.
+    #[error("the configuration schema must be a JSON Schema object of at most 64 KiB: {0}")]
+    Schema(String),
+    /// Wishes that its world cannot grant.
+    #[error("it wants {what} \"{name}\", which the {world} world does not grant; remove it")]
+    Wish {
+        /// `the secret` or `the host`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The world.
+        world: World,
+    },
+}
+
+/// What the host learnt about a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// Content address.
+    pub digest: Digest,
+    /// The world that it serves.
+    pub world: World,
+    /// Version of the contract that it was built for.
+    pub contract_version: String,
+    /// What it says about itself, checked.
+    pub descriptor: Descriptor,
+    /// Interfaces that it imports, with versions.
+    pub imports: Vec<String>,
+    /// Size of the component, bytes.
+    pub size_bytes: usize,
+}
+
+/// A component that is ready to be called; clones share it.
+#[derive(Clone)]
+pub struct Plugin(Arc<Loaded>);
+
+struct Loaded {
+    digest: Digest,
+    world: World,
+    pre: Pre,
+}
+
+/// The component, linked for its world.
+pub(crate) enum Pre {
+    Proration(ProrationStrategyPre<State>),
+    Tax(TaxRulePre<State>),
+    Numbering(NumberingSchemePre<State>),
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// Content address of the component.
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// The world that it serves.
+    pub fn world(&self) -> World {
+        self.0.world
+    }
+
+    pub(crate) fn pre(&self) -> &Pre {
+        &self.0.pre
+    }
+}
+
+impl Runtime {
+    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
+    /// nothing granted.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+        let (plugin, shape) = self.shared.load(bytes)?;
+        let descriptor = self.shared.describe(&plugin)?;
+        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
+        Ok(Inspection {
+            digest: plugin.digest(),
+            world: plugin.world(),
+            contract_version: shape.contract_version,
+            descriptor,
+            imports: shape.imports,
+            size_bytes: bytes.len(),
+        })
+    }
+
+    /// Compiles a component, or takes it from the cache, and links it. Keep the result: the digest names it.
+    pub fn load(&self, bytes: &[u8]) -> Result<Plugin, InstallError> {
+        self.shared.load(bytes).map(|(plugin, _)| plugin)
+    }
+}
+
+impl Shared {
+    fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
+        let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
+        refuse_unfit(bytes, limit.unwrap_or_default())?;
+        let component = Component::from_binary(&self.engine, bytes)
+            .map_err(|error| InstallError::Malformed(error.root_cause().to_string()))?;
+        let shape = Shape::read(&component, &self.engine)?;
+        let world = shape.world;
+        let limit = self.config.limits.of(world).component_bytes;
+        if bytes.len() > limit {
+            return Err(InstallError::TooLarge { size: bytes.len(), limit });
+        }
+        let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
+        let plugin = Plugin(Arc::new(Loaded { digest: Digest::of(bytes), world, pre }));
+        Ok((plugin, shape))
+    }
+
+    fn link(&self, component: &Component, world: World) -> wasmtime::Result<Pre> {
+        let pre = self.linker.instantiate_pre(component)?;
+        Ok(match world {
+            World::ProrationStrategy => Pre::Proration(ProrationStrategyPre::new(pre)?),
+            World::TaxRule => Pre::Tax(TaxRulePre::new(pre)?),
+            World::NumberingScheme => Pre::Numbering(NumberingSchemePre::new(pre)?),
+        })
+    }
+
+    /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
+    fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+        let world = plugin.world();
+        let limits = self.config.limits.of(world);
+        let mut store = self
+            .store(State::new(world, limits), limits, 0)
+            .map_err(|error| InstallError::Malformed(error.to_string()))?;
+        let guest = match plugin.pre() {
+            Pre::Proration(pre) => pre.instantiate(&mut store).map(Guest::Proration),
+            Pre::Tax(pre) => pre.instantiate(&mut store).map(Guest::Tax),
+            Pre::Numbering(pre) => pre.instantiate(&mut store).map(Guest::Numbering),
+        };
+        let guest = guest.map_err(|error| match call::failure(&error, store.data(), limits, 0) {
+            // Not a crash of the guest: nothing of it ran, or its start function did.
+            CallFailure::Trap { backtrace, .. } if backtrace.is_empty() => incompatible(world, &error),
+            failure => InstallError::Describe(failure),
+        })?;
+        let described = match &guest {
+            Guest::Proration(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
+            Guest::Tax(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
+            Guest::Numbering(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
+        };
+        match described {
+            Ok(descriptor) => Ok(convert::descriptor(descriptor)),
+            Err(error) => Err(InstallError::Describe(call::failure(&error, store.data(), limits, 0))),
+        }
+    }
+}
+
+enum Guest {
+    Proration(ProrationStrategy),
+    Tax(TaxRule),
+    Numbering(NumberingScheme),
+}
+
+fn incompatible(world: World, error: &wasmtime::Error) -> InstallError {
+    InstallError::Incompatible { world, detail: format!("{error:#}") }
+}
+
+/// Looks at size and preamble before anything is parsed.
+fn refuse_unfit(bytes: &[u8], limit: usize) -> Result<(), InstallError> {
+    if bytes.len() > limit {
+        return Err(InstallError::TooLarge { size: bytes.len(), limit });
+    }
+    if Engine::detect_precompiled(bytes).is_some() {
+        return Err(InstallError::Precompiled);
+    }
+    match bytes.get(..8) {
+        Some(b"\0asm\x01\0\0\0") => Err(InstallError::CoreModule),
+        Some(start) if start.starts_with(b"\0asm") => Ok(()),
+        _ => Err(InstallError::Malformed("it does not start as WebAssembly does".to_owned())),
+    }
+}
+
+/// What the names of a component's imports and exports say.
+struct Shape {
+    world: World,
+    contract_version: String,
+    imports: Vec<String>,
+}
+
+impl Shape {
+    fn read(component: &Component, engine: &Engine) -> Result<Self, InstallError> {
+        let ty = component.component_type();
+        let mut imports = Vec::new();
+        for (name, _) in ty.imports(engine) {
+            check_import(name)?;
+            imports.push(name.to_owned());
+        }
+        let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        let (world, contract_version) = world_of(&exports)?;
+        Ok(Self { world, contract_version, imports })
+    }
+}
+
+/// Splits `altyn:billing/tax@0.1.0` into interface and version; None for names outside the contract.
+fn contract_interface(name: &str) -> Result<Option<(&str, &str)>, InstallError> {
+    let Some(rest) = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) else { return Ok(None) };
+    let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+    match semver::Version::parse(version) {
+        Ok(version) if (version.major, version.minor) == TRACK && version.pre.is_empty() => {}
+        _ => return Err(InstallError::UnsupportedVersion { interface: name.to_owned() }),
+    }
+    Ok(Some((interface, version)))
+}
+
+fn check_import(name: &str) -> Result<(), InstallError> {
+    let advice = match contract_interface(name)? {
+        Some(("types" | "log", _)) => return Ok(()),
+        Some(_) => "plugins of this version import types and log only",
+        None if name.starts_with("wasi:") => {
+            "plugins are pure and get no WASI; build for wasm32-unknown-unknown instead of a WASI target"
+        }
+        None => "plugins are pure; take it as an argument or remove it",
+    };
+    Err(InstallError::UnknownImport { interface: name.to_owned(), advice })
+}
+
+fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
+    let mut metadata = false;
+    let mut found: Option<(World, &'static str, String)> = None;
+    for &name in exports {
+        let Some((interface, version)) = contract_interface(name)? else {
+            return Err(InstallError::UnknownExport(name.to_owned()));
+        };
+        let (world, known) = match interface {
+            "metadata" => {
+                metadata = true;
+                continue;
+            }
+            "proration" => (World::ProrationStrategy, "proration"),
+            "tax" => (World::TaxRule, "tax"),
+            "numbering" => (World::NumberingScheme, "numbering"),
+            _ => return Err(InstallError::UnknownExport(name.to_owned())),
+        };
+        if let Some((_, other, _)) = found {
+            return Err(InstallError::SeveralWorlds(other, known));
+        }
+        found = Some((world, known, version.to_owned()));
+    }
+    let (world, _, version) = found.ok_or(InstallError::NoWorld)?;
+    if metadata { Ok((world, version)) } else { Err(InstallError::NoMetadata) }
+}
+
+fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
+    let Descriptor { id, version, title, config_schema, secrets, hosts } = descriptor;
+    let shown = |text: &str| text.chars().take(80).collect::<String>().escape_debug().to_string();
+    let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if !(1..=64).contains(&id.len()) || !id.bytes().all(plain) {
+        return Err(DescriptorError::Id(shown(id)));
+    }
+    if semver::Version::parse(version).is_err() {
+        return Err(DescriptorError::Version(shown(version)));
+    }
+    if !(1..=200).contains(&title.chars().count()) || title.trim().is_empty() || title.chars().any(char::is_control) {
+        return Err(DescriptorError::Title);
+    }
+    if config_schema.len() > MAX_SCHEMA_BYTES {
+        return Err(DescriptorError::Schema(format!("it has {} bytes", config_schema.len())));
+    }
+    match serde_json::from_str::<serde_json::Value>(config_schema) {
+        Ok(schema) if schema.get("type").and_then(serde_json::Value::as_str) == Some("object") => {}
+        Ok(_) => return Err(DescriptorError::Schema("it does not say \"type\": \"object\"".to_owned())),
+        Err(error) => return Err(DescriptorError::Schema(error.to_string())),
+    }
+    let wish = |what, name: &String| DescriptorError::Wish { what, name: shown(name), world };
+    match (secrets.first(), hosts.first()) {
+        (Some(secret), _) => Err(wish("the secret", secret)),
+        (None, Some(host)) => Err(wish("the host", host)),
+        (None, None) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "install_tests.rs"]
+mod tests;

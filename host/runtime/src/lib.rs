@@ -1,0 +1,33 @@
+//! The plugin host: one wasmtime engine, its limits, its cache and the conversion between the contract and the domain.
+//!
+//! Owns everything that happens between a component's bytes and a typed answer: the checks at installation, the
+//! compiled artefact, the fresh store of each call, its limits, its log, and the evidence bytes of what was asked and
+//! answered. Refuses to know databases, tenants' rights and money rules: what an answer may say is checked by
+//! [`altyn_domain`], which the caller applies to every answer. Invariant: a call sees its arguments and nothing else,
+//! so the same component and the same recorded input give the same output bytes for ever.
+//!
+//! # Concurrency
+//! Calls are synchronous and block their thread; run them on blocking threads, never on an async reactor.
+//! [`Runtime`] and [`Plugin`] are cheap to clone and may be used by any number of threads at once. Each call has a
+//! store of its own, so calls share nothing that a guest could touch. The number of calls at one moment is bounded by
+//! the pool of the engine ([`RuntimeConfig::instances`]); one more than that answers [`CallFailure::Busy`].
+
+mod bindings;
+mod call;
+mod config;
+mod convert;
+mod digest;
+mod engine;
+mod evidence;
+mod failure;
+mod install;
+mod replay;
+mod state;
+
+pub use altyn_domain::plugin::{CallContext, Descriptor, World};
+pub use call::{Call, CallRecord};
+pub use config::{Limits, LimitsTable, RuntimeConfig};
+pub use digest::Digest;
+pub use engine::{Runtime, RuntimeError};
+pub use failure::{CallFailure, FaultKind};
+pub use install::{DescriptorError, Inspection, InstallError, Plugin};

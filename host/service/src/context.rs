@@ -1,0 +1,159 @@
+//! What every use case is given: the application, the caller, and one transaction that also remembers the answer.
+
+use std::sync::Arc;
+
+use altyn_domain::id::TenantId;
+use altyn_store::{Db, Scope, Tx, idempotency};
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::{
+    error::{Result, ServiceError},
+    plugins::Plugins,
+    ports::{Clock, Ids},
+    settings::Settings,
+};
+
+/// The application: everything a use case needs, shared by all edges.
+#[derive(Clone)]
+pub struct Altyn {
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+    /// The plugin host with its compiled components.
+    pub plugins: Arc<Plugins>,
+    /// Bounds and sizes.
+    pub settings: Arc<Settings>,
+}
+
+/// Who asks, for which tenant, and under which idempotency key.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The tenant whose data is touched; already checked to lie in the credential's subtree.
+    pub tenant: TenantId,
+    /// The credential: an API key's id, `cli` or `scheduler`.
+    pub credential: String,
+    /// The idempotency key, if the caller gave one.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A caller's key together with what it was used for.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    /// The key, 1 to 255 visible characters.
+    pub key: String,
+    /// Method and path.
+    pub request: String,
+    /// SHA-256 of the body.
+    pub fingerprint: [u8; 32],
+}
+
+impl Request {
+    /// A request without a key, as the command line and the scheduler make them.
+    pub fn internal(tenant: TenantId, credential: &str) -> Self {
+        Self { tenant, credential: credential.to_owned(), key: None }
+    }
+
+    /// The rows this request may see.
+    pub fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant.0)
+    }
+}
+
+/// The answer of a writing use case.
+#[derive(Clone, Debug)]
+pub struct Reply<T> {
+    /// HTTP status: 200 or 201.
+    pub status: u16,
+    /// Whether this is the stored answer of an earlier request with the same key.
+    pub replayed: bool,
+    /// The object.
+    pub value: T,
+}
+
+/// What [`Altyn::begin`] found.
+pub enum Begun<T> {
+    /// The key was used before: its answer.
+    Replay(Reply<T>),
+    /// A transaction to work in.
+    Work(Work),
+}
+
+/// One write: the transaction and the key it will remember its answer under.
+pub struct Work {
+    /// The transaction.
+    pub tx: Tx,
+    /// The instant of the write.
+    pub now: DateTime<Utc>,
+    tenant: Uuid,
+    credential: String,
+    key: Option<IdempotencyKey>,
+}
+
+impl Altyn {
+    /// Begins a write.
+    ///
+    /// The key is claimed before any effect, inside the transaction: a concurrent request with the same key waits for
+    /// this one to end and then finds either its answer or, after a rollback, a free key.
+    pub async fn begin<T: DeserializeOwned>(&self, request: &Request) -> Result<Begun<T>> {
+        let now = self.clock.now();
+        let mut tx = self.db.write(request.scope()).await?;
+        if let Some(key) = &request.key {
+            let claim = idempotency::Claim {
+                tenant: request.tenant.0,
+                credential: &request.credential,
+                request: &key.request,
+                key: &key.key,
+                fingerprint: &key.fingerprint,
+            };
+            if !idempotency::claim(&mut tx, &claim, now).await? {
+                let stored = idempotency::stored(&mut tx, &claim).await?;
+                tx.rollback().await?;
+                let stored = stored.ok_or_else(|| ServiceError::Internal("the idempotency record vanished".into()))?;
+                if stored.fingerprint != key.fingerprint {
+                    return Err(ServiceError::KeyReused);
+                }
+                let value = serde_json::from_str(&stored.body)
+                    .map_err(|error| ServiceError::Internal(format!("stored answer is unreadable: {error}")))?;
+                let status = u16::try_from(stored.status).unwrap_or(200);
+                return Ok(Begun::Replay(Reply { status, replayed: true, value }));
+            }
+        }
+        Ok(Begun::Work(Work {
+            tx,
+            now,
+            tenant: request.tenant.0,
+            credential: request.credential.clone(),
+            key: request.key.clone(),
+        }))
+    }
+
+    /// Begins a transaction that only reads the request's tenant.
+    pub async fn read(&self, request: &Request) -> Result<Tx> {
+        Ok(self.db.read(request.scope()).await?)
+    }
+}
+
+impl Work {
+    /// Remembers the answer and commits everything at once.
+    pub async fn finish<T: Serialize>(mut self, status: u16, value: T) -> Result<Reply<T>> {
+        if let Some(key) = &self.key {
+            let body = serde_json::to_string(&value)
+                .map_err(|error| ServiceError::Internal(format!("the answer cannot be stored: {error}")))?;
+            let claim = idempotency::Claim {
+                tenant: self.tenant,
+                credential: &self.credential,
+                request: &key.request,
+                key: &key.key,
+                fingerprint: &key.fingerprint,
+            };
+            idempotency::remember(&mut self.tx, &claim, i32::from(status), &body).await?;
+        }
+        self.tx.commit().await?;
+        Ok(Reply { status, replayed: false, value })
+    }
+}

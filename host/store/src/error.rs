@@ -1,0 +1,61 @@
+//! What can go wrong in the store, by kind: callers never look at an engine's codes or at constraint names.
+
+/// A failed store operation.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The statement had to find a row and found none.
+    #[error("no such row")]
+    NotFound,
+    /// A unique key is taken.
+    #[error("a row with this key exists")]
+    Duplicate(#[source] sqlx::Error),
+    /// A reference points nowhere, or a referenced row would vanish.
+    #[error("a referenced row does not exist")]
+    Reference(#[source] sqlx::Error),
+    /// A check or an append-only rule of the database refused the row.
+    #[error("the database refused the row: {0}")]
+    Refused(String, #[source] sqlx::Error),
+    /// The database URL is not usable.
+    #[error("bad database url: {0}")]
+    Url(String),
+    /// The SQLite library is too old to be safe.
+    #[error("SQLite {0} can corrupt a database in WAL mode; link 3.51.3 or newer")]
+    OldSqlite(String),
+    /// The schema could not be brought up to date, or belongs to a newer release.
+    #[error("migration failed; run the release that wrote this schema, or restore a backup")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A stored value does not mean what the code expects.
+    #[error("stored value of {0} is not valid: {1}")]
+    Corrupt(&'static str, String),
+    /// The database failed.
+    #[error("database error")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        let (kind, message) = match &error {
+            sqlx::Error::RowNotFound => return Self::NotFound,
+            sqlx::Error::Database(database) => (database.kind(), database.message().to_owned()),
+            _ => return Self::Database(error),
+        };
+        match kind {
+            ErrorKind::UniqueViolation => Self::Duplicate(error),
+            ErrorKind::ForeignKeyViolation => Self::Reference(error),
+            ErrorKind::CheckViolation | ErrorKind::NotNullViolation => Self::Refused(message, error),
+            _ if message.starts_with("append-only") || message.starts_with("unbalanced") => {
+                Self::Refused(message, error)
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether trying the same transaction again may succeed (deadlock, serialisation, busy file).
+    pub fn is_transient(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(database)) = self else { return false };
+        matches!(database.code().as_deref(), Some("40001" | "40P01" | "5" | "6" | "261" | "517"))
+    }
+}

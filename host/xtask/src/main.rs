@@ -1,0 +1,108 @@
+//! Developer commands, run as `cargo xtask <command>`.
+//!
+//! Owns how the pieces are built and put together on a developer's machine: guests, a private PostgreSQL, the suite,
+//! the demonstration, the measurements, the example books. Knows nothing of billing: it starts `altyn` and passes the
+//! arguments on. Talk and progress go to stderr, so whatever stands on stdout is the answer alone.
+
+mod bench;
+mod books;
+mod demo;
+mod guests {
+    pub fn build_guests(_root: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+        anyhow::bail!("the guests cannot be built yet")
+    }
+}
+mod postgres;
+mod shell;
+mod test;
+
+use std::{
+    env,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use crate::{
+    postgres::{Cluster, Purpose},
+    shell::Usage,
+};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  plugins                        build the guests into target/plugins
+  test [cargo test arguments]    the whole suite, on SQLite and on a private PostgreSQL
+  demo [altyn demo arguments]    bill a month of the example books; --no-serve, --output json,
+                                 --database URL or --database private-postgres
+  bench [--subscriptions N] [--only billing|ledger|plugin] [--output table|json]
+                                 measure the release build against a private PostgreSQL
+  postgres                       start a private PostgreSQL, print its address, run until stdin ends or Ctrl-C
+  books [--customers N] [--seed S] [--into DIR]
+                                 write the example books (default: examples/operator)
+
+ALTYN_TEST_POSTGRES_URL names a running server to use instead of a private one.";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match run(&command, &rest) {
+        Ok(code) => code,
+        Err(error) if error.is::<Usage>() => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
+    let root = root();
+    match command {
+        "plugins" => {
+            shell::no_arguments(rest)?;
+            for plugin in guests::build_guests(&root)? {
+                eprintln!("{}", plugin.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        "test" => test::run(&root, rest),
+        "demo" => demo::run(&root, rest),
+        "bench" => bench::run(&root, rest),
+        "postgres" => {
+            shell::no_arguments(rest)?;
+            serve_postgres(&root)
+        }
+        "books" => books::run(&root, rest),
+        "help" | "--help" | "-h" => {
+            writeln!(io::stdout(), "{USAGE}")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        "" => Err(Usage::new("name a command").into()),
+        other => Err(Usage::new(format!("there is no command `{other}`")).into()),
+    }
+}
+
+/// The repository: two levels above this crate.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+fn serve_postgres(root: &Path) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::start(root, Purpose::Develop)?;
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{}", cluster.url())?;
+    stdout.flush()?;
+    eprintln!("over the socket: {}", cluster.socket_url());
+    if let Some(directory) = cluster.directory() {
+        eprintln!("its data: {}", directory.display());
+    }
+    eprintln!("Ctrl-C or the end of stdin stops the server and removes its data");
+    io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(ExitCode::SUCCESS)
+}
