@@ -90,6 +90,7 @@ create table customers (
     address text,
     external_system text collate "C",
     external_id text collate "C",
+    opening_balance_minor bigint,
     version bigint not null,
     created_at timestamptz not null,
     primary key (tenant_id, id),

@@ -90,6 +90,7 @@ create table customers (
     address text,
     external_system text,
     external_id text,
+    opening_balance_minor integer,
     version integer not null,
     created_at text not null,
     primary key (tenant_id, id),

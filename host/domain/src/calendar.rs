@@ -146,7 +146,9 @@ fn clamped(month_number: i64, day: u32) -> Option<NaiveDate> {
 /// The start of period `k`: the anchor moved by `k` cadences, its day clamped to the month.
 pub fn boundary(anchor: NaiveDate, cadence: Cadence, k: i32) -> Result<NaiveDate, CalendarError> {
     let moved = match cadence {
-        Cadence::Days(n) => anchor.checked_add_signed(TimeDelta::days(i64::from(n) * i64::from(k))),
+        Cadence::Days(n) => {
+            TimeDelta::try_days(i64::from(n) * i64::from(k)).and_then(|days| anchor.checked_add_signed(days))
+        }
         Cadence::Months(n) => {
             let month_number = i64::from(anchor.year()) * 12 + i64::from(anchor.month0()) + i64::from(n) * i64::from(k);
             clamped(month_number, anchor.day())
@@ -197,5 +199,4 @@ pub fn next_day(day: NaiveDate) -> Result<NaiveDate, CalendarError> {
 }
 
 #[cfg(test)]
-#[path = "calendar_tests.rs"]
 mod tests;

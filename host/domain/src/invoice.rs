@@ -22,12 +22,9 @@ text_enum! {
 }
 
 impl InvoiceStatus {
-    /// Whether an invoice of this status may take the next one.
+    /// Whether an invoice of this status may take the next one. A paid one is issued again when its payment is undone.
     pub fn may_become(self, next: Self) -> bool {
-        matches!(
-            (self, next),
-            (Self::Draft, Self::Issued) | (Self::Issued, Self::Paid | Self::Void) | (Self::Paid, Self::Issued)
-        )
+        matches!((self, next), (Self::Draft | Self::Paid, Self::Issued) | (Self::Issued, Self::Paid | Self::Void))
     }
 
     /// Whether a payment may be allocated to an invoice of this status.

@@ -24,3 +24,7 @@ pub mod subscription;
 pub mod tax;
 
 pub use text::{Expected, UnknownName};
+
+#[cfg(test)]
+#[cfg(feature = "openapi")]
+mod openapi_tests;

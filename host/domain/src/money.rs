@@ -330,5 +330,4 @@ pub fn percent_included(amount: Money, percent: Decimal) -> Result<Money, MoneyE
 }
 
 #[cfg(test)]
-#[path = "money_tests.rs"]
 mod tests;

@@ -296,5 +296,4 @@ pub fn due(
 }
 
 #[cfg(test)]
-#[path = "subscription_tests.rs"]
 mod tests;

@@ -245,5 +245,4 @@ fn check_line(mode: PriceMode, line: &TaxableLine, answer: &LineTax) -> Result<(
 }
 
 #[cfg(test)]
-#[path = "tax_tests.rs"]
 mod tests;

@@ -82,6 +82,9 @@ pub enum InstallError {
         /// The first difference.
         detail: String,
     },
+    /// It needs more to start than its world gives.
+    #[error("the component needs more than its world gives: {0}; link it with a smaller stack, or raise limits.memory_bytes")]
+    Resources(String),
     /// It failed when asked to describe itself.
     #[error("the component cannot describe itself: {0}")]
     Describe(CallFailure),
@@ -201,7 +204,7 @@ impl Shared {
         let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
         refuse_unfit(bytes, limit.unwrap_or_default())?;
         let component = Component::from_binary(&self.engine, bytes)
-            .map_err(|error| InstallError::Malformed(error.root_cause().to_string()))?;
+            .map_err(|error| unfit(error.root_cause().to_string()))?;
         let shape = Shape::read(&component, &self.engine)?;
         let world = shape.world;
         let limit = self.config.limits.of(world).component_bytes;
@@ -237,6 +240,7 @@ impl Shared {
         let guest = guest.map_err(|error| match call::failure(&error, store.data(), limits, 0) {
             // Not a crash of the guest: nothing of it ran, or its start function did.
             CallFailure::Trap { backtrace, .. } if backtrace.is_empty() => incompatible(world, &error),
+            failure @ CallFailure::MemoryLimit { .. } => InstallError::Resources(failure.to_string()),
             failure => InstallError::Describe(failure),
         })?;
         let described = match &guest {
@@ -259,6 +263,11 @@ enum Guest {
 
 fn incompatible(world: World, error: &wasmtime::Error) -> InstallError {
     InstallError::Incompatible { world, detail: format!("{error:#}") }
+}
+
+/// wasmtime tells a broken component and one that does not fit the pool apart by text only.
+fn unfit(detail: String) -> InstallError {
+    if detail.contains("exceeds the limit") { InstallError::Resources(detail) } else { InstallError::Malformed(detail) }
 }
 
 /// Looks at size and preamble before anything is parsed.

@@ -128,3 +128,8 @@ impl Fields {
         if self.0.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(self.0)) }
     }
 }
+
+/// Reads a value that was checked before it was stored; `what` names its table and column.
+pub(crate) fn stored<T: std::str::FromStr<Err: std::fmt::Display>>(what: &'static str, text: &str) -> Result<T> {
+    text.parse().map_err(|error| ServiceError::Internal(format!("stored value of {what} is not valid: {error}")))
+}

@@ -1,1 +1,31 @@
 //! Use cases: load, decide, save everything decided in one transaction.
+//!
+//! One file per aggregate. Each use case takes facts from the store, asks plugins with what was loaded, lets the domain
+//! decide, and writes rows, postings, events, jobs and the idempotency record in one transaction. No plugin and no
+//! network is waited for while a transaction is open. Edges call methods of [`Altyn`] and translate, nothing else.
+
+pub mod api_keys;
+pub mod charges;
+pub mod context;
+pub mod contracts;
+pub mod customers;
+pub mod error;
+pub mod evidence;
+pub mod imports;
+pub mod invoices;
+pub mod ledger;
+pub mod page;
+pub mod plans;
+pub mod plugins;
+pub mod ports;
+pub mod products;
+pub mod runs;
+pub mod sellers;
+pub mod settings;
+pub mod subscriptions;
+pub mod tenants;
+
+mod requisites;
+
+pub use context::{Altyn, IdempotencyKey, Reply, Request};
+pub use error::{FieldError, ServiceError};

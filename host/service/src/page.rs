@@ -37,6 +37,18 @@ impl Page {
         Ok((limit + 1, after))
     }
 
+    /// Like [`Self::bounds`] for lists by position: after which position to read, -1 for the first page.
+    pub fn positions(&self) -> Result<(i64, i32)> {
+        let limit = self.limit.unwrap_or(20);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(ServiceError::invalid("/limit", format!("must be between 1 and {LARGEST_PAGE}")));
+        }
+        let after = self.cursor.as_ref().map_or(Ok(-1), |text| text.parse::<i32>()).ok().filter(|after| *after >= -1);
+        let after =
+            after.ok_or_else(|| ServiceError::invalid("/cursor", "is not a cursor of this list; take `next_cursor`"))?;
+        Ok((limit + 1, after))
+    }
+
     /// Cuts the extra row off and makes the answer.
     pub fn listed<R, T>(&self, mut rows: Vec<R>, id: impl Fn(&R) -> String, view: impl Fn(R) -> T) -> Listed<T> {
         let limit = usize::try_from(self.limit.unwrap_or(20)).unwrap_or(20);
@@ -56,4 +68,12 @@ pub struct Listed<T> {
     pub has_more: bool,
     /// The cursor of the next page.
     pub next_cursor: Option<String>,
+}
+
+impl<T> Listed<Result<T>> {
+    /// The same page, or the first of its errors.
+    pub fn try_data(self) -> Result<Listed<T>> {
+        let data = self.data.into_iter().collect::<Result<Vec<T>>>()?;
+        Ok(Listed { data, has_more: self.has_more, next_cursor: self.next_cursor })
+    }
 }

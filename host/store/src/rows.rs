@@ -122,3 +122,8 @@ impl Rows {
         self.columns.iter().map(|(name, column)| (*name, column))
     }
 }
+
+/// One value of each item, as a column.
+pub(crate) fn column<T, V>(items: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
+    items.iter().map(value).collect()
+}

@@ -216,6 +216,12 @@ pub async fn release(tx: &mut Tx, tenant: Uuid, id: Uuid, fence: i64) -> Result<
     tx.execute(RELEASE, (tenant, id, fence)).await.map(|_| ())
 }
 
+const REOPEN: &str = "update runs set state = 'executing', finished_at = null where tenant_id = $1 and id = $2 and state = 'done'";
+/// Opens a finished run again for one contract that could not be billed.
+pub async fn reopen(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<()> {
+    tx.execute(REOPEN, (tenant, id)).await.map(|_| ())
+}
+
 const CANCEL: &str = "update runs set cancel_requested = $3, version = version + 1
     where tenant_id = $1 and id = $2 and state not in ('done', 'cancelled')";
 /// Asks the run to stop; `false` when it has ended.
@@ -461,11 +467,20 @@ const CHARGES_INSERT: &str = "insert into charges
      call_line, created_at)
     select $1, v.id, v.contract_id, v.subscription_id, v.component_id, v.invoice_id, $2, 'recurring', 'blocked',
         v.period_start, v.period_end, v.used_start, v.used_end, v.charged_on, v.realises_on, null, v.currency,
-        v.amount_minor, v.proration_call_id, v.call_line, $3 from {rows}";
-/// Adds recurring charges: columns `id, contract_id, subscription_id, component_id, invoice_id, period_start,
+        v.amount_minor, v.proration_call_id, v.call_line, $3 from {rows} where true
+    on conflict (tenant_id, subscription_id, component_id, period_start) do nothing";
+/// Adds recurring charges; answers how many periods were not charged before. Columns `id, contract_id, subscription_id, component_id, invoice_id, period_start,
 /// period_end, used_start, used_end, charged_on, realises_on, currency, amount_minor, proration_call_id, call_line`.
-pub async fn charges_insert(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<()> {
-    tx.execute_rows(CHARGES_INSERT, (tenant, run, now), rows).await.map(|_| ())
+pub async fn charges_insert(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<u64> {
+    tx.execute_rows(CHARGES_INSERT, (tenant, run, now), rows).await
+}
+
+const CHARGED: &str = "select distinct c.contract_id from {rows}
+    join charges c on c.tenant_id = $1 and c.subscription_id = v.subscription_id
+        and c.component_id = v.component_id and c.period_start = v.period_start";
+/// The contracts of those periods that are charged already: columns `subscription_id, component_id, period_start`.
+pub async fn charged(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<Vec<(Uuid,)>> {
+    tx.fetch_rows(CHARGED, (tenant,), rows).await
 }
 
 const INVOICES_INSERT: &str = "insert into invoices

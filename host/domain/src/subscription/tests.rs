@@ -1,0 +1,305 @@
+use super::*;
+use crate::catalogue::{Component, ComponentKind};
+use crate::money::Currency;
+use crate::tax::PriceMode;
+use chrono::Days;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn span(start: &str, end: &str) -> Period {
+    Period::try_new(day(start), day(end)).unwrap()
+}
+
+fn plan(cadence: Cadence, billing_day: BillingDay, components: u128) -> PlanVersion {
+    let component = |n: u128| Component {
+        id: ComponentId(Uuid::from_u128(100 + n)),
+        code: format!("c{n}"),
+        title: format!("Service {n}"),
+        kind: ComponentKind::Recurring,
+        unit_price: Money::new(59_000, Currency::RUB),
+        tax_category: "service".into(),
+        product: ProductId(Uuid::from_u128(1)),
+    };
+    PlanVersion {
+        id: PlanVersionId(Uuid::from_u128(7)),
+        cadence,
+        price_mode: PriceMode::Included,
+        billing_day,
+        components: (0..components).map(component).collect(),
+    }
+}
+
+fn subscribed(starts_on: &str, plan: &PlanVersion) -> Subscription {
+    let starts_on = day(starts_on);
+    let schedule = Schedule::first(starts_on, plan.cadence, plan.billing_day).unwrap();
+    Subscription {
+        id: SubscriptionId(Uuid::from_u128(5)),
+        contract: ContractId(Uuid::from_u128(4)),
+        plan_version: plan.id,
+        status: SubscriptionStatus::Active,
+        quantity: Decimal::ONE,
+        discount_percent: Decimal::ZERO,
+        anchor_on: schedule.anchor_on,
+        next_index: schedule.next_index,
+        starts_on,
+        ends_on: None,
+        next_charge_on: starts_on,
+        charges_left: None,
+        version: 1,
+    }
+}
+
+fn renewed(subscription: &Subscription, due: &Due) -> Subscription {
+    Subscription {
+        status: due.next.status,
+        next_index: due.next.next_index,
+        next_charge_on: due.next.next_charge_on,
+        charges_left: due.next.charges_left,
+        version: subscription.version + 1,
+        ..subscription.clone()
+    }
+}
+
+fn monthly(starts_on: &str, billing_day: BillingDay) -> (Subscription, PlanVersion) {
+    let plan = plan(Cadence::Months(1), billing_day, 1);
+    (subscribed(starts_on, &plan), plan)
+}
+
+fn periods(due: &Due) -> Vec<(Period, Period)> {
+    due.lines.iter().map(|line| (line.period, line.used)).collect()
+}
+
+#[test]
+fn an_anniversary_counts_from_the_first_day() {
+    let (subscription, plan) = monthly("2026-01-31", BillingDay::Anniversary);
+    let due = due(&subscription, &plan, day("2026-03-31"), 100).unwrap();
+    let expected =
+        [span("2026-01-31", "2026-02-28"), span("2026-02-28", "2026-03-31"), span("2026-03-31", "2026-04-30")];
+    assert_eq!(periods(&due), expected.map(|p| (p, p)));
+    assert_eq!(due.next.next_charge_on, day("2026-04-30"));
+}
+
+#[test]
+fn the_first_period_of_a_fixed_day_is_a_stub_of_a_reference_period() {
+    let (subscription, plan) = monthly("2026-02-10", BillingDay::Fixed(31));
+    assert_eq!((subscription.anchor_on, subscription.next_index), (day("2026-01-31"), 0));
+    let due = due(&subscription, &plan, day("2026-03-31"), 100).unwrap();
+    assert_eq!(
+        periods(&due),
+        [
+            (span("2026-01-31", "2026-02-28"), span("2026-02-10", "2026-02-28")),
+            (span("2026-02-28", "2026-03-31"), span("2026-02-28", "2026-03-31")),
+            (span("2026-03-31", "2026-04-30"), span("2026-03-31", "2026-04-30")),
+        ]
+    );
+    assert_eq!(due.lines[0].charged_on, day("2026-02-10"));
+    assert_eq!(due.lines[0].realises_on, day("2026-02-28"));
+    assert_eq!(due.lines[0].price, Money::new(59_000, Currency::RUB), "the price is of the full period");
+}
+
+#[test]
+fn a_fixed_day_is_anchored_in_a_month_that_has_it() {
+    for (starts_on, months, fixed, anchor, index) in [
+        ("2026-02-28", 1, 31, "2026-01-31", 1),
+        ("2026-02-27", 1, 31, "2026-01-31", 0),
+        ("2026-04-30", 1, 31, "2026-03-31", 1),
+        ("2026-03-01", 1, 30, "2026-01-30", 1),
+        ("2026-03-01", 1, 15, "2026-02-15", 0),
+        ("2026-01-10", 1, 15, "2025-12-15", 0),
+        ("2026-05-20", 3, 31, "2026-01-31", 1),
+        ("2026-03-05", 12, 30, "2024-02-29", 2),
+        ("2026-05-05", 12, 31, "2026-04-30", 0),
+        ("2026-03-05", 6, 31, "2025-08-31", 1),
+    ] {
+        let found = Schedule::first(day(starts_on), Cadence::Months(months), BillingDay::Fixed(fixed)).unwrap();
+        let expected = Schedule { anchor_on: day(anchor), next_index: index };
+        assert_eq!(found, expected, "from {starts_on} every {months} months on the {fixed}.");
+    }
+    assert_eq!(
+        Schedule::first(day("2026-01-01"), Cadence::Days(30), BillingDay::Fixed(1)),
+        Err(SubscriptionError::FixedDayOfDays(Cadence::Days(30)))
+    );
+}
+
+#[test]
+fn an_imported_subscription_renews_on_its_renewal_date() {
+    let (subscription, plan) = monthly("2020-05-05", BillingDay::Anniversary);
+    let schedule = Schedule::imported(day("2026-11-17"));
+    let imported = Subscription {
+        anchor_on: schedule.anchor_on,
+        next_index: schedule.next_index,
+        next_charge_on: day("2026-11-17"),
+        ..subscription
+    };
+    assert!(due(&imported, &plan, day("2026-11-16"), 100).unwrap().lines.is_empty());
+    let due = due(&imported, &plan, day("2026-11-17"), 100).unwrap();
+    assert_eq!(periods(&due), [(span("2026-11-17", "2026-12-17"), span("2026-11-17", "2026-12-17"))]);
+}
+
+#[test]
+fn nothing_falls_due_before_the_charge_date() {
+    let (subscription, plan) = monthly("2026-12-05", BillingDay::Fixed(1));
+    let early = due(&subscription, &plan, day("2026-12-04"), 100).unwrap();
+    assert!(early.lines.is_empty());
+    assert_eq!(early.next.next_charge_on, day("2026-12-05"));
+    assert!(early.is_complete(day("2026-12-04")));
+    assert_eq!(due(&subscription, &plan, day("2026-12-05"), 100).unwrap().lines.len(), 1);
+}
+
+#[test]
+fn one_line_set_per_missed_period_and_component() {
+    let plan = plan(Cadence::Months(1), BillingDay::Fixed(1), 2);
+    let subscription = subscribed("2026-08-01", &plan);
+    let all = due(&subscription, &plan, day("2026-11-01"), 100).unwrap();
+    assert_eq!(all.lines.iter().map(|l| l.component_index).collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1, 0, 1]);
+    let cut = due(&subscription, &plan, day("2026-11-01"), 3).unwrap();
+    assert_eq!(cut.lines, all.lines[..6]);
+    assert!(!cut.is_complete(day("2026-11-01")));
+    let rest = due(&renewed(&subscription, &cut), &plan, day("2026-11-01"), 3).unwrap();
+    assert_eq!(rest.lines, all.lines[6..]);
+    assert!(rest.is_complete(day("2026-11-01")));
+}
+
+#[test]
+fn the_last_charge_completes_the_subscription() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let counted = Subscription { charges_left: Some(2), ..subscription };
+    let first = due(&counted, &plan, day("2026-08-01"), 100).unwrap();
+    assert_eq!((first.next.charges_left, first.next.status), (Some(1), SubscriptionStatus::Active));
+    let all = due(&counted, &plan, day("2026-12-31"), 100).unwrap();
+    assert_eq!(all.lines.len(), 2);
+    assert_eq!((all.next.charges_left, all.next.status), (Some(0), SubscriptionStatus::Completed));
+    assert!(due(&renewed(&counted, &all), &plan, day("2027-12-31"), 100).unwrap().lines.is_empty());
+}
+
+#[test]
+fn the_end_cuts_the_last_period_and_cancels_when_it_has_come() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let ending = Subscription { ends_on: Some(day("2026-09-16")), ..subscription };
+    let before = due(&ending, &plan, day("2026-09-15"), 100).unwrap();
+    assert_eq!(
+        periods(&before),
+        [
+            (span("2026-08-01", "2026-09-01"), span("2026-08-01", "2026-09-01")),
+            (span("2026-09-01", "2026-10-01"), span("2026-09-01", "2026-09-16")),
+        ]
+    );
+    assert_eq!(before.lines[1].realises_on, day("2026-09-16"));
+    assert_eq!(before.next.status, SubscriptionStatus::Active);
+    assert_eq!(before.next.next_charge_on, day("2026-09-16"), "the next event is the end");
+    let after = due(&renewed(&ending, &before), &plan, day("2026-09-16"), 100).unwrap();
+    assert!(after.lines.is_empty());
+    assert_eq!(after.next.status, SubscriptionStatus::Cancelled);
+}
+
+#[test]
+fn an_end_on_a_boundary_leaves_no_empty_period() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let ending = Subscription { ends_on: Some(day("2026-09-01")), ..subscription };
+    let due = due(&ending, &plan, day("2026-09-01"), 100).unwrap();
+    assert_eq!(periods(&due), [(span("2026-08-01", "2026-09-01"), span("2026-08-01", "2026-09-01"))]);
+    assert_eq!(due.next.status, SubscriptionStatus::Cancelled);
+}
+
+#[test]
+fn only_a_subscription_in_service_is_charged() {
+    use SubscriptionStatus::{Active, Cancelled, Completed, Deleted, Grace, Pending, Stopped};
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    for (status, lines) in
+        [(Pending, 0), (Active, 1), (Grace, 1), (Stopped, 0), (Deleted, 0), (Cancelled, 0), (Completed, 0)]
+    {
+        let subscription = Subscription { status, ..subscription.clone() };
+        let due = due(&subscription, &plan, day("2026-08-01"), 100).unwrap();
+        assert_eq!((due.lines.len(), due.next.status), (lines, status));
+    }
+}
+
+#[test]
+fn quantity_and_discount_are_in_the_price() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let three = Subscription { quantity: Decimal::from(3), discount_percent: Decimal::from(10), ..subscription };
+    assert_eq!(due(&three, &plan, day("2026-08-01"), 1).unwrap().lines[0].price.minor, 159_300);
+}
+
+#[test]
+fn a_foreign_plan_version_or_a_schedule_out_of_step_is_an_error() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let other = PlanVersion { id: PlanVersionId(Uuid::from_u128(8)), ..plan.clone() };
+    assert!(matches!(due(&subscription, &other, day("2026-08-01"), 1), Err(SubscriptionError::PlanVersion { .. })));
+    let behind = Subscription { next_index: -1, ..subscription };
+    assert!(matches!(due(&behind, &plan, day("2026-08-01"), 1), Err(SubscriptionError::OutOfStep { .. })));
+}
+
+fn any_start() -> impl Strategy<Value = NaiveDate> {
+    (0_u64..3_000).prop_map(|days| day("2023-01-01").checked_add_days(Days::new(days)).unwrap())
+}
+
+fn any_plan() -> impl Strategy<Value = PlanVersion> {
+    let months = prop::sample::select(vec![1_u16, 2, 3, 6, 12]).prop_map(Cadence::Months);
+    prop_oneof![
+        (1_u16..=100).prop_map(|n| plan(Cadence::Days(n), BillingDay::Anniversary, 1)),
+        months.clone().prop_map(|cadence| plan(cadence, BillingDay::Anniversary, 2)),
+        (months, 1_u8..=31).prop_map(|(cadence, fixed)| plan(cadence, BillingDay::Fixed(fixed), 1)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    #[test]
+    fn the_first_period_contains_the_first_day(starts_on in any_start(), plan in any_plan()) {
+        let first = Schedule::first(starts_on, plan.cadence, plan.billing_day).unwrap();
+        prop_assert!(period(first.anchor_on, plan.cadence, first.next_index).unwrap().contains(starts_on));
+    }
+
+    #[test]
+    fn coverage_is_gapless_and_any_split_gives_the_same_lines(
+        starts_on in any_start(),
+        plan in any_plan(),
+        steps in prop::collection::vec(0_u64..200, 1..6),
+        length in prop::option::of(0_u64..500),
+        charges_left in prop::option::of(0_u32..20),
+        max_periods in 1_usize..5,
+    ) {
+        let start = Subscription {
+            ends_on: length.map(|days| starts_on.checked_add_days(Days::new(days)).unwrap()),
+            charges_left,
+            ..subscribed(&starts_on.to_string(), &plan)
+        };
+        let through = starts_on.checked_add_days(Days::new(steps.iter().sum())).unwrap();
+        let once = due(&start, &plan, through, usize::MAX).unwrap();
+        prop_assert!(once.is_complete(through));
+
+        let (mut current, mut lines, mut today) = (start.clone(), Vec::new(), starts_on);
+        for step in &steps {
+            today = today.checked_add_days(Days::new(*step)).unwrap();
+            loop {
+                let part = due(&current, &plan, today, max_periods).unwrap();
+                current = renewed(&current, &part);
+                lines.extend(part.lines.clone());
+                if part.is_complete(today) {
+                    break;
+                }
+            }
+        }
+        prop_assert_eq!(&lines, &once.lines);
+        prop_assert_eq!(current.status, once.next.status);
+        prop_assert_eq!(current.next_index, once.next.next_index);
+        prop_assert_eq!(current.charges_left, once.next.charges_left);
+
+        for component in 0..plan.components.len() {
+            let used: Vec<Period> =
+                lines.iter().filter(|l| l.component_index == component).map(|l| l.used).collect();
+            prop_assert!(used.windows(2).all(|pair| pair[0].end == pair[1].start));
+            prop_assert!(used.first().is_none_or(|first| first.start == starts_on));
+            if let (Some(last), None) = (used.last(), charges_left) {
+                let reached = current.ends_on.map_or(through, |end| end.min(through));
+                prop_assert!(last.end > reached || Some(last.end) == current.ends_on);
+            }
+        }
+    }
+}

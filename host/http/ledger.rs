@@ -1,0 +1,156 @@
+//! `/v1/ledger`: accounts, transactions, manual postings, reversals and the trial balance.
+
+use altyn_domain::id::{AccountId, TransactionId};
+use altyn_service::{
+    context::Altyn,
+    ledger::{AccountView, EntryView, PostTransaction, ReverseTransaction, TransactionView, TrialBalance},
+    page::{Listed, Page},
+};
+use axum::{Json, extract::State};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Edge,
+    auth::Caller,
+    error::Problem,
+    idempotency::{Answer, Command, Found, Resource},
+    page::{At, Paged},
+};
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default()
+        .routes(routes!(account_list))
+        .routes(routes!(account_get))
+        .routes(routes!(account_entries))
+        .routes(routes!(transaction_list, transaction_post))
+        .routes(routes!(transaction_get))
+        .routes(routes!(transaction_reverse))
+        .routes(routes!(trial_balance))
+}
+
+impl Resource for AccountView {}
+
+impl Resource for TransactionView {
+    fn location(&self) -> Option<String> {
+        Some(format!("/v1/ledger/transactions/{}", self.id))
+    }
+}
+
+/// Lists the accounts.
+///
+/// With their balances, debit positive, oldest first.
+#[utoipa::path(get, path = "/v1/ledger/accounts", operation_id = "ledger_account_list", tag = "ledger",
+    params(Page), responses((status = 200, description = "A page of accounts", body = Listed<AccountView>)))]
+async fn account_list(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Paged(page): Paged,
+) -> Result<Json<Listed<AccountView>>, Problem> {
+    Ok(Json(altyn.account_list(&request, &page).await?))
+}
+
+/// Reads an account.
+///
+/// Its balance is the sum of its entries, debit positive.
+#[utoipa::path(get, path = "/v1/ledger/accounts/{id}", operation_id = "ledger_account_get", tag = "ledger",
+    params(("id" = AccountId, Path, description = "The account")),
+    responses((status = 200, description = "The account", body = AccountView)))]
+async fn account_get(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<AccountId>,
+) -> Result<Found<AccountView>, Problem> {
+    Ok(Found(altyn.account_get(&request, id).await?))
+}
+
+/// Lists the entries of an account.
+///
+/// Oldest first; entries are never changed or deleted.
+#[utoipa::path(get, path = "/v1/ledger/accounts/{id}/entries", operation_id = "ledger_account_entries", tag = "ledger",
+    params(("id" = AccountId, Path, description = "The account"), Page),
+    responses((status = 200, description = "A page of entries", body = Listed<EntryView>)))]
+async fn account_entries(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<AccountId>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<EntryView>>, Problem> {
+    Ok(Json(altyn.account_entries(&request, id, &page).await?))
+}
+
+/// Lists the transactions.
+///
+/// Oldest first, without their entries.
+#[utoipa::path(get, path = "/v1/ledger/transactions", operation_id = "ledger_transaction_list", tag = "ledger",
+    params(Page), responses((status = 200, description = "A page of transactions", body = Listed<TransactionView>)))]
+async fn transaction_list(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Paged(page): Paged,
+) -> Result<Json<Listed<TransactionView>>, Problem> {
+    Ok(Json(altyn.transaction_list(&request, &page).await?))
+}
+
+/// Posts a manual transaction.
+///
+/// The entries must sum to zero. The source key makes the posting happen once, for ever; it is kept as `manual/<key>`.
+#[utoipa::path(post, path = "/v1/ledger/transactions", operation_id = "ledger_transaction_post", tag = "ledger",
+    request_body(content = PostTransaction, example = json!({
+        "source_key": "goodwill-2026-11-17", "effective_on": "2026-11-17", "currency": "RUB", "kind": "adjustment",
+        "description": "goodwill for an outage",
+        "entries": [
+            { "account": "adjustments", "amount_minor": 10_000 },
+            { "account": "contract/ctr_0190a5d0c0de7000800000000000002a/funds", "amount_minor": -10_000 },
+        ],
+    })),
+    responses((status = 201, description = "The posted transaction", body = TransactionView)))]
+async fn transaction_post(
+    State(altyn): State<Altyn>,
+    Command { request, command }: Command<PostTransaction>,
+) -> Result<Answer<TransactionView>, Problem> {
+    Ok(Answer(altyn.transaction_post(&request, command).await?))
+}
+
+/// Reads a transaction.
+///
+/// With its entries, which sum to zero.
+#[utoipa::path(get, path = "/v1/ledger/transactions/{id}", operation_id = "ledger_transaction_get", tag = "ledger",
+    params(("id" = TransactionId, Path, description = "The transaction")),
+    responses((status = 200, description = "The transaction", body = TransactionView)))]
+async fn transaction_get(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<TransactionId>,
+) -> Result<Found<TransactionView>, Problem> {
+    Ok(Found(altyn.transaction_get(&request, id).await?))
+}
+
+/// Reverses a transaction.
+///
+/// Posts its opposite; a transaction is reversed whole and at most once.
+#[utoipa::path(post, path = "/v1/ledger/transactions/{id}/reverse", operation_id = "ledger_transaction_reverse",
+    tag = "ledger", params(("id" = TransactionId, Path, description = "The transaction")),
+    request_body(content = ReverseTransaction, example = json!({
+        "effective_on": "2026-11-18", "description": "posted to the wrong contract",
+    })),
+    responses((status = 201, description = "The reversal", body = TransactionView)))]
+async fn transaction_reverse(
+    State(altyn): State<Altyn>,
+    At(id): At<TransactionId>,
+    Command { request, command }: Command<ReverseTransaction>,
+) -> Result<Answer<TransactionView>, Problem> {
+    Ok(Answer(altyn.transaction_reverse(&request, id, command).await?))
+}
+
+/// Reads the trial balance.
+///
+/// By currency and group of accounts; the total of every currency is zero.
+#[utoipa::path(get, path = "/v1/ledger/trial-balance", operation_id = "ledger_trial_balance", tag = "ledger",
+    responses((status = 200, description = "The trial balance", body = TrialBalance)))]
+async fn trial_balance(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+) -> Result<Json<TrialBalance>, Problem> {
+    Ok(Json(altyn.trial_balance(&request).await?))
+}

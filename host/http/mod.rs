@@ -1,0 +1,109 @@
+//! The HTTP edge: JSON to commands, answers to JSON, refusals to problems. Translates, never decides.
+//!
+//! One file per resource holds its handlers, each described beside its code, so that the document at `/openapi.json` and
+//! the routes cannot differ. A request passes, from the outside in: [`around`] (id, trace, headers), the panic net,
+//! the time limit, [`auth`] (key, tenant, role, and the operation's rules), then its handler, which calls one use case.
+//! It refuses to know SQL, plugins and money. Invariant: every path under `/v1` is authenticated and documented.
+
+mod api_keys;
+mod around;
+mod auth;
+mod bindings;
+mod contracts;
+mod customers;
+mod error;
+mod etag;
+mod health;
+mod idempotency;
+mod ledger;
+mod openapi;
+mod page;
+mod plugins;
+mod problems;
+mod sellers;
+mod tenants;
+
+use std::{future::Future, io, sync::Arc};
+
+use altyn_service::context::Altyn;
+use axum::{
+    Extension, Router,
+    extract::{DefaultBodyLimit, FromRef},
+    middleware,
+};
+use tokio::{net::TcpListener, sync::watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use problems::Code;
+
+/// The largest body of an operation that takes JSON, in bytes.
+const LARGEST_JSON: usize = 1 << 20;
+
+/// What handlers are given.
+#[derive(Clone)]
+struct Edge {
+    altyn: Altyn,
+    /// Becomes true when the host stops, so that streams end.
+    stopping: watch::Receiver<bool>,
+}
+
+impl FromRef<Edge> for Altyn {
+    fn from_ref(edge: &Edge) -> Self {
+        edge.altyn.clone()
+    }
+}
+
+/// The whole interface over an application; its streams end with their runs only.
+pub fn router(altyn: Altyn) -> Router {
+    let (keep, stopping) = watch::channel(false);
+    build(altyn, stopping).layer(Extension(Arc::new(keep)))
+}
+
+/// Serves until `shutdown` is ready, then ends streams, finishes the requests that are under way and returns.
+pub async fn serve(
+    altyn: Altyn,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let stopped = async move {
+        shutdown.await;
+        // Nobody listening means that no stream is open.
+        let _ = stop.send(true);
+    };
+    axum::serve(listener, build(altyn, stopping)).with_graceful_shutdown(stopped).await
+}
+
+/// Puts the layers around the operations; the outermost is added last.
+fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
+    let open = OpenApiRouter::with_openapi(openapi::empty()).merge(health::routes()).merge(problems::routes());
+    let (open, mut document) = open.route_layer(middleware::from_fn(around::in_time)).split_for_parts();
+    let (keyed, operations) = operations().split_for_parts();
+    document.merge(operations);
+    let document = openapi::finish(&document);
+    let rules = Arc::new(openapi::Rules::of(&document));
+    let keyed = keyed.route_layer(middleware::from_fn_with_state((altyn.clone(), rules), auth::admit));
+    open.merge(keyed)
+        .merge(openapi::pages(&document))
+        .fallback(around::unknown_path)
+        .method_not_allowed_fallback(around::unknown_method)
+        .layer(DefaultBodyLimit::max(LARGEST_JSON))
+        .layer(CatchPanicLayer::custom(around::panicked))
+        .layer(middleware::from_fn_with_state(altyn.clone(), around::request))
+        .with_state(Edge { altyn, stopping })
+}
+
+/// Every operation that needs a key.
+fn operations() -> OpenApiRouter<Edge> {
+    let timed = OpenApiRouter::default()
+        .merge(tenants::routes())
+        .merge(api_keys::routes())
+        .merge(sellers::routes())
+        .merge(customers::routes())
+        .merge(contracts::routes())
+        .merge(ledger::routes())
+        .merge(plugins::routes())
+        .merge(bindings::routes());
+    timed.route_layer(middleware::from_fn(around::in_time))
+}

@@ -1,0 +1,193 @@
+//! The first-party guests in the real host: right answers, evidence that replays, flat use.
+
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod common;
+
+use altyn_domain::{numbering, proration, tax};
+use altyn_runtime::{CallFailure, FaultKind, Runtime, RuntimeConfig, World};
+use common::{RUNTIME, component, context, document, draft, plugin, question, rub};
+use rust_decimal::Decimal;
+
+#[test]
+fn the_host_knows_what_a_component_is() {
+    let expected = [
+        ("day-ratio", World::ProrationStrategy),
+        ("ru-vat", World::TaxRule),
+        ("number-template", World::NumberingScheme),
+    ];
+    for (name, world) in expected {
+        let bytes = component(name);
+        let inspection = RUNTIME.inspect(&bytes).unwrap();
+        assert_eq!((inspection.descriptor.id.as_str(), inspection.world), (name, world));
+        assert_eq!(inspection.contract_version, "0.1.0");
+        assert_eq!(inspection.digest, plugin(name).digest());
+        assert_eq!(inspection.size_bytes, bytes.len());
+        assert!(
+            inspection.imports.iter().all(|import| import.starts_with("altyn:billing/")),
+            "{name} imports {:?}",
+            inspection.imports
+        );
+        let schema: serde_json::Value = serde_json::from_str(&inspection.descriptor.config_schema).unwrap();
+        assert_eq!(schema["type"], "object");
+    }
+}
+
+#[test]
+fn a_price_is_shared_by_days() {
+    let questions = [question(0, 30_000), question(1, 10_000)];
+    let call = RUNTIME.prorate(&plugin("day-ratio"), &context(""), &questions);
+    let shares = call.result.unwrap();
+    assert_eq!(shares.iter().map(|share| share.used).collect::<Vec<_>>(), [rub(20_000), rub(6_667)]);
+    assert_eq!(shares[0].explanation, "20 of 30 days");
+    for (question, share) in questions.iter().zip(&shares) {
+        assert_eq!(proration::check(question, share), Ok(()));
+    }
+    assert_eq!(call.record.export, "proration.prorate");
+    assert!(call.record.fuel > 0 && call.record.peak_memory_bytes > 0);
+}
+
+#[test]
+fn tax_follows_the_day_of_supply_and_passes_the_domains_check() {
+    let documents = [document(0, "b", &[12_200, 3_333, -12_200, 0]), document(1, "b", &[1_416_900])];
+    let call = RUNTIME.assess(&plugin("ru-vat"), &context(r#"{"regime":"general"}"#), &documents);
+    let assessments = call.result.unwrap();
+    let taxes: Vec<i64> = assessments.iter().flat_map(|a| a.lines.iter().map(|line| line.tax.minor)).collect();
+    assert_eq!(taxes, [2_200, 601, -2_200, 0, 255_507]);
+    assert_eq!(assessments[0].lines[0].rate, Some(Decimal::from(22)));
+    assert_eq!(assessments[0].lines[0].code, "vat22");
+    for (document, assessment) in documents.iter().zip(&assessments) {
+        assert_eq!(tax::check(document, assessment), Ok(()));
+    }
+}
+
+#[test]
+fn exempt_lines_have_no_rate_and_zero_lines_have_one() {
+    let mut document = document(0, "b", &[100, 100, 100]);
+    for (line, category) in document.lines.iter_mut().zip(["exempt", "zero", "none"]) {
+        line.category = category.into();
+    }
+    let documents = [document];
+    let assessments = RUNTIME.assess(&plugin("ru-vat"), &context(""), &documents).result.unwrap();
+    let seen: Vec<_> = assessments[0].lines.iter().map(|line| (line.code.as_str(), line.rate)).collect();
+    assert_eq!(seen, [("exempt", None), ("vat0", Some(Decimal::ZERO)), ("none", None)]);
+    assert_eq!(tax::check(&documents[0], &assessments[0]), Ok(()));
+}
+
+#[test]
+fn a_number_is_named_then_formed() {
+    let (plugin, ctx) = (plugin("number-template"), context(r#"{"template":"СЧ-{year}-{seq:6}","reset":"yearly"}"#));
+    let drafts = [draft(0, "Д-1"), draft(1, "Д-2")];
+    let sequences = RUNTIME.sequences(&plugin, &ctx, &drafts).result.unwrap();
+    assert_eq!(sequences[0], numbering::Sequence { key: "invoice/2026".into(), start: 1 });
+    assert!(sequences.iter().all(|sequence| numbering::check_sequence(sequence).is_ok()));
+    let numbers = RUNTIME.numbers(&plugin, &ctx, &drafts, &[41, 42]).result.unwrap();
+    assert_eq!(numbers, ["СЧ-2026-000041", "СЧ-2026-000042"]);
+    assert!(numbers.iter().all(|number| numbering::check_number(number).is_ok()));
+}
+
+#[test]
+fn a_wrong_template_is_refused_in_the_plugins_own_words() {
+    let call = RUNTIME.sequences(&plugin("number-template"), &context(r#"{"template":"{branch}-{seq}"}"#), &[draft(0, "")]);
+    let failure = call.result.unwrap_err();
+    let CallFailure::Refused { kind: FaultKind::Misconfigured, message } = &failure else { panic!("{failure:?}") };
+    assert!(message.contains("unknown token {branch}"), "{message}");
+    assert_eq!(failure.code(), "plugin-misconfigured");
+    assert!(call.record.output.is_empty() && !call.record.input.is_empty());
+}
+
+#[test]
+fn a_recorded_call_replays_to_the_same_bytes_in_another_host() {
+    let other = Runtime::new(&RuntimeConfig { pooling: false, ..RuntimeConfig::default() }).unwrap();
+    let ctx = context(r#"{"template":"{year}/{seq}"}"#);
+    let numbering = plugin("number-template");
+    let records = [
+        RUNTIME.prorate(&plugin("day-ratio"), &context(""), &[question(0, 12_345), question(1, 1)]).record,
+        RUNTIME.assess(&plugin("ru-vat"), &context(""), &[document(0, "ООО \"Ёлка\"\n", &[59_000, 7])]).record,
+        RUNTIME.sequences(&numbering, &ctx, &[draft(0, "1")]).record,
+        RUNTIME.numbers(&numbering, &ctx, &[draft(0, "1")], &[u64::MAX]).record,
+    ];
+    for (record, name) in records.iter().zip(["day-ratio", "ru-vat", "number-template", "number-template"]) {
+        assert!(!record.output.is_empty(), "{name}");
+        let plugin = other.load(&component(name)).unwrap();
+        assert_eq!(plugin.digest(), record.digest);
+        let replayed = other.replay(&plugin, record.export, &record.input);
+        assert_eq!(replayed.result.as_deref(), Ok(&*record.output), "{name}");
+        assert_eq!((replayed.record.fuel, &replayed.record.input), (record.fuel, &record.input), "{name}");
+    }
+}
+
+#[test]
+fn evidence_is_written_the_same_for_ever() {
+    // A change here means that stored evidence no longer compares: make a new version of the contract instead.
+    let call = RUNTIME.prorate(&plugin("day-ratio"), &context("{}"), &[question(0, 30_000)]);
+    assert_eq!(
+        String::from_utf8(call.record.input).unwrap(),
+        r#"{"ctx":{"tenant":"ten_1","binding":"bnd_1","config":"{}","now":1793000000000,"zone":"Europe/Moscow","locale":"ru-RU"},"questions":[{"line":"0","price":{"minor":30000,"currency":"RUB"},"period":{"start":{"year":2026,"month":11,"day":1},"end":{"year":2026,"month":12,"day":1}},"used":{"start":{"year":2026,"month":11,"day":11},"end":{"year":2026,"month":12,"day":1}},"current_day":"New","billed":{"minor":0,"currency":"RUB"},"credited":{"minor":0,"currency":"RUB"},"exponent":2}]}"#
+    );
+    assert_eq!(
+        String::from_utf8(call.record.output).unwrap(),
+        r#"[{"line":"0","used":{"minor":20000,"currency":"RUB"},"credit":{"minor":0,"currency":"RUB"},"explanation":"20 of 30 days"}]"#
+    );
+}
+
+#[test]
+fn evidence_that_does_not_read_is_refused_by_name() {
+    let plugin = plugin("day-ratio");
+    let code = |export: &str, input: &[u8]| RUNTIME.replay(&plugin, export, input).result.unwrap_err().code();
+    assert_eq!(code("proration.prorate", b"{}"), "plugin-invalid-question");
+    assert_eq!(code("proration.guess", b"{}"), "plugin-invalid-question");
+}
+
+#[test]
+fn a_plugin_of_another_world_is_not_called() {
+    let failure = RUNTIME.assess(&plugin("day-ratio"), &context(""), &[document(0, "b", &[1])]).result.unwrap_err();
+    assert_eq!(failure, CallFailure::WrongWorld { has: World::ProrationStrategy, needs: World::TaxRule });
+}
+
+#[test]
+fn questions_that_the_contract_cannot_say_are_refused_before_the_call() {
+    let plugin = plugin("ru-vat");
+    let code = |documents: &[tax::TaxDocument]| RUNTIME.assess(&plugin, &context(""), documents).result.unwrap_err().code();
+    assert_eq!(code(&[document(0, "b", &[])]), "plugin-invalid-question");
+    let mut mixed = document(0, "b", &[1, 2]);
+    mixed.lines[1].amount = altyn_domain::money::Money::new(2, altyn_domain::money::Currency::EUR);
+    assert_eq!(code(&[mixed]), "plugin-invalid-question");
+    let numbering = common::plugin("number-template");
+    let call = RUNTIME.numbers(&numbering, &context(r#"{"template":"{seq}"}"#), &[draft(0, "")], &[]);
+    assert_eq!(call.result.unwrap_err().code(), "plugin-invalid-question");
+}
+
+#[test]
+fn a_batch_of_a_thousand_lines_stays_within_the_default_limits() {
+    let questions: Vec<_> = (0..1_000).map(|line| question(line, 59_000)).collect();
+    let documents: Vec<_> = (0..1_000).map(|id| document(id, "buyer", &[59_000])).collect();
+    let drafts: Vec<_> = (0..1_000).map(|id| draft(id, "Д-1")).collect();
+    let ctx = context(r#"{"template":"СЧ-{year}-{seq:6}"}"#);
+    let shares = RUNTIME.prorate(&plugin("day-ratio"), &context(""), &questions);
+    let taxes = RUNTIME.assess(&plugin("ru-vat"), &context(""), &documents);
+    let sequences = RUNTIME.sequences(&plugin("number-template"), &ctx, &drafts);
+    assert_eq!(shares.result.map(|shares| shares.len()), Ok(1_000));
+    assert_eq!(taxes.result.map(|taxes| taxes.len()), Ok(1_000));
+    assert_eq!(sequences.result.map(|sequences| sequences.len()), Ok(1_000));
+    let limits = RUNTIME.config().limits.tax_rule;
+    // Room for plugins that do ten times as much.
+    assert!(taxes.record.fuel * 10 < limits.fuel + 1_000 * limits.fuel_per_line, "{} fuel", taxes.record.fuel);
+    assert!(taxes.record.peak_memory_bytes * 4 < limits.memory_bytes as u64, "{}", taxes.record.peak_memory_bytes);
+}
+
+#[test]
+fn an_empty_batch_is_a_call_with_an_empty_answer() {
+    assert_eq!(RUNTIME.prorate(&plugin("day-ratio"), &context(""), &[]).result, Ok(Vec::new()));
+}
+
+#[test]
+fn threads_share_a_plugin() {
+    let plugin = plugin("ru-vat");
+    let call = || RUNTIME.assess(&plugin, &context(""), &[document(0, "b", &[12_200])]).record.output;
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| (0..50).map(|_| call()).collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(outputs.len(), 800);
+    assert!(outputs.iter().all(|output| output == &outputs[0] && !output.is_empty()));
+}

@@ -1,0 +1,444 @@
+//! Plans: at which price and for which period something is sold.
+//!
+//! A plan version is never edited: a new price is a new version with its own first day, and what was sold before goes on
+//! under the version that it was sold with.
+
+use std::collections::{HashMap, HashSet};
+
+use altyn_domain::{
+    calendar::{Cadence, local_date},
+    catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion},
+    id::{ComponentId, Id as _, PlanId, PlanVersionId, ProductId},
+    money::{Currency, Money},
+    tax::PriceMode,
+};
+use altyn_store::{
+    StoreError, Tx, catalogue,
+    catalogue::{ComponentRow, MOST_COMPONENTS, MOST_VERSIONS, PlanRow, PlanVersionRow},
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    context::{Altyn, Begun, Reply, Request},
+    error::{Fields, Result, ServiceError, stored},
+    page::{Listed, Page},
+    products::{check_code, check_tax_category},
+    tenants,
+};
+
+/// A priced component of a new plan version.
+#[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateComponent {
+    /// Its code, unique within the version.
+    pub code: String,
+    /// Name on documents.
+    pub title: String,
+    /// How it is charged; `recurring` when absent.
+    pub kind: Option<ComponentKind>,
+    /// The product whose revenue it is.
+    pub product_id: ProductId,
+    /// Price per unit and whole period, minor units.
+    pub unit_price_minor: i64,
+    /// Tax category; the product's when absent.
+    pub tax_category: Option<String>,
+}
+
+/// A new version of a plan.
+#[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePlanVersion {
+    /// From which day new subscriptions get it; today in the tenant's zone when absent.
+    pub effective_from: Option<NaiveDate>,
+    /// Length of a period: `Nd` or `Nm`.
+    pub cadence: Cadence,
+    /// ISO 4217 code of all prices; the tenant's when absent.
+    pub currency: Option<String>,
+    /// Whether prices include tax.
+    pub price_mode: PriceMode,
+    /// On which day periods begin; `anniversary` when absent.
+    pub billing_day: Option<BillingDay>,
+    /// What is charged, in the order of documents.
+    pub components: Vec<CreateComponent>,
+}
+
+/// A new plan with its first version.
+#[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePlan {
+    /// Its code, unique within the tenant: 1 to 60 letters, digits, `-`, `_` and `.`.
+    pub code: String,
+    /// Its name.
+    pub title: String,
+    /// Whether it may be sold at once; `draft` when absent.
+    pub status: Option<PlanStatus>,
+    /// The first version.
+    pub version: CreatePlanVersion,
+}
+
+/// Changes to a plan; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdatePlan {
+    /// Its name.
+    pub title: Option<String>,
+    /// Whether it may be sold: a draft becomes active, an active plan archived, an archived plan active again.
+    pub status: Option<PlanStatus>,
+}
+
+/// A priced component of a plan version.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ComponentView {
+    /// Its id.
+    pub id: ComponentId,
+    /// Its code.
+    pub code: String,
+    /// Name on documents.
+    pub title: String,
+    /// How it is charged.
+    pub kind: ComponentKind,
+    /// The product whose revenue it is.
+    pub product_id: ProductId,
+    /// Price per unit and whole period, minor units.
+    pub unit_price_minor: i64,
+    /// Tax category.
+    pub tax_category: String,
+}
+
+/// A version of a plan.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanVersionView {
+    /// Its id.
+    pub id: PlanVersionId,
+    /// Its place among the plan's versions, from 1.
+    pub ordinal: i32,
+    /// From which day new subscriptions get it.
+    pub effective_from: NaiveDate,
+    /// Length of a period.
+    pub cadence: Cadence,
+    /// ISO 4217 code of all prices.
+    pub currency: String,
+    /// Whether prices include tax.
+    pub price_mode: PriceMode,
+    /// On which day periods begin.
+    pub billing_day: BillingDay,
+    /// What is charged, in the order of documents.
+    pub components: Vec<ComponentView>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A plan with all its versions.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanView {
+    /// Its id.
+    pub id: PlanId,
+    /// Its code.
+    pub code: String,
+    /// Its name.
+    pub title: String,
+    /// Whether it may be sold.
+    pub status: PlanStatus,
+    /// Its versions, oldest first.
+    pub versions: Vec<PlanVersionView>,
+    /// Version of the object, for `If-Match`.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+fn component_view(row: ComponentRow) -> Result<ComponentView> {
+    Ok(ComponentView {
+        id: ComponentId(row.id),
+        kind: stored("plan_components.kind", &row.kind)?,
+        code: row.code,
+        title: row.title,
+        product_id: ProductId(row.product_id),
+        unit_price_minor: row.unit_price_minor,
+        tax_category: row.tax_category,
+    })
+}
+
+fn version_view(row: PlanVersionRow, components: Vec<ComponentRow>) -> Result<PlanVersionView> {
+    Ok(PlanVersionView {
+        id: PlanVersionId(row.id),
+        ordinal: row.ordinal,
+        effective_from: row.effective_from,
+        cadence: stored("plan_versions.cadence", &row.cadence)?,
+        price_mode: stored("plan_versions.price_mode", &row.price_mode)?,
+        billing_day: stored("plan_versions.billing_day", &row.billing_day)?,
+        currency: row.currency,
+        components: components.into_iter().map(component_view).collect::<Result<_>>()?,
+        created_at: row.created_at,
+    })
+}
+
+/// The plans of these rows with their versions and components, in the order of the rows.
+async fn views(tx: &mut Tx, tenant: Uuid, plans: Vec<PlanRow>) -> Result<Vec<PlanView>> {
+    let versions = catalogue::versions_of(tx, tenant, plans.iter().map(|plan| plan.id).collect()).await?;
+    let components = catalogue::components_of(tx, tenant, versions.iter().map(|row| row.id).collect()).await?;
+    let mut components_of: HashMap<Uuid, Vec<ComponentRow>> = HashMap::new();
+    for row in components {
+        components_of.entry(row.plan_version_id).or_default().push(row);
+    }
+    let mut versions_of: HashMap<Uuid, Vec<PlanVersionView>> = HashMap::new();
+    for row in versions {
+        let of_version = components_of.remove(&row.id).unwrap_or_default();
+        versions_of.entry(row.plan_id).or_default().push(version_view(row, of_version)?);
+    }
+    plans
+        .into_iter()
+        .map(|row| {
+            Ok(PlanView {
+                id: PlanId(row.id),
+                status: stored("plans.status", &row.status)?,
+                code: row.code,
+                title: row.title,
+                versions: versions_of.remove(&row.id).unwrap_or_default(),
+                version: row.version,
+                created_at: row.created_at,
+            })
+        })
+        .collect()
+}
+
+async fn one(tx: &mut Tx, tenant: Uuid, row: PlanRow) -> Result<PlanView> {
+    views(tx, tenant, vec![row]).await?.pop().ok_or(ServiceError::NotFound("plan"))
+}
+
+/// The version that subscriptions starting on a day get; none when the plan begins later.
+pub(crate) fn version_on(versions: &[PlanVersionRow], day: NaiveDate) -> Option<&PlanVersionRow> {
+    versions.iter().filter(|row| row.effective_from <= day).max_by_key(|row| (row.effective_from, row.ordinal))
+}
+
+/// A checked version, ready to be written.
+struct NewVersion {
+    row: PlanVersionRow,
+    components: Vec<ComponentRow>,
+}
+
+impl Altyn {
+    /// Checks a version of a plan against the products and the domain's rules.
+    async fn version_checked(
+        &self,
+        tx: &mut Tx,
+        request: &Request,
+        now: DateTime<Utc>,
+        plan: Uuid,
+        ordinal: i32,
+        command: CreatePlanVersion,
+        (mut fields, prefix): (Fields, &str),
+    ) -> Result<NewVersion> {
+        let tenant = tenants::acting(tx, request).await?;
+        let currency_text = command.currency.unwrap_or_else(|| tenant.currency.clone());
+        let currency = fields.take(&format!("{prefix}/currency"), Currency::parse(&currency_text));
+        let effective_from = match command.effective_from {
+            Some(day) => day,
+            None => local_date(now, stored("tenants.zone", &tenant.zone)?),
+        };
+        if command.components.len() > MOST_COMPONENTS {
+            fields.refuse(format!("{prefix}/components"), format!("at most {MOST_COMPONENTS}; make several plans"));
+            fields.finish()?;
+            return Err(ServiceError::Internal("too many components".into()));
+        }
+        let wanted: HashSet<Uuid> = command.components.iter().map(|component| component.product_id.uuid()).collect();
+        let products = catalogue::products_by_id(tx, request.tenant.0, wanted.into_iter().collect()).await?;
+        let category_of: HashMap<Uuid, String> =
+            products.into_iter().map(|product| (product.id, product.tax_category)).collect();
+        let version = self.ids.next();
+        let mut rows = Vec::with_capacity(command.components.len());
+        for (position, component) in command.components.into_iter().enumerate() {
+            let at = |field: &str| format!("{prefix}/components/{position}/{field}");
+            check_code(&mut fields, &at("code"), &component.code);
+            fields.text(&at("title"), &component.title, 300);
+            let category = component.tax_category.or_else(|| category_of.get(&component.product_id.uuid()).cloned());
+            if !category_of.contains_key(&component.product_id.uuid()) {
+                fields.refuse(at("product_id"), "there is no such product");
+            } else if let Some(category) = &category {
+                check_tax_category(&mut fields, &at("tax_category"), category);
+            }
+            rows.push(ComponentRow {
+                id: self.ids.next(),
+                plan_version_id: version,
+                product_id: component.product_id.uuid(),
+                position: i32::try_from(position).unwrap_or(i32::MAX),
+                code: component.code,
+                title: component.title,
+                kind: component.kind.unwrap_or(ComponentKind::Recurring).as_str().to_owned(),
+                unit_price_minor: component.unit_price_minor,
+                tax_category: category.unwrap_or_default(),
+            });
+        }
+        let billing_day = command.billing_day.unwrap_or(BillingDay::Anniversary);
+        if let Some(currency) = currency {
+            let checked = PlanVersion {
+                id: PlanVersionId(version),
+                cadence: command.cadence,
+                price_mode: command.price_mode,
+                billing_day,
+                components: rows
+                    .iter()
+                    .map(|row| Component {
+                        id: ComponentId(row.id),
+                        code: row.code.clone(),
+                        title: row.title.clone(),
+                        kind: ComponentKind::Recurring,
+                        unit_price: Money::new(row.unit_price_minor, currency),
+                        tax_category: row.tax_category.clone(),
+                        product: ProductId(row.product_id),
+                    })
+                    .collect(),
+            };
+            fields.take(&format!("{prefix}/components"), checked.check());
+        }
+        fields.finish()?;
+        let row = PlanVersionRow {
+            id: version,
+            plan_id: plan,
+            ordinal,
+            effective_from,
+            cadence: command.cadence.to_string(),
+            currency: currency_text,
+            price_mode: command.price_mode.as_str().to_owned(),
+            billing_day: billing_day.to_string(),
+            created_at: now,
+        };
+        Ok(NewVersion { row, components: rows })
+    }
+
+    /// Creates a plan with its first version.
+    pub async fn plan_create(&self, request: &Request, command: CreatePlan) -> Result<Reply<PlanView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let (tenant, now) = (request.tenant.0, work.now);
+        let mut fields = Fields::default();
+        check_code(&mut fields, "/code", &command.code);
+        fields.text("/title", &command.title, 300);
+        let plan = PlanRow {
+            id: self.ids.next(),
+            code: command.code,
+            title: command.title,
+            status: command.status.unwrap_or(PlanStatus::Draft).as_str().to_owned(),
+            version: 1,
+            created_at: now,
+        };
+        let version = self
+            .version_checked(&mut work.tx, request, now, plan.id, 1, command.version, (fields, "/version"))
+            .await?;
+        catalogue::plans_insert(&mut work.tx, tenant, now, std::slice::from_ref(&plan)).await.map_err(
+            |error| match error {
+                StoreError::Duplicate(_) => {
+                    ServiceError::conflict("duplicate-plan", "another plan has this code; use another, or add a version")
+                }
+                other => other.into(),
+            },
+        )?;
+        catalogue::versions_insert(&mut work.tx, tenant, now, &[version.row]).await?;
+        catalogue::components_insert(&mut work.tx, tenant, &version.components).await?;
+        let view = one(&mut work.tx, tenant, plan).await?;
+        work.finish(201, view).await
+    }
+
+    /// Adds a version to a plan; it begins after the version before it.
+    pub async fn plan_version_add(
+        &self,
+        request: &Request,
+        id: PlanId,
+        if_match: i64,
+        command: CreatePlanVersion,
+    ) -> Result<Reply<PlanView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let (tenant, now) = (request.tenant.0, work.now);
+        let plan = catalogue::plan_find(&mut work.tx, tenant, id.uuid()).await?;
+        let mut plan = plan.ok_or(ServiceError::NotFound("plan"))?;
+        // The plan's row is the lock: whoever moves its version adds the next ordinal.
+        if !catalogue::plan_update(&mut work.tx, tenant, &plan, if_match).await? {
+            return Err(ServiceError::Stale);
+        }
+        plan.version = if_match + 1;
+        let versions = catalogue::versions_of(&mut work.tx, tenant, vec![plan.id]).await?;
+        let last = versions.last();
+        let ordinal = last.map_or(1, |row| row.ordinal + 1);
+        if ordinal > MOST_VERSIONS {
+            return Err(ServiceError::conflict(
+                "too-many-plan-versions",
+                format!("a plan has at most {MOST_VERSIONS} versions; create another plan"),
+            ));
+        }
+        let added = self
+            .version_checked(&mut work.tx, request, now, plan.id, ordinal, command, (Fields::default(), ""))
+            .await?;
+        if let Some(last) = last.filter(|last| added.row.effective_from <= last.effective_from) {
+            return Err(ServiceError::invalid(
+                "/effective_from",
+                format!("must be after {}, the first day of the version before", last.effective_from),
+            ));
+        }
+        catalogue::versions_insert(&mut work.tx, tenant, now, &[added.row]).await?;
+        catalogue::components_insert(&mut work.tx, tenant, &added.components).await?;
+        let view = one(&mut work.tx, tenant, plan).await?;
+        work.finish(201, view).await
+    }
+
+    /// Changes the name of a plan or whether it is sold.
+    pub async fn plan_update(
+        &self,
+        request: &Request,
+        id: PlanId,
+        if_match: i64,
+        command: UpdatePlan,
+    ) -> Result<Reply<PlanView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let tenant = request.tenant.0;
+        let plan = catalogue::plan_find(&mut work.tx, tenant, id.uuid()).await?;
+        let mut plan = plan.ok_or(ServiceError::NotFound("plan"))?;
+        if let Some(title) = command.title {
+            let mut fields = Fields::default();
+            fields.text("/title", &title, 300);
+            fields.finish()?;
+            plan.title = title;
+        }
+        if let Some(status) = command.status {
+            let before: PlanStatus = stored("plans.status", &plan.status)?;
+            if before != status && status == PlanStatus::Draft {
+                return Err(ServiceError::conflict(
+                    "plan-was-on-sale",
+                    "a plan that was on sale does not become a draft again; archive it instead",
+                ));
+            }
+            status.as_str().clone_into(&mut plan.status);
+        }
+        if !catalogue::plan_update(&mut work.tx, tenant, &plan, if_match).await? {
+            return Err(ServiceError::Stale);
+        }
+        plan.version = if_match + 1;
+        let view = one(&mut work.tx, tenant, plan).await?;
+        work.finish(200, view).await
+    }
+
+    /// One plan with all its versions.
+    pub async fn plan_get(&self, request: &Request, id: PlanId) -> Result<PlanView> {
+        let mut tx = self.read(request).await?;
+        let row = catalogue::plan_find(&mut tx, request.tenant.0, id.uuid()).await?;
+        one(&mut tx, request.tenant.0, row.ok_or(ServiceError::NotFound("plan"))?).await
+    }
+
+    /// A page of plans with all their versions, oldest first.
+    pub async fn plan_list(&self, request: &Request, page: &Page) -> Result<Listed<PlanView>> {
+        let (limit, after) = page.bounds::<PlanId>()?;
+        let mut tx = self.read(request).await?;
+        let rows = catalogue::plans_list(&mut tx, request.tenant.0, after, limit).await?;
+        let plans = views(&mut tx, request.tenant.0, rows).await?;
+        Ok(page.listed(plans, |plan| plan.id.to_string(), |plan| plan))
+    }
+}

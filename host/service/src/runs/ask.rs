@@ -1,0 +1,96 @@
+//! Asking a plugin about a batch so that one bad item spoils only itself.
+//!
+//! A batch that fails is halved until the items that make it fail stand alone; the others are answered by the halves.
+//! Only calls that decided something are kept as evidence: those that answered, and those that failed for one item.
+
+use altyn_domain::id::{BindingId, CallId, RunId};
+use altyn_runtime::{Call, CallFailure, CallRecord, FaultKind};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    error::{Result, ServiceError},
+    evidence::{self, Recorded},
+    ports::Ids,
+};
+
+/// Why an item has no answer.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    /// Stable code.
+    pub code: String,
+    /// In words, with the plugin's message.
+    pub reason: String,
+    /// The call that failed.
+    pub call: Option<CallId>,
+}
+
+/// Collects the calls of a chunk.
+pub(super) struct Recorder<'a> {
+    pub ids: &'a dyn Ids,
+    pub run: RunId,
+    pub at: DateTime<Utc>,
+    pub recorded: Vec<Recorded>,
+    pub calls: i64,
+}
+
+impl Recorder<'_> {
+    fn keep(&mut self, binding: BindingId, record: CallRecord, failure: Option<&CallFailure>) -> Result<CallId> {
+        let id = CallId(self.ids.next());
+        self.recorded.push(evidence::record(id, Some(self.run), binding, self.at, record, failure)?);
+        Ok(id)
+    }
+}
+
+/// The answer about each item, with the call that gave it, or why there is none.
+pub(super) type Answers<A> = Vec<std::result::Result<(A, CallId), Fault>>;
+
+/// Asks about all items, halving a failing batch.
+pub(super) fn ask<Q, A>(
+    recorder: &mut Recorder<'_>,
+    binding: BindingId,
+    items: &[Q],
+    call: &dyn Fn(&[Q]) -> Call<Vec<A>>,
+) -> Result<Answers<A>> {
+    let mut answers = Vec::with_capacity(items.len());
+    if !items.is_empty() {
+        descend(recorder, binding, items, call, &mut answers)?;
+    }
+    Ok(answers)
+}
+
+fn descend<Q, A>(
+    recorder: &mut Recorder<'_>,
+    binding: BindingId,
+    items: &[Q],
+    call: &dyn Fn(&[Q]) -> Call<Vec<A>>,
+    answers: &mut Answers<A>,
+) -> Result<()> {
+    let Call { record, result } = call(items);
+    recorder.calls += 1;
+    match result {
+        Ok(found) => {
+            if found.len() != items.len() {
+                return Err(ServiceError::Internal("the runtime passed an answer of another length".into()));
+            }
+            let id = recorder.keep(binding, record, None)?;
+            answers.extend(found.into_iter().map(|answer| Ok((answer, id))));
+        }
+        Err(failure) if failure.is_transient() => {
+            return Err(ServiceError::Plugin { code: failure.code(), message: failure.to_string() });
+        }
+        Err(failure) => {
+            // A wrong configuration fails every item alike: halving would only multiply the failure.
+            let hopeless = matches!(failure, CallFailure::Refused { kind: FaultKind::Misconfigured, .. });
+            if items.len() == 1 || hopeless {
+                let id = recorder.keep(binding, record, Some(&failure))?;
+                let fault = Fault { code: failure.code().to_owned(), reason: failure.to_string(), call: Some(id) };
+                answers.extend(items.iter().map(|_| Err(fault.clone())));
+            } else {
+                let (left, right) = items.split_at(items.len() / 2);
+                descend(recorder, binding, left, call, answers)?;
+                descend(recorder, binding, right, call, answers)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,621 @@
+//! Driving a run: read, compute, write, chunk after chunk, three at a time.
+//!
+//! While one chunk is written the next is computed and the one after it is read. Memory is bounded by the chunk, whatever
+//! the number of subscriptions. The checkpoint moves in the transaction of each chunk, so a run that stops anywhere goes
+//! on behind the last contract that was written; what was computed ahead is thrown away.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use altyn_domain::{
+    calendar::instant_of,
+    id::{RunId, TenantId},
+    money::Currency,
+    run::{PlanState, RunState, SafetyBounds},
+};
+use altyn_runtime::World;
+use altyn_store::{Scope, StoreError, ledger, runs as rows, tenants};
+use chrono::{NaiveTime, TimeDelta};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{
+    ask::Fault,
+    compute::{Computed, Inputs, Plans, Planned, compute, plan_versions},
+    number::{NextValues, give_numbers, name_sequences},
+    write::{Action, DeferredAccounts, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
+};
+use crate::{
+    context::Altyn,
+    error::{Result, ServiceError},
+    plugins::blocking,
+    ports::{Clock as _, SystemClock},
+};
+
+/// How often a pass starts over when others keep changing what it read.
+const ATTEMPTS: u32 = 8;
+
+/// Where a run stands after a host worked on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advanced {
+    /// Nothing is left to do.
+    Done,
+    /// Plans wait for a decision.
+    Awaiting,
+    /// It was cancelled.
+    Cancelled,
+    /// Another host works on it.
+    Busy,
+}
+
+/// A pass over a run: what stays the same and what moves.
+struct Pass {
+    inputs: Arc<Inputs>,
+    plans: Plans,
+    next: NextValues,
+    deferred: Arc<DeferredAccounts>,
+    /// Contracts that must be parked because their documents exist already.
+    refused: HashMap<Uuid, Fault>,
+    fence: i64,
+    action: Action,
+}
+
+/// A chunk of due subscriptions; whole contracts only.
+struct Chunk {
+    rows: Vec<rows::DueRow>,
+}
+
+impl Altyn {
+    /// Works on a run until nothing is left to do, or somebody must decide, or it is cancelled.
+    ///
+    /// `owner` names the working host; it holds the run's lease meanwhile.
+    pub async fn run_advance(&self, tenant: TenantId, id: RunId, owner: &str) -> Result<Advanced> {
+        // Leases are about hosts, not about business: a virtual clock that stands still must not keep one for ever.
+        let now = SystemClock.now();
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        let leased = rows::lease(&mut tx, tenant.0, id.0, owner, self.lease_until(), now).await?;
+        let run = rows::find(&mut tx, tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        tx.commit().await?;
+        if !leased {
+            return Ok(match run.state.parse() {
+                Ok(RunState::Done) => Advanced::Done,
+                Ok(RunState::Cancelled) => Advanced::Cancelled,
+                _ => Advanced::Busy,
+            });
+        }
+        let worked = self.work(tenant, &run).await;
+        if worked.is_err() {
+            // Whoever retries should not have to wait for the lease to expire.
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            rows::release(&mut tx, tenant.0, id.0, run.fence).await?;
+            tx.commit().await?;
+        }
+        worked
+    }
+
+    fn lease_until(&self) -> chrono::DateTime<chrono::Utc> {
+        let lease = i64::try_from(self.settings.run_lease_ms).unwrap_or(30_000);
+        SystemClock.now() + TimeDelta::milliseconds(lease)
+    }
+
+    async fn work(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {
+        let state: RunState =
+            run.state.parse().map_err(|_| StoreError::Corrupt("runs.state", run.state.clone()))?;
+        match state {
+            RunState::Done => Ok(Advanced::Done),
+            RunState::Cancelled => Ok(Advanced::Cancelled),
+            RunState::Executing => {
+                if !self.scan(tenant, run, Action::Execute).await? {
+                    return self.end(tenant, run, RunState::Cancelled).await;
+                }
+                self.end(tenant, run, RunState::Done).await
+            }
+            RunState::Computing => {
+                if !self.scan(tenant, run, Action::Propose).await? {
+                    return self.end(tenant, run, RunState::Cancelled).await;
+                }
+                self.settle(tenant, run).await
+            }
+            RunState::Awaiting => {
+                if !self.execute_approved(tenant, run).await? {
+                    return self.end(tenant, run, RunState::Cancelled).await;
+                }
+                self.settle(tenant, run).await
+            }
+        }
+    }
+
+    /// After plans were proposed or executed: done, or waiting for the next decision.
+    async fn settle(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        rows::counters_set(&mut tx, tenant.0, run.id).await?;
+        let open = rows::plans_count(&mut tx, tenant.0, run.id)
+            .await?
+            .iter()
+            .any(|(state, _)| [PlanState::Awaiting.as_str(), PlanState::Approved.as_str()].contains(&state.as_str()));
+        tx.commit().await?;
+        if open { self.end(tenant, run, RunState::Awaiting).await } else { self.end(tenant, run, RunState::Done).await }
+    }
+
+    async fn end(&self, tenant: TenantId, run: &rows::RunRow, state: RunState) -> Result<Advanced> {
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        let finished = state.is_final().then(|| self.clock.now());
+        let set = rows::state_set(&mut tx, tenant.0, run.id, run.fence, state.as_str(), finished).await?;
+        tx.commit().await?;
+        Ok(match (set, state) {
+            (false, _) => Advanced::Busy,
+            (true, RunState::Done) => Advanced::Done,
+            (true, RunState::Cancelled) => Advanced::Cancelled,
+            (true, _) => Advanced::Awaiting,
+        })
+    }
+
+    /// Everything a pass needs that does not change while it runs.
+    async fn pass(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<Pass> {
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        let row = tenants::find(&mut tx, tenant.0).await?.ok_or(ServiceError::NotFound("tenant"))?;
+        let sellers = rows::sellers(&mut tx, tenant.0).await?;
+        drop(tx);
+        let zone: chrono_tz::Tz =
+            row.zone.parse().map_err(|_| StoreError::Corrupt("tenants.zone", row.zone.clone()))?;
+        // The plugin's `now` is the end of the business day, so that asking again asks the same.
+        let day_after = run.business_on.succ_opt().unwrap_or(run.business_on);
+        let told = instant_of(day_after, NaiveTime::MIN, zone);
+        let bound = |world| self.bound(tenant, world, run.business_on, told, &row.zone, &row.locale);
+        let bounds = SafetyBounds {
+            max_lines_per_contract_day: self.settings.max_lines_per_contract_day,
+            max_months_ahead: self.settings.max_months_ahead,
+        };
+        let inputs = Inputs::new(
+            tenant,
+            RunId(run.id),
+            run.business_on,
+            [
+                bound(World::ProrationStrategy).await?,
+                bound(World::TaxRule).await?,
+                bound(World::NumberingScheme).await?,
+            ],
+            bounds,
+            usize::try_from(self.settings.max_missed_periods).unwrap_or(usize::MAX),
+            Arc::clone(&self.ids),
+            self.plugins.runtime(),
+            sellers,
+        );
+        Ok(Pass {
+            inputs: Arc::new(inputs),
+            plans: Plans::new(),
+            next: NextValues::new(),
+            deferred: Arc::new(DeferredAccounts::new()),
+            refused: HashMap::new(),
+            fence: run.fence,
+            action,
+        })
+    }
+
+    /// Goes over all due subscriptions from the checkpoint on; `false` when the run was cancelled meanwhile.
+    async fn scan(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<bool> {
+        let mut pass = self.pass(tenant, run, action).await?;
+        let mut attempts = 0;
+        loop {
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            let row = rows::find(&mut tx, tenant.0, run.id).await?.ok_or(ServiceError::NotFound("run"))?;
+            drop(tx);
+            let (sender, receiver) = mpsc::channel(1);
+            let reader = tokio::spawn(self.clone().read_chunks(tenant, row, sender));
+            let outcome = self.pipeline(&mut pass, receiver).await;
+            reader.abort();
+            match outcome {
+                Ok(finished) => return Ok(finished),
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::LeaseLost) => return Err(lease_lost()),
+                Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Moved) => {
+                    attempts += 1;
+                    if attempts == ATTEMPTS {
+                        return Err(ServiceError::conflict(
+                            "busy",
+                            "others keep changing the subscriptions of this run; start it again",
+                        ));
+                    }
+                }
+            }
+            pass.next.clear();
+        }
+    }
+
+    /// Reads due subscriptions behind the checkpoint, whole contracts at a time.
+    async fn read_chunks(self, tenant: TenantId, run: rows::RunRow, sender: mpsc::Sender<Result<Chunk>>) {
+        let mut cursor = run.cursor.unwrap_or(Uuid::nil());
+        let size = i64::from(self.settings.run_chunk.max(1));
+        let mut limit = size;
+        loop {
+            let read = async {
+                let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+                tx.prefer_indexes().await?;
+                rows::due(&mut tx, tenant.0, cursor, run.business_on, limit).await
+            };
+            let mut found = match read.await {
+                Ok(found) => found,
+                Err(error) => {
+                    let _ = sender.send(Err(error.into())).await;
+                    return;
+                }
+            };
+            let full = i64::try_from(found.len()).unwrap_or(i64::MAX) == limit;
+            if full {
+                // The last contract may go on behind the limit: leave it for the next chunk.
+                let last = found.last().map(|row| row.contract_id);
+                let whole = found.iter().take_while(|row| Some(row.contract_id) != last).count();
+                if whole == 0 {
+                    // One contract is larger than the chunk: read more of it.
+                    limit *= 4;
+                    continue;
+                }
+                found.truncate(whole);
+            }
+            limit = size;
+            if let Some(row) = found.last() {
+                cursor = row.contract_id;
+                if sender.send(Ok(Chunk { rows: found })).await.is_err() {
+                    return;
+                }
+            }
+            if !full {
+                return;
+            }
+        }
+    }
+
+    /// Computes and writes the chunks a reader sends; `false` when the run was cancelled.
+    async fn pipeline(
+        &self,
+        pass: &mut Pass,
+        mut chunks: mpsc::Receiver<Result<Chunk>>,
+    ) -> std::result::Result<bool, Refused> {
+        let mut writing: Option<tokio::task::JoinHandle<std::result::Result<bool, Refused>>> = None;
+        while let Some(chunk) = chunks.recv().await {
+            let prepared = match chunk {
+                Ok(chunk) => self.prepare(pass, chunk.rows).await,
+                Err(error) => Err(error),
+            };
+            // The chunk before must be written whatever became of this one.
+            if let Some(before) = writing.take()
+                && !joined(before.await)?
+            {
+                return Ok(false);
+            }
+            let prepared = prepared.map_err(Refused::Failed)?;
+            writing = Some(tokio::spawn(self.clone().write_chunk(Arc::clone(&pass.inputs), prepared, pass.fence)));
+        }
+        match writing {
+            Some(last) => joined(last.await),
+            None => Ok(true),
+        }
+    }
+
+    async fn write_chunk(
+        self,
+        inputs: Arc<Inputs>,
+        prepared: Prepared,
+        fence: i64,
+    ) -> std::result::Result<bool, Refused> {
+        let lease = Lease { fence, until: self.lease_until() };
+        write(&self.db, &inputs, &prepared, lease, self.ids.next(), self.clock.now()).await?;
+        let mut tx = self.db.read(Scope::Tenant(inputs.tenant.0)).await?;
+        let run = rows::find(&mut tx, inputs.tenant.0, inputs.run.0).await?;
+        Ok(run.is_some_and(|run| !run.cancel_requested))
+    }
+
+    /// Computes a chunk and lays out its rows.
+    async fn prepare(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Prepared> {
+        self.load_plans(pass, &due_rows).await?;
+        let at = self.clock.now();
+        let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
+        let action = pass.action;
+        let (computed, named) = blocking(move || -> Result<_> {
+            let mut computed = compute(&inputs, &plans, &due_rows, &refused, at)?;
+            let named = match action {
+                Action::Propose => None,
+                Action::Execute => {
+                    Some(name_sequences(&inputs, &mut computed.planned, &mut computed.parked, at)?)
+                }
+            };
+            Ok((computed, named))
+        })
+        .await??;
+        let Some(named) = named else {
+            let Computed { planned, parked, recorded, calls, last } = computed;
+            return prepare_proposal(&planned, &parked, recorded, calls, last);
+        };
+        self.open_deferred(pass, &computed.planned).await?;
+        self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
+        let (inputs, deferred) = (Arc::clone(&pass.inputs), Arc::clone(&pass.deferred));
+        let mut next = std::mem::take(&mut pass.next);
+        let (prepared, next) = blocking(move || -> Result<_> {
+            let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
+            recorded.extend(named.recorded);
+            let numbered =
+                give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            calls += named.calls + numbered.calls;
+            let prepared =
+                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
+            Ok((prepared, next))
+        })
+        .await??;
+        pass.next = next;
+        Ok(prepared)
+    }
+
+    async fn load_plans(&self, pass: &mut Pass, due_rows: &[rows::DueRow]) -> Result<()> {
+        let missing: BTreeSet<Uuid> =
+            due_rows.iter().map(|row| row.plan_version_id).filter(|id| !pass.plans.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let tenant = pass.inputs.tenant.0;
+        let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
+        let found = rows::plan_components(&mut tx, tenant, missing.into_iter().collect()).await?;
+        pass.plans.extend(plan_versions(found)?);
+        Ok(())
+    }
+
+    /// Knows the deferred-revenue account of every currency in the chunk, opening it on first use.
+    async fn open_deferred(&self, pass: &mut Pass, planned: &[Planned]) -> Result<()> {
+        let missing: BTreeSet<Currency> =
+            planned.iter().map(|plan| plan.currency).filter(|currency| !pass.deferred.contains_key(currency)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let tenant = pass.inputs.tenant.0;
+        let code = altyn_domain::ledger::AccountCode::DeferredRevenue.to_string();
+        let keys: Vec<(String, String)> =
+            missing.iter().map(|currency| (code.clone(), currency.code().to_owned())).collect();
+        let new: Vec<ledger::NewAccount> = keys
+            .iter()
+            .map(|(code, currency)| ledger::NewAccount {
+                id: self.ids.next(),
+                code: code.clone(),
+                currency: currency.clone(),
+            })
+            .collect();
+        let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
+        ledger::accounts_open(&mut tx, tenant, &new).await?;
+        let accounts = ledger::accounts_by_code(&mut tx, tenant, &keys).await?;
+        tx.commit().await?;
+        let mut deferred = DeferredAccounts::clone(&pass.deferred);
+        for account in accounts {
+            let currency = account
+                .currency
+                .parse()
+                .map_err(|_| StoreError::Corrupt("ledger_accounts.currency", account.currency.clone()))?;
+            deferred.insert(currency, account.id);
+        }
+        pass.deferred = Arc::new(deferred);
+        Ok(())
+    }
+
+    /// Knows where every sequence of the chunk stands; a new one starts where its plugin says.
+    async fn load_values<'a>(
+        &self,
+        pass: &mut Pass,
+        names: impl Iterator<Item = &'a super::number::SequenceName>,
+    ) -> Result<()> {
+        let missing: BTreeSet<_> = names.filter(|name| !pass.next.contains_key(*name)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let tenant = pass.inputs.tenant.0;
+        let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
+        for (seller, key) in missing {
+            if let Some((_, value)) = rows::sequence_find(&mut tx, tenant, seller, &key).await? {
+                pass.next.insert((seller, key), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes approved plans that still hold, in contract order; `false` when the run was cancelled.
+    async fn execute_approved(&self, tenant: TenantId, run: &rows::RunRow) -> Result<bool> {
+        let mut pass = self.pass(tenant, run, Action::Execute).await?;
+        let mut after = Uuid::nil();
+        let mut attempts = 0;
+        loop {
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            let size = i64::from(self.settings.run_chunk.clamp(1, 1_000));
+            let approved =
+                rows::plans_list(&mut tx, tenant.0, run.id, after, PlanState::Approved.as_str(), size).await?;
+            drop(tx);
+            let Some(last) = approved.last().map(|plan| plan.contract_id) else { return Ok(true) };
+            match self.execute_plans(&mut pass, &approved).await {
+                Ok(()) => {
+                    after = last;
+                    attempts = 0;
+                }
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::LeaseLost) => return Err(lease_lost()),
+                Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Moved) => {
+                    pass.next.clear();
+                    attempts += 1;
+                    if attempts == ATTEMPTS {
+                        return Err(ServiceError::conflict(
+                            "busy",
+                            "others keep changing these contracts; try again",
+                        ));
+                    }
+                }
+            }
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            let row = rows::find(&mut tx, tenant.0, run.id).await?;
+            if row.is_some_and(|row| row.cancel_requested) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Computes the plans again: those that still have their hash are executed, the others wait for a new decision.
+    async fn execute_plans(
+        &self,
+        pass: &mut Pass,
+        approved: &[rows::PlanRow],
+    ) -> std::result::Result<(), Refused> {
+        let hashes: HashMap<Uuid, &[u8]> = approved
+            .iter()
+            .map(|plan| (plan.contract_id, plan.plan_hash.as_deref().unwrap_or_default()))
+            .collect();
+        let tenant = pass.inputs.tenant.0;
+        let contracts: Vec<Uuid> = approved.iter().map(|plan| plan.contract_id).collect();
+        let mut fresh = self.compute_contracts(pass, &contracts).await?;
+        let (same, changed): (Vec<Planned>, Vec<Planned>) = std::mem::take(&mut fresh.planned)
+            .into_iter()
+            .partition(|plan| hashes.get(&plan.contract).is_some_and(|hash| **hash == plan.hash));
+        // A contract with nothing due any more has an empty plan now.
+        let due: BTreeSet<Uuid> = same
+            .iter()
+            .chain(&changed)
+            .map(|plan| plan.contract)
+            .chain(fresh.parked.iter().map(|parked| parked.contract))
+            .collect();
+        let gone: Vec<Uuid> = contracts.iter().copied().filter(|contract| !due.contains(contract)).collect();
+        let prepared = self.prepare_planned(pass, Computed { planned: same, ..fresh }).await.map_err(Refused::Failed)?;
+        let lease = Lease { fence: pass.fence, until: self.lease_until() };
+        write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now()).await?;
+        if !changed.is_empty() {
+            let prepared = prepare_proposal(&changed, &[], Vec::new(), 0, None).map_err(Refused::Failed)?;
+            write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now()).await?;
+        }
+        let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
+        for contract in gone {
+            let reason = Some(("nothing-due", "nothing is due any more"));
+            let now = self.clock.now();
+            rows::plan_decide(
+                &mut tx,
+                tenant,
+                pass.inputs.run.0,
+                contract,
+                PlanState::Approved.as_str(),
+                PlanState::Superseded.as_str(),
+                "run",
+                reason,
+                now,
+            )
+            .await?;
+        }
+        rows::counters_set(&mut tx, tenant, pass.inputs.run.0).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Computes the plans of some contracts now.
+    async fn compute_contracts(
+        &self,
+        pass: &mut Pass,
+        contracts: &[Uuid],
+    ) -> std::result::Result<Computed, Refused> {
+        let tenant = pass.inputs.tenant.0;
+        let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
+        tx.prefer_indexes().await?;
+        let found = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        drop(tx);
+        self.load_plans(pass, &found).await.map_err(Refused::Failed)?;
+        let at = self.clock.now();
+        let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
+        blocking(move || compute(&inputs, &plans, &found, &refused, at))
+            .await
+            .and_then(|computed| computed)
+            .map(|computed| Computed { last: None, ..computed })
+            .map_err(Refused::Failed)
+    }
+
+    /// Numbers and lays out plans that were computed already.
+    async fn prepare_planned(&self, pass: &mut Pass, mut computed: Computed) -> Result<Prepared> {
+        let at = self.clock.now();
+        let inputs = Arc::clone(&pass.inputs);
+        let (computed, named) = blocking(move || -> Result<_> {
+            let named = name_sequences(&inputs, &mut computed.planned, &mut computed.parked, at)?;
+            Ok((computed, named))
+        })
+        .await??;
+        self.open_deferred(pass, &computed.planned).await?;
+        self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
+        let (inputs, deferred) = (Arc::clone(&pass.inputs), Arc::clone(&pass.deferred));
+        let mut next = std::mem::take(&mut pass.next);
+        let (prepared, next) = blocking(move || -> Result<_> {
+            let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
+            recorded.extend(named.recorded);
+            let numbered =
+                give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            calls += named.calls + numbered.calls;
+            let prepared =
+                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
+            Ok((prepared, next))
+        })
+        .await??;
+        pass.next = next;
+        Ok(prepared)
+    }
+
+    /// The present plan of one contract, computed now and kept nowhere.
+    pub(super) async fn plan_now(
+        &self,
+        tenant: TenantId,
+        run: &rows::RunRow,
+        contract: Uuid,
+    ) -> Result<std::result::Result<Option<(altyn_domain::run::ContractPlan, [u8; 32])>, Fault>> {
+        let mut pass = self.pass(tenant, run, Action::Propose).await?;
+        let computed = match self.compute_contracts(&mut pass, &[contract]).await {
+            Ok(computed) => computed,
+            Err(Refused::Failed(error)) => return Err(error),
+            Err(_) => return Err(ServiceError::Internal("computing a plan wrote something".into())),
+        };
+        if let Some(parked) = computed.parked.into_iter().next() {
+            return Ok(Err(parked.fault));
+        }
+        Ok(Ok(computed.planned.into_iter().next().map(|plan| (plan.plan, plan.hash))))
+    }
+
+    /// Computes one contract again and proposes it or executes it, whatever its plan was before.
+    pub(super) async fn contract_again(
+        &self,
+        tenant: TenantId,
+        run: &rows::RunRow,
+        contract: Uuid,
+        action: Action,
+    ) -> Result<()> {
+        let mut pass = self.pass(tenant, run, action).await?;
+        for _ in 0..ATTEMPTS {
+            let written = async {
+                let computed = self.compute_contracts(&mut pass, &[contract]).await?;
+                let prepared = match action {
+                    Action::Execute => self.prepare_planned(&mut pass, computed).await.map_err(Refused::Failed)?,
+                    Action::Propose => {
+                        let Computed { planned, parked, recorded, calls, .. } = computed;
+                        prepare_proposal(&planned, &parked, recorded, calls, None).map_err(Refused::Failed)?
+                    }
+                };
+                let lease = Lease { fence: pass.fence, until: self.lease_until() };
+                write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now()).await
+            };
+            match written.await {
+                Ok(()) => return Ok(()),
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::LeaseLost) => return Err(lease_lost()),
+                Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Moved) => pass.next.clear(),
+            }
+        }
+        Err(ServiceError::conflict("busy", "others keep changing this contract; try again"))
+    }
+}
+
+fn lease_lost() -> ServiceError {
+    ServiceError::conflict("run-taken-over", "another host works on this run now; watch it there")
+}
+
+fn joined(
+    outcome: std::result::Result<std::result::Result<bool, Refused>, tokio::task::JoinError>,
+) -> std::result::Result<bool, Refused> {
+    outcome.map_err(|error| Refused::Failed(ServiceError::Internal(format!("a write stopped: {error}"))))?
+}

@@ -1,0 +1,525 @@
+//! Billing runs: closing a day, by plan, by chunk, once.
+//!
+//! A run closes one business day of one tenant. It computes a plan per contract and executes it at once (automatic) or
+//! after somebody confirmed it by its hash (with confirmation). A contract that fails is parked with its reason and
+//! evidence; the run goes on. Running a finished run again changes nothing.
+
+mod ask;
+mod compute;
+mod engine;
+mod number;
+mod write;
+
+use altyn_domain::{
+    calendar::local_date,
+    id::{CallId, ContractId, RunId},
+    run::{ContractPlan, PlanState, RunMode, RunState, difference},
+};
+use altyn_store::{Scope, StoreError, jobs, runs as rows, tenants};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use engine::Advanced;
+
+use self::write::Action;
+use crate::{
+    context::{Altyn, Begun, Reply, Request},
+    error::{Fields, Result, ServiceError},
+    page::{Listed, Page},
+};
+
+/// The kind of job that works on a run.
+pub const RUN_JOB: &str = "run";
+
+/// A request to close a day.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRun {
+    /// The day to close: at most the tenant's today, and after every unfinished run.
+    pub business_on: NaiveDate,
+    /// How; the tenant's setting when absent.
+    pub mode: Option<RunMode>,
+}
+
+/// A billing run with its report, which is the same in every mode.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// The day it closes.
+    pub business_on: NaiveDate,
+    /// How.
+    pub mode: RunMode,
+    /// Where it stands.
+    pub state: RunState,
+    /// Contracts with something due.
+    pub contracts: i64,
+    /// Subscriptions billed.
+    pub subscriptions: i64,
+    /// Charges made.
+    pub charges: i64,
+    /// Invoices issued.
+    pub invoices: i64,
+    /// Contracts parked.
+    pub parked: i64,
+    /// Plans that wait for a decision.
+    pub awaiting: i64,
+    /// Net of the invoices, minor units.
+    pub net_minor: i64,
+    /// Tax of the invoices, minor units.
+    pub tax_minor: i64,
+    /// Gross of the invoices, minor units.
+    pub gross_minor: i64,
+    /// Plugin calls made.
+    pub plugin_calls: i64,
+    /// Whether it was asked to stop.
+    pub cancel_requested: bool,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When work began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Counts changes; the sequence of progress events.
+    pub version: i64,
+}
+
+/// What a run would do, did or could not do for one contract.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanView {
+    /// The contract.
+    pub contract_id: ContractId,
+    /// Where the plan stands.
+    pub state: PlanState,
+    /// SHA-256 over the inputs' versions, the plugins and the effects; confirming carries it.
+    pub plan_hash: Option<String>,
+    /// How many invoice lines.
+    pub lines: i64,
+    /// Net, minor units.
+    pub net_minor: i64,
+    /// Tax, minor units.
+    pub tax_minor: i64,
+    /// Gross, minor units.
+    pub gross_minor: i64,
+    /// The effects, while the plan awaits a decision; absent in lists.
+    pub effects: Option<ContractPlan>,
+    /// Stable code of why it is parked, rejected or superseded.
+    pub reason_code: Option<String>,
+    /// The reason in words.
+    pub reason: Option<String>,
+    /// The plugin call that failed, with its evidence.
+    pub call_id: Option<CallId>,
+    /// How often it was computed.
+    pub attempts: i32,
+    /// Who decided.
+    pub decided_by: Option<String>,
+    /// When it changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A decision for one plan.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmPlan {
+    /// The hash of the plan that was seen.
+    pub plan_hash: String,
+}
+
+/// A decision for many plans.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmPlans {
+    /// Confirm only plans up to this gross amount, minor units; all when absent.
+    pub largest_gross_minor: Option<i64>,
+}
+
+/// Why a plan is rejected.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectPlan {
+    /// For people, 1 to 500 characters.
+    pub reason: String,
+}
+
+impl Altyn {
+    /// Starts a run for a day; work begins when a host claims its job, or by [`Altyn::run_advance`].
+    pub async fn run_start(&self, request: &Request, command: StartRun) -> Result<Reply<RunView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let tenant = request.tenant.0;
+        let row = tenants::find(&mut work.tx, tenant).await?.ok_or(ServiceError::NotFound("tenant"))?;
+        let zone: chrono_tz::Tz =
+            row.zone.parse().map_err(|_| StoreError::Corrupt("tenants.zone", row.zone.clone()))?;
+        let today = local_date(work.now, zone);
+        if command.business_on > today {
+            return Err(ServiceError::conflict(
+                "day-not-over",
+                format!("{} lies ahead; it is {today} at the tenant's", command.business_on),
+            ));
+        }
+        if let Some(open) = rows::earlier_open(&mut work.tx, tenant, command.business_on).await? {
+            return Err(ServiceError::conflict(
+                "earlier-run-open",
+                format!("the run of {open} is not finished; days are closed in order"),
+            ));
+        }
+        if let Some(latest) = rows::latest(&mut work.tx, tenant).await?
+            && latest > command.business_on
+        {
+            return Err(ServiceError::conflict(
+                "day-closed",
+                format!("{latest} is closed already; days are closed in order"),
+            ));
+        }
+        let mode = match command.mode {
+            Some(mode) => mode,
+            None => {
+                row.run_mode.parse().map_err(|_| StoreError::Corrupt("tenants.run_mode", row.run_mode.clone()))?
+            }
+        };
+        let state = match mode {
+            RunMode::Automatic => RunState::Executing,
+            RunMode::WithConfirmation => RunState::Computing,
+        };
+        let id = RunId(self.ids.next());
+        let created = rows::insert(
+            &mut work.tx,
+            tenant,
+            id.0,
+            command.business_on,
+            mode.as_str(),
+            state.as_str(),
+            work.now,
+        )
+        .await?;
+        if !created {
+            return Err(ServiceError::conflict(
+                "run-exists",
+                format!("{} has a run already; read it instead", command.business_on),
+            ));
+        }
+        self.run_job(&mut work.tx, request, id, 0, work.now).await?;
+        let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        work.finish(201, run_view(run)?).await
+    }
+
+    /// Asks a host to work on the run; one job a state of the run, named by its version.
+    async fn run_job(
+        &self,
+        tx: &mut altyn_store::Tx,
+        request: &Request,
+        run: RunId,
+        version: i64,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let payload = serde_json::json!({ "run": run }).to_string();
+        let key = format!("{run}/{version}");
+        jobs::put(tx, request.tenant.0, self.ids.next(), RUN_JOB, &key, &payload, now, now).await?;
+        Ok(())
+    }
+
+    /// One run with its report.
+    pub async fn run_get(&self, request: &Request, id: RunId) -> Result<RunView> {
+        let mut tx = self.read(request).await?;
+        run_view(rows::find(&mut tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?)
+    }
+
+    /// The run of a day, if there is one.
+    pub async fn run_of_day(&self, request: &Request, on: NaiveDate) -> Result<Option<RunView>> {
+        let mut tx = self.read(request).await?;
+        rows::find_by_date(&mut tx, request.tenant.0, on).await?.map(run_view).transpose()
+    }
+
+    /// A page of runs.
+    pub async fn run_list(&self, request: &Request, page: &Page) -> Result<Listed<RunView>> {
+        let (limit, after) = page.bounds::<RunId>()?;
+        let mut tx = self.read(request).await?;
+        let found = rows::list(&mut tx, request.tenant.0, after, limit).await?;
+        let views = found.into_iter().map(run_view).collect::<Result<Vec<_>>>()?;
+        Ok(page.listed(views, |view| view.id.to_string(), |view| view))
+    }
+
+    /// A page of a run's plans in contract order, without their effects.
+    pub async fn run_plans(
+        &self,
+        request: &Request,
+        id: RunId,
+        state: Option<PlanState>,
+        page: &Page,
+    ) -> Result<Listed<PlanView>> {
+        let (limit, after) = page.bounds::<ContractId>()?;
+        let mut tx = self.read(request).await?;
+        if rows::find(&mut tx, request.tenant.0, id.0).await?.is_none() {
+            return Err(ServiceError::NotFound("run"));
+        }
+        let state = state.map_or("", PlanState::as_str);
+        let found = rows::plans_list(&mut tx, request.tenant.0, id.0, after, state, limit).await?;
+        let views =
+            found.into_iter().map(|row| plan_view(rows::PlanRow { effects: None, ..row })).collect::<Result<Vec<_>>>()?;
+        Ok(page.listed(views, |view| view.contract_id.to_string(), |view| view))
+    }
+
+    /// One contract's plan with its effects.
+    pub async fn run_plan(&self, request: &Request, id: RunId, contract: ContractId) -> Result<PlanView> {
+        let mut tx = self.read(request).await?;
+        let row = rows::plan_find(&mut tx, request.tenant.0, id.0, contract.0).await?;
+        plan_view(row.ok_or(ServiceError::NotFound("plan"))?)
+    }
+
+    /// Confirms one plan by its hash and executes it.
+    ///
+    /// The plan is computed again first: when it changed since it was seen, nothing is executed, the new plan waits in
+    /// its place, and the answer is a conflict with the differences.
+    pub async fn run_confirm(
+        &self,
+        request: &Request,
+        id: RunId,
+        contract: ContractId,
+        command: ConfirmPlan,
+    ) -> Result<Reply<PlanView>> {
+        let (run, plan) = self.plan_awaiting(request, id, contract, &[PlanState::Awaiting]).await?;
+        let stored = plan_view(plan)?;
+        let now = self.plan_now(request.tenant, &run, contract.0).await?;
+        let same = matches!(&now, Ok(Some((_, hash))) if hex::encode(hash) == command.plan_hash);
+        if !same {
+            let details = match (&stored.effects, &now) {
+                (Some(old), Ok(Some((new, _)))) => difference(old, new),
+                (_, Ok(Some(_))) => Vec::new(),
+                (_, Ok(None)) => vec!["nothing is due any more".to_owned()],
+                (_, Err(fault)) => vec![format!("the contract cannot be billed now: {}", fault.reason)],
+            };
+            self.propose_again(request, &run, contract).await?;
+            return Err(ServiceError::Conflict {
+                code: "plan-changed",
+                message: "the plan is not the one you saw; look at the new one and confirm that".to_owned(),
+                details,
+            });
+        }
+        let mut work = match self.begin::<PlanView>(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let (waits, approved) = (PlanState::Awaiting.as_str(), PlanState::Approved.as_str());
+        let by = request.credential.clone();
+        let at = work.now;
+        if !rows::plan_decide(&mut work.tx, request.tenant.0, id.0, contract.0, waits, approved, &by, None, at).await? {
+            return Err(ServiceError::conflict("plan-decided", "somebody decided on this plan meanwhile"));
+        }
+        let version = self.touched(&mut work.tx, request, id).await?;
+        self.run_job(&mut work.tx, request, id, version, at).await?;
+        let row = rows::plan_find(&mut work.tx, request.tenant.0, id.0, contract.0).await?;
+        let view = plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?;
+        work.finish(200, view).await
+    }
+
+    /// Confirms all awaiting plans, or those up to an amount; a host executes those that still hold.
+    pub async fn run_confirm_all(
+        &self,
+        request: &Request,
+        id: RunId,
+        command: ConfirmPlans,
+    ) -> Result<Reply<RunView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let tenant = request.tenant.0;
+        let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        if run.state != RunState::Awaiting.as_str() {
+            return Err(ServiceError::conflict(
+                "run-not-awaiting",
+                format!("the run is {}; plans are confirmed while it is awaiting", run.state),
+            ));
+        }
+        let largest = command.largest_gross_minor.unwrap_or(i64::MAX);
+        rows::plans_approve(&mut work.tx, tenant, id.0, &request.credential, largest, work.now).await?;
+        let version = self.touched(&mut work.tx, request, id).await?;
+        self.run_job(&mut work.tx, request, id, version, work.now).await?;
+        let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        work.finish(200, run_view(run)?).await
+    }
+
+    /// Rejects one plan: its contract is not billed in this run and leaves no gap in the numbers.
+    pub async fn run_reject(
+        &self,
+        request: &Request,
+        id: RunId,
+        contract: ContractId,
+        command: RejectPlan,
+    ) -> Result<Reply<PlanView>> {
+        let mut fields = Fields::default();
+        fields.text("/reason", &command.reason, 500);
+        fields.finish()?;
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let (waits, rejected) = (PlanState::Awaiting.as_str(), PlanState::Rejected.as_str());
+        let reason = Some(("rejected", command.reason.as_str()));
+        let (tenant, by, at) = (request.tenant.0, request.credential.clone(), work.now);
+        if !rows::plan_decide(&mut work.tx, tenant, id.0, contract.0, waits, rejected, &by, reason, at).await? {
+            rows::plan_find(&mut work.tx, tenant, id.0, contract.0).await?.ok_or(ServiceError::NotFound("plan"))?;
+            return Err(ServiceError::conflict("plan-decided", "only a plan that awaits a decision can be rejected"));
+        }
+        let version = self.touched(&mut work.tx, request, id).await?;
+        self.run_job(&mut work.tx, request, id, version, at).await?;
+        let row = rows::plan_find(&mut work.tx, tenant, id.0, contract.0).await?;
+        let view = plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?;
+        work.finish(200, view).await
+    }
+
+    /// Computes a parked, rejected or superseded contract again: executed in an automatic run, proposed in the other.
+    pub async fn run_retry(&self, request: &Request, id: RunId, contract: ContractId) -> Result<PlanView> {
+        let again = [PlanState::Parked, PlanState::Rejected, PlanState::Superseded];
+        let (run, _) = self.plan_awaiting(request, id, contract, &again).await?;
+        let mode: RunMode = run.mode.parse().map_err(|_| StoreError::Corrupt("runs.mode", run.mode.clone()))?;
+        let action = match mode {
+            RunMode::Automatic => Action::Execute,
+            RunMode::WithConfirmation => Action::Propose,
+        };
+        self.again(request, &run, contract, action).await?;
+        self.run_plan(request, id, contract).await
+    }
+
+    /// Asks a run to stop behind the chunk it works on; what is billed stays billed.
+    pub async fn run_cancel(&self, request: &Request, id: RunId) -> Result<Reply<RunView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let tenant = request.tenant.0;
+        if !rows::cancel(&mut work.tx, tenant, id.0).await? {
+            rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+            return Err(ServiceError::conflict("run-ended", "the run has ended; there is nothing to cancel"));
+        }
+        let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        self.run_job(&mut work.tx, request, id, run.version, work.now).await?;
+        work.finish(200, run_view(run)?).await
+    }
+
+    async fn touched(&self, tx: &mut altyn_store::Tx, request: &Request, id: RunId) -> Result<i64> {
+        rows::counters_set(tx, request.tenant.0, id.0).await?;
+        let run = rows::find(tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        Ok(run.version)
+    }
+
+    async fn plan_awaiting(
+        &self,
+        request: &Request,
+        id: RunId,
+        contract: ContractId,
+        states: &[PlanState],
+    ) -> Result<(rows::RunRow, rows::PlanRow)> {
+        let mut tx = self.read(request).await?;
+        let run = rows::find(&mut tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        let plan = rows::plan_find(&mut tx, request.tenant.0, id.0, contract.0).await?;
+        let plan = plan.ok_or(ServiceError::NotFound("plan"))?;
+        if states.iter().all(|state| state.as_str() != plan.state) {
+            return Err(ServiceError::conflict("plan-decided", format!("the plan is {} already", plan.state)));
+        }
+        Ok((run, plan))
+    }
+
+    async fn propose_again(&self, request: &Request, run: &rows::RunRow, contract: ContractId) -> Result<()> {
+        self.again(request, run, contract, Action::Propose).await
+    }
+
+    /// Takes the run's lease for one contract; a finished run is opened no more than a parked contract needs.
+    async fn again(&self, request: &Request, run: &rows::RunRow, contract: ContractId, action: Action) -> Result<()> {
+        let owner = format!("{}/{}", request.credential, self.ids.next().simple());
+        let reopened = rows::RunRow { fence: self.reopen(request, run, &owner).await?, ..run.clone() };
+        let worked = self.contract_again(request.tenant, &reopened, contract.0, action).await;
+        let mut tx = self.db.write(Scope::Tenant(request.tenant.0)).await?;
+        rows::counters_set(&mut tx, request.tenant.0, run.id).await?;
+        let waits = rows::plans_count(&mut tx, request.tenant.0, run.id)
+            .await?
+            .iter()
+            .any(|(state, _)| [PlanState::Awaiting.as_str(), PlanState::Approved.as_str()].contains(&state.as_str()));
+        let state = match (waits, run.state.as_str()) {
+            (true, _) => RunState::Awaiting.as_str(),
+            (false, state) => state,
+        };
+        let finished = if state == RunState::Done.as_str() { run.finished_at } else { None };
+        rows::state_set(&mut tx, request.tenant.0, run.id, reopened.fence, state, finished).await?;
+        tx.commit().await?;
+        worked
+    }
+
+    async fn reopen(&self, request: &Request, run: &rows::RunRow, owner: &str) -> Result<i64> {
+        use crate::ports::{Clock as _, SystemClock};
+        let lease = i64::try_from(self.settings.run_lease_ms).unwrap_or(30_000);
+        let now = SystemClock.now();
+        let until = now + chrono::TimeDelta::milliseconds(lease);
+        let mut tx = self.db.write(Scope::Tenant(request.tenant.0)).await?;
+        rows::reopen(&mut tx, request.tenant.0, run.id).await?;
+        if !rows::lease(&mut tx, request.tenant.0, run.id, owner, until, now).await? {
+            return Err(ServiceError::conflict("run-in-progress", "a host works on this run; try again when it is done"));
+        }
+        let row = rows::find(&mut tx, request.tenant.0, run.id).await?.ok_or(ServiceError::NotFound("run"))?;
+        tx.commit().await?;
+        Ok(row.fence)
+    }
+}
+
+fn run_view(row: rows::RunRow) -> Result<RunView> {
+    Ok(RunView {
+        id: RunId(row.id),
+        business_on: row.business_on,
+        mode: row.mode.parse().map_err(|_| StoreError::Corrupt("runs.mode", row.mode.clone()))?,
+        state: row.state.parse().map_err(|_| StoreError::Corrupt("runs.state", row.state.clone()))?,
+        contracts: row.contracts,
+        subscriptions: row.subscriptions,
+        charges: row.charges,
+        invoices: row.invoices,
+        parked: row.parked,
+        awaiting: row.awaiting,
+        net_minor: row.net_minor,
+        tax_minor: row.tax_minor,
+        gross_minor: row.gross_minor,
+        plugin_calls: row.plugin_calls,
+        cancel_requested: row.cancel_requested,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        version: row.version,
+    })
+}
+
+fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
+    let effects = row
+        .effects
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| StoreError::Corrupt("run_plans.effects", error.to_string()))?;
+    Ok(PlanView {
+        contract_id: ContractId(row.contract_id),
+        state: row.state.parse().map_err(|_| StoreError::Corrupt("run_plans.state", row.state.clone()))?,
+        plan_hash: row.plan_hash.map(hex::encode),
+        lines: row.lines,
+        net_minor: row.net_minor,
+        tax_minor: row.tax_minor,
+        gross_minor: row.gross_minor,
+        effects,
+        reason_code: row.reason_code,
+        reason: row.reason,
+        call_id: row.call_id.map(CallId),
+        attempts: row.attempts,
+        decided_by: row.decided_by,
+        updated_at: row.updated_at,
+    })
+}
+
+/// The run a job is about.
+pub fn run_of_job(payload: &str) -> Result<RunId> {
+    #[derive(Deserialize)]
+    struct Payload {
+        run: RunId,
+    }
+    let payload: Payload = serde_json::from_str(payload)
+        .map_err(|error| StoreError::Corrupt("jobs.payload", error.to_string()))?;
+    Ok(payload.run)
+}
+

@@ -1,0 +1,353 @@
+//! Subscriptions: what a contract pays for, from when, and until when.
+
+use altyn_domain::{
+    calendar::Period,
+    catalogue::PlanStatus,
+    id::{ContractId, Id as _, PlanId, PlanVersionId, SubscriptionId},
+    subscription::{Schedule, SubscriptionStatus},
+};
+use altyn_store::{
+    StoreError, Tx, catalogue,
+    catalogue::{PlanRow, PlanVersionRow},
+    contracts, subscriptions,
+    subscriptions::SubscriptionRow,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    context::{Altyn, Begun, Reply, Request},
+    customers::check_external,
+    error::{Fields, Result, ServiceError, stored},
+    page::{Listed, Page},
+    plans::version_on,
+};
+
+/// A new subscription. The plan is named by its id or by its code.
+#[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSubscription {
+    /// The contract that pays.
+    pub contract_id: ContractId,
+    /// The plan, by its id.
+    pub plan_id: Option<PlanId>,
+    /// The plan, by its code.
+    pub plan_code: Option<String>,
+    /// First day of service; the plan version in effect on it is sold.
+    pub starts_on: NaiveDate,
+    /// How many units: a decimal above 0 and at most 1000000, with at most 6 decimals; `1` when absent.
+    pub quantity: Option<String>,
+    /// Discount, per cent: a decimal from 0 to 100 with at most 6 decimals; `0` when absent.
+    pub discount_percent: Option<String>,
+    /// How many charges it makes before it completes; for ever when absent.
+    pub charges: Option<i32>,
+    /// The system that the subscription is known in; given together with `external_id`.
+    pub external_system: Option<String>,
+    /// The subscription's id there; unique within the system.
+    pub external_id: Option<String>,
+}
+
+/// The end of a subscription.
+#[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelSubscription {
+    /// The day after the last day of service.
+    pub on: NaiveDate,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SubscriptionView {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// The contract that pays.
+    pub contract_id: ContractId,
+    /// The plan that was sold.
+    pub plan_id: PlanId,
+    /// Code of the plan.
+    pub plan_code: String,
+    /// The version of the plan that was sold.
+    pub plan_version_id: PlanVersionId,
+    /// Where it stands.
+    pub status: SubscriptionStatus,
+    /// How many units, decimal.
+    pub quantity: String,
+    /// Discount, per cent, decimal.
+    pub discount_percent: String,
+    /// The day that all period boundaries are counted from.
+    pub anchor_on: NaiveDate,
+    /// First day of service.
+    pub starts_on: NaiveDate,
+    /// The day after the last day of service.
+    pub ends_on: Option<NaiveDate>,
+    /// The next day on which something happens: the next charge, or the end if that comes first.
+    pub next_charge_on: NaiveDate,
+    /// The next period to be charged; none when nothing more is charged.
+    pub next_period: Option<Period>,
+    /// How many charges are left; none for ever.
+    pub charges_left: Option<i32>,
+    /// The system that the subscription is known in.
+    pub external_system: Option<String>,
+    /// The subscription's id there.
+    pub external_id: Option<String>,
+    /// Version of the object, for `If-Match`.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which subscriptions a list holds.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SubscriptionFilter {
+    /// Only those of this contract.
+    pub contract_id: Option<ContractId>,
+}
+
+/// A decimal of a command or a file in its canonical text: no exponent, no trailing zeros.
+pub(crate) fn decimal(text: &str, least: Decimal, most: Decimal) -> std::result::Result<String, String> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let value = if plain { Decimal::from_str_exact(text).ok() } else { None };
+    match value.map(|value| value.normalize()) {
+        Some(value) if value.scale() <= 6 && value >= least && value <= most => Ok(value.to_string()),
+        _ => Err(format!(
+            "must be a decimal from {least} to {most} with at most 6 decimals and a point, for example {}",
+            most.min(Decimal::new(15, 1))
+        )),
+    }
+}
+
+/// A quantity in its canonical text.
+pub(crate) fn quantity(text: &str) -> std::result::Result<String, String> {
+    decimal(text, Decimal::new(1, 6), Decimal::from(1_000_000))
+}
+
+/// A discount in its canonical text.
+pub(crate) fn discount(text: &str) -> std::result::Result<String, String> {
+    decimal(text, Decimal::ZERO, Decimal::ONE_HUNDRED)
+}
+
+/// The rows of the plan versions and plans that subscriptions are on.
+async fn views(tx: &mut Tx, tenant: Uuid, rows: Vec<SubscriptionRow>) -> Result<Vec<SubscriptionView>> {
+    let mut ids: Vec<Uuid> = rows.iter().map(|row| row.plan_version_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let sold = catalogue::sold(tx, tenant, ids).await?;
+    rows.into_iter()
+        .map(|row| {
+            let sold = sold.iter().find(|sold| sold.id == row.plan_version_id);
+            let sold = sold.ok_or_else(|| ServiceError::Internal("a subscription has no plan version".into()))?;
+            view(row, sold)
+        })
+        .collect()
+}
+
+fn view(row: SubscriptionRow, sold: &catalogue::SoldRow) -> Result<SubscriptionView> {
+    let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
+    let cadence = stored("plan_versions.cadence", &sold.cadence)?;
+    let next_period = altyn_domain::calendar::period(row.anchor_on, cadence, row.next_index)
+        .ok()
+        .filter(|period| status.is_charged() && row.ends_on.is_none_or(|ends_on| period.start < ends_on));
+    Ok(SubscriptionView {
+        id: SubscriptionId(row.id),
+        contract_id: ContractId(row.contract_id),
+        plan_id: PlanId(sold.plan_id),
+        plan_code: sold.code.clone(),
+        plan_version_id: PlanVersionId(row.plan_version_id),
+        status,
+        quantity: row.quantity,
+        discount_percent: row.discount_percent,
+        anchor_on: row.anchor_on,
+        starts_on: row.starts_on,
+        ends_on: row.ends_on,
+        next_charge_on: row.next_charge_on,
+        next_period,
+        charges_left: row.charges_left,
+        external_system: row.external_system,
+        external_id: row.external_id,
+        version: row.version,
+        created_at: row.created_at,
+    })
+}
+
+async fn one(tx: &mut Tx, tenant: Uuid, row: SubscriptionRow) -> Result<SubscriptionView> {
+    views(tx, tenant, vec![row]).await?.pop().ok_or(ServiceError::NotFound("subscription"))
+}
+
+/// Finds the plan that a command names.
+async fn plan_named(tx: &mut Tx, tenant: Uuid, command: &CreateSubscription) -> Result<Option<PlanRow>> {
+    Ok(match (command.plan_id, &command.plan_code) {
+        (Some(id), None) => catalogue::plan_find(tx, tenant, id.uuid()).await?,
+        (None, Some(code)) => catalogue::plans_by_code(tx, tenant, vec![code.clone()]).await?.pop(),
+        _ => return Err(ServiceError::invalid("/plan_id", "name the plan by plan_id or by plan_code, one of them")),
+    })
+}
+
+/// The version of a plan that is sold on a day, when the plan is on sale.
+async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day: NaiveDate) -> Result<PlanVersionRow> {
+    if stored::<PlanStatus>("plans.status", &plan.status)? != PlanStatus::Active {
+        return Err(ServiceError::conflict(
+            "plan-not-on-sale",
+            format!("plan {} is {}; activate it or choose another", plan.code, plan.status),
+        ));
+    }
+    let versions = catalogue::versions_of(tx, tenant, vec![plan.id]).await?;
+    version_on(&versions, day).cloned().ok_or_else(|| {
+        let first = versions.first().map_or_else(String::new, |row| format!("; it begins on {}", row.effective_from));
+        ServiceError::conflict("plan-not-in-effect", format!("plan {} is not sold on {day}{first}", plan.code))
+    })
+}
+
+impl Altyn {
+    /// Subscribes a contract to a plan; the first charge falls due on the first day of service.
+    pub async fn subscription_create(
+        &self,
+        request: &Request,
+        command: CreateSubscription,
+    ) -> Result<Reply<SubscriptionView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let tenant = request.tenant.0;
+        let mut fields = Fields::default();
+        let quantity = fields.take("/quantity", quantity(command.quantity.as_deref().unwrap_or("1")));
+        let discount = fields.take("/discount_percent", discount(command.discount_percent.as_deref().unwrap_or("0")));
+        if command.charges.is_some_and(|charges| charges < 1) {
+            fields.refuse("/charges", "must be at least 1; leave it out for a subscription without end");
+        }
+        check_external(&mut fields, command.external_system.as_deref(), command.external_id.as_deref());
+        let plan = plan_named(&mut work.tx, tenant, &command).await?;
+        if plan.is_none() {
+            let pointer = if command.plan_id.is_some() { "/plan_id" } else { "/plan_code" };
+            fields.refuse(pointer, "there is no such plan");
+        }
+        let contract = contracts::find(&mut work.tx, tenant, command.contract_id.uuid()).await?;
+        if contract.is_none() {
+            fields.refuse("/contract_id", "there is no such contract");
+        }
+        fields.finish()?;
+        let (Some(quantity), Some(discount), Some(plan), Some(contract)) = (quantity, discount, plan, contract) else {
+            return Err(ServiceError::Internal("a checked command misses a value".into()));
+        };
+        let version = version_sold(&mut work.tx, tenant, &plan, command.starts_on).await?;
+        let contract = contract.contract;
+        if version.currency != contract.currency {
+            return Err(ServiceError::conflict(
+                "currency-mismatch",
+                format!(
+                    "plan {} is priced in {}, contract {} is in {}; choose a plan in the contract's currency",
+                    plan.code, version.currency, contract.number, contract.currency
+                ),
+            ));
+        }
+        let cadence = stored("plan_versions.cadence", &version.cadence)?;
+        let billing_day = stored("plan_versions.billing_day", &version.billing_day)?;
+        let schedule = Schedule::first(command.starts_on, cadence, billing_day)
+            .map_err(|error| ServiceError::invalid("/starts_on", error.to_string()))?;
+        let row = SubscriptionRow {
+            id: self.ids.next(),
+            contract_id: contract.id,
+            plan_version_id: version.id,
+            status: SubscriptionStatus::Active.as_str().to_owned(),
+            quantity,
+            discount_percent: discount,
+            anchor_on: schedule.anchor_on,
+            next_index: schedule.next_index,
+            starts_on: command.starts_on,
+            ends_on: None,
+            next_charge_on: command.starts_on,
+            charges_left: command.charges,
+            external_system: command.external_system,
+            external_id: command.external_id,
+            version: 1,
+            created_at: work.now,
+        };
+        let inserted =
+            subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
+        inserted.map_err(|error| match error {
+            StoreError::Duplicate(_) => ServiceError::conflict(
+                "duplicate-external-id",
+                "another subscription has this external id in this external system; use another",
+            ),
+            other => other.into(),
+        })?;
+        let view = one(&mut work.tx, tenant, row).await?;
+        work.finish(201, view).await
+    }
+
+    /// One subscription.
+    pub async fn subscription_get(&self, request: &Request, id: SubscriptionId) -> Result<SubscriptionView> {
+        let mut tx = self.read(request).await?;
+        let row = subscriptions::find(&mut tx, request.tenant.0, id.uuid()).await?;
+        one(&mut tx, request.tenant.0, row.ok_or(ServiceError::NotFound("subscription"))?).await
+    }
+
+    /// A page of subscriptions, oldest first.
+    pub async fn subscription_list(
+        &self,
+        request: &Request,
+        filter: SubscriptionFilter,
+        page: &Page,
+    ) -> Result<Listed<SubscriptionView>> {
+        let (limit, after) = page.bounds::<SubscriptionId>()?;
+        let contract = filter.contract_id.map(Id::uuid);
+        let mut tx = self.read(request).await?;
+        let rows = subscriptions::list(&mut tx, request.tenant.0, contract, after, limit).await?;
+        let found = views(&mut tx, request.tenant.0, rows).await?;
+        Ok(page.listed(found, |view| view.id.to_string(), |view| view))
+    }
+
+    /// Ends a subscription on a day; an end that was set before is replaced. No period that begins on or after that day
+    /// is charged, and what was charged stays charged.
+    pub async fn subscription_cancel(
+        &self,
+        request: &Request,
+        id: SubscriptionId,
+        if_match: i64,
+        command: CancelSubscription,
+    ) -> Result<Reply<SubscriptionView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let tenant = request.tenant.0;
+        let row = subscriptions::find(&mut work.tx, tenant, id.uuid()).await?;
+        let mut row = row.ok_or(ServiceError::NotFound("subscription"))?;
+        let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
+        if matches!(
+            status,
+            SubscriptionStatus::Cancelled | SubscriptionStatus::Completed | SubscriptionStatus::Deleted
+        ) {
+            return Err(ServiceError::conflict(
+                "subscription-ended",
+                format!("the subscription is {status} already; there is nothing to cancel"),
+            ));
+        }
+        if command.on < row.starts_on {
+            return Err(ServiceError::invalid(
+                "/on",
+                format!("must not be before {}, the first day of service", row.starts_on),
+            ));
+        }
+        let sold = catalogue::sold(&mut work.tx, tenant, vec![row.plan_version_id]).await?;
+        let sold = sold.first().ok_or_else(|| ServiceError::Internal("a subscription has no plan version".into()))?;
+        let cadence = stored("plan_versions.cadence", &sold.cadence)?;
+        let next = altyn_domain::calendar::boundary(row.anchor_on, cadence, row.next_index)
+            .map_err(|error| ServiceError::Internal(error.to_string()))?
+            .max(row.starts_on);
+        row.ends_on = Some(command.on);
+        row.next_charge_on = next.min(command.on);
+        let ended =
+            subscriptions::end(&mut work.tx, tenant, row.id, if_match, command.on, row.next_charge_on).await?;
+        if !ended {
+            return Err(ServiceError::Stale);
+        }
+        row.version = if_match + 1;
+        let view = view(row, sold)?;
+        work.finish(200, view).await
+    }
+}

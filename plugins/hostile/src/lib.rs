@@ -1,0 +1,118 @@
+//! What a bad plugin can do to its host, chosen by the configuration.
+//!
+//! The test double of every world: its logic is here, one small component per world exports it.
+//! `{"do":"loop"}` misbehaves always; `{"do":"loop","only":"x"}` only when a batch has an element that is named `x`
+//! (what that is depends on the world), so that one contract among thousands can be poisoned.
+
+use altyn_plugin::{Fault, Money};
+use serde::Deserialize;
+
+/// The JSON Schema of [`Config`].
+pub const SCHEMA: &str = r#"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "Misbehaviour",
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "do": {
+      "enum": ["ok", "trap", "loop", "memory", "flood-log", "huge-answer", "wrong-sum", "foreign-currency", "short-answer", "refuse"],
+      "default": "ok"
+    },
+    "only": { "description": "misbehave only when the batch has an element of this name", "type": "string" }
+  }
+}"#;
+
+/// The configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What to do.
+    pub r#do: Deed,
+    /// The element that provokes it; everything does when absent.
+    pub only: Option<String>,
+}
+
+/// What a bad plugin does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// Behaves.
+    #[default]
+    Ok,
+    /// Panics.
+    Trap,
+    /// Never ends.
+    Loop,
+    /// Takes all the memory there is.
+    Memory,
+    /// Writes notes without end, with control characters; then behaves.
+    FloodLog,
+    /// Answers with a text of one megabyte.
+    HugeAnswer,
+    /// Answers amounts that do not sum.
+    WrongSum,
+    /// Answers in a currency nobody asked about.
+    ForeignCurrency,
+    /// Answers fewer elements than were asked.
+    ShortAnswer,
+    /// Refuses politely.
+    Refuse,
+}
+
+impl Config {
+    /// The deed to do on an element of this name; what a guest cannot come back from is done here.
+    pub fn provoke(&self, name: &str) -> Result<Deed, Fault> {
+        if self.only.as_deref().is_some_and(|only| only != name) {
+            return Ok(Deed::Ok);
+        }
+        match self.r#do {
+            Deed::Trap => panic!("told to panic on {name}"),
+            Deed::Loop => spin(),
+            Deed::Memory => devour(),
+            Deed::FloodLog => (0..10_000).for_each(|_| altyn_plugin::warn("flood\n\u{1b}[2Jof notes")),
+            Deed::Refuse => return Err(Fault::Other(format!("told to refuse {name}"))),
+            _ => {}
+        }
+        Ok(self.r#do)
+    }
+}
+
+fn spin() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = core::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
+fn devour() {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(core::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// A text larger than the limit of a small batch, and than any text of an answer may be.
+pub fn huge() -> String {
+    "x".repeat(1 << 20)
+}
+
+/// The amount as the deed leaves it: untouched, one minor unit off, or in another currency.
+pub fn spoil(deed: Deed, money: Money) -> Money {
+    match deed {
+        Deed::WrongSum => money.with_minor(money.minor + 1),
+        Deed::ForeignCurrency => {
+            Money { minor: money.minor, currency: if money.currency == "EUR" { "USD" } else { "EUR" }.into() }
+        }
+        _ => money,
+    }
+}
+
+/// A description of the test double of a world.
+pub fn describe(world: &str) -> altyn_plugin::Descriptor {
+    altyn_plugin::describe(
+        &format!("hostile-{world}"),
+        env!("CARGO_PKG_VERSION"),
+        "Test double that misbehaves on demand",
+        SCHEMA,
+    )
+}

@@ -1,0 +1,90 @@
+//! Who may do what: keys, roles, tenants.
+
+use altyn_service::api_keys::Role;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Host, on_both_engines, send};
+
+on_both_engines!(
+    a_request_without_a_valid_key_is_refused,
+    a_role_permits_what_it_says,
+    a_revoked_key_is_refused_at_once,
+    a_key_acts_for_its_subtree_only,
+);
+
+async fn a_request_without_a_valid_key_is_refused(host: Host) {
+    let url = format!("{}/v1/customers", host.url);
+    let zeros = format!("Bearer alt_{}", "0".repeat(64));
+    for authorization in [None, Some("Bearer"), Some("Bearer alt_1"), Some(zeros.as_str()), Some("Basic YWx0OmFsdA==")] {
+        let mut request = host.client.get(&url);
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        let answer = send(request).await;
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"altyn\""), "{authorization:?}");
+        answer.problem(401, "unauthorized");
+    }
+    // A key never travels in an address, where logs and histories keep it.
+    let answer = send(host.client.get(format!("{url}?api_key={}", host.admin))).await;
+    answer.problem(401, "unauthorized");
+}
+
+async fn a_role_permits_what_it_says(host: Host) {
+    let areas = ["tenants", "api-keys", "plugins", "bindings"];
+    let business = ["customers", "runs", "ledger/accounts"];
+    for role in [Role::ReadOnly, Role::Operator, Role::Admin] {
+        let (_, key) = host.key(role).await;
+        for area in areas {
+            let status = send(host.ask_as(&key, Method::GET, &format!("/v1/{area}"))).await.status.as_u16();
+            assert_eq!(status, if role == Role::Admin { 200 } else { 403 }, "{role:?} reads {area}");
+        }
+        for area in business {
+            let status = send(host.ask_as(&key, Method::GET, &format!("/v1/{area}"))).await.status.as_u16();
+            assert_eq!(status, 200, "{role:?} reads {area}");
+        }
+        // An empty command is refused for its role or for its fields, whichever comes first.
+        for path in ["/v1/customers", "/v1/ledger/transactions"] {
+            let request = host.ask_as(&key, Method::POST, path).header("idempotency-key", host.fresh()).json(&json!({}));
+            let answer = send(request).await;
+            match role {
+                Role::ReadOnly => answer.problem(403, "forbidden"),
+                Role::Operator | Role::Admin => answer.problem(422, "invalid-request"),
+            };
+        }
+    }
+}
+
+async fn a_revoked_key_is_refused_at_once(host: Host) {
+    let (id, key) = host.key(Role::Operator).await;
+    assert_eq!(send(host.ask_as(&key, Method::GET, "/v1/customers")).await.status, 200);
+    let revoke = host.ask(Method::POST, &format!("/v1/api-keys/{id}/revoke")).header("idempotency-key", "revoke-1");
+    assert!(send(revoke).await.expect(200)["revoked_at"].is_string());
+    send(host.ask_as(&key, Method::GET, "/v1/customers")).await.problem(401, "unauthorized");
+}
+
+async fn a_key_acts_for_its_subtree_only(host: Host) {
+    let child = host.post("/v1/tenants", &json!({ "name": "Филиал" })).await.expect(201)["id"].clone();
+    let child = child.as_str().unwrap();
+    let (stranger, stranger_key) = host.stranger().await;
+
+    let customer = json!({ "kind": "individual", "name": "Иванов Иван" });
+    let request = host.ask(Method::POST, "/v1/customers").header("idempotency-key", "c-1").header("altyn-tenant", child);
+    let created = send(request.json(&customer)).await.expect(201);
+    let path = format!("/v1/customers/{}", created["id"].as_str().unwrap());
+
+    // The parent sees the child's customer when it acts for the child, and not otherwise.
+    send(host.ask(Method::GET, &path).header("altyn-tenant", child)).await.expect(200);
+    host.get(&path).await.problem(404, "not-found");
+
+    // Strangers, unknown tenants and nonsense are one and the same answer.
+    for tenant in [stranger.to_string(), "ten_0190a5d0c0de7000800000000000002a".into(), "cus_1".into(), String::new()] {
+        send(host.ask(Method::GET, "/v1/customers").header("altyn-tenant", tenant)).await.problem(404, "not-found");
+    }
+    // A child acts for itself and never for its parent.
+    let parent = host.tenant.to_string();
+    send(host.ask_as(&stranger_key, Method::GET, "/v1/customers").header("altyn-tenant", parent))
+        .await
+        .problem(404, "not-found");
+    send(host.ask_as(&stranger_key, Method::GET, &path)).await.problem(404, "not-found");
+}
