@@ -1,2 +1,5 @@
 //! The `altyn` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    altyn::cli::main()
+}

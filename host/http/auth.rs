@@ -56,8 +56,10 @@ pub async fn admit(
     next: Next,
 ) -> Result<Response, Problem> {
     let key = bearer(request.headers()).ok_or_else(|| Problem::new(Code::Unauthorized, MISSING))?;
-    let credential =
-        altyn.api_key_authenticate(key).await?.ok_or_else(|| Problem::new(Code::Unauthorized, "the API key is not valid"))?;
+    let credential = altyn
+        .api_key_authenticate(key)
+        .await?
+        .ok_or_else(|| Problem::new(Code::Unauthorized, "the API key is not valid"))?;
     permit(credential.role, request.method(), path.as_str())?;
     let tenant = match request.headers().get(TENANT) {
         None => credential.tenant,
@@ -83,8 +85,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// What a role may do: a reader only reads, and only an administrator touches [`ADMINISTRATION`].
 fn permit(role: Role, method: &Method, path: &str) -> Result<(), Problem> {
-    let administration =
-        ADMINISTRATION.iter().any(|area| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let administration = ADMINISTRATION
+        .iter()
+        .any(|area| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     match role {
         Role::Admin => Ok(()),
         _ if administration => Err(Problem::new(Code::Forbidden, "this needs a key with the role admin")),

@@ -134,7 +134,10 @@ impl From<ServiceError> for Problem {
             ServiceError::Store(ref store) => {
                 tracing::error!(error = chain(&error), "the database failed");
                 if store.is_transient() {
-                    Self::new(Code::DatabaseUnavailable, "the database is busy; nothing was written, repeat the request")
+                    Self::new(
+                        Code::DatabaseUnavailable,
+                        "the database is busy; nothing was written, repeat the request",
+                    )
                 } else {
                     Self::new(Code::InternalError, "the host failed; nothing was written")
                 }
@@ -148,7 +151,7 @@ impl From<ServiceError> for Problem {
 }
 
 /// An error with everything that caused it, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -8,9 +8,13 @@ use serde_json::{Value, json};
 
 use super::{error::Problem, problems::Code};
 
+/// Operations that change an object by a POST.
+const CHANGING: &[&str] = &["/v1/plans/{id}/versions", "/v1/subscriptions/{id}/cancel"];
+
 /// Whether an operation refuses a request without `If-Match`.
 pub fn needs_version(method: &Method, path: &str) -> bool {
-    path.starts_with("/v1/") && (method == Method::PATCH || method == Method::DELETE || method == Method::PUT)
+    let changes = [Method::PUT, Method::PATCH, Method::DELETE].contains(method);
+    path.starts_with("/v1/") && (changes || (method == Method::POST && CHANGING.contains(&path)))
 }
 
 /// The tag of a version.
@@ -34,7 +38,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             .ok()
             .and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
             .map(Self)
-            .ok_or_else(|| Problem::new(Code::StaleVersion, "`If-Match` is not a version of this object, such as \"7\""))
+            .ok_or_else(|| {
+                Problem::new(Code::StaleVersion, "`If-Match` is not a version of this object, such as \"7\"")
+            })
     }
 }
 

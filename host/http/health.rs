@@ -1,13 +1,16 @@
 //! Whether the host lives and whether it can serve: for supervisors and load balancers, without a key.
 
+use altyn_service::context::Altyn;
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use altyn_service::context::Altyn;
-
-use super::{Edge, error::{Problem, ProblemBody}, problems::Code};
+use super::{
+    Edge,
+    error::{Problem, ProblemBody, chain},
+    problems::Code,
+};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
@@ -43,10 +46,14 @@ async fn alive() -> Json<Health> {
     responses((status = 200, description = "Requests can be served", body = Health),
         (status = 503, description = "Not ready", body = ProblemBody, content_type = "application/problem+json")))]
 async fn ready(State(altyn): State<Altyn>) -> Result<Json<Health>, Problem> {
-    let not_ready = |error: altyn_store::StoreError| {
-        tracing::error!(error = %error, "not ready");
-        Problem::new(Code::NotReady, "the database does not answer, or its schema is not this release's")
-    };
-    altyn.db.ping().await.map_err(not_ready)?;
+    altyn.db.ping().await.map_err(|error| not_ready(&error, "the database does not answer"))?;
+    // A key that nobody has: looking for it needs the tables of this release.
+    let looked = altyn.api_key_authenticate("").await;
+    looked.map_err(|error| not_ready(&error, "the database has not this release's schema; run `altyn migrate`"))?;
     Ok(Json(OK))
+}
+
+fn not_ready(error: &dyn std::error::Error, detail: &str) -> Problem {
+    tracing::error!(error = chain(error), "not ready");
+    Problem::new(Code::NotReady, detail)
 }

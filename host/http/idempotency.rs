@@ -64,7 +64,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Command<T> {
 
     async fn from_request(request: HttpRequest, state: &S) -> Result<Self, Problem> {
         let media_type = media_type(request.headers());
-        if media_type != "application/json" && !(media_type.starts_with("application/") && media_type.ends_with("+json"))
+        if media_type != "application/json"
+            && !(media_type.starts_with("application/") && media_type.ends_with("+json"))
         {
             return Err(Problem::new(Code::UnsupportedMediaType, "send JSON with `Content-Type: application/json`"));
         }

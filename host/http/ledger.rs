@@ -97,10 +97,10 @@ async fn transaction_list(
 /// The entries must sum to zero. The source key makes the posting happen once, for ever; it is kept as `manual/<key>`.
 #[utoipa::path(post, path = "/v1/ledger/transactions", operation_id = "ledger_transaction_post", tag = "ledger",
     request_body(content = PostTransaction, example = json!({
-        "source_key": "goodwill-2026-11-17", "effective_on": "2026-11-17", "currency": "RUB", "kind": "adjustment",
-        "description": "goodwill for an outage",
+        "source_key": "receipt-1017", "effective_on": "2026-11-17", "currency": "RUB", "kind": "payment-received",
+        "description": "paid at the counter",
         "entries": [
-            { "account": "adjustments", "amount_minor": 10_000 },
+            { "account": "cash", "amount_minor": 10_000 },
             { "account": "contract/ctr_0190a5d0c0de7000800000000000002a/funds", "amount_minor": -10_000 },
         ],
     })),
@@ -148,9 +148,6 @@ async fn transaction_reverse(
 /// By currency and group of accounts; the total of every currency is zero.
 #[utoipa::path(get, path = "/v1/ledger/trial-balance", operation_id = "ledger_trial_balance", tag = "ledger",
     responses((status = 200, description = "The trial balance", body = TrialBalance)))]
-async fn trial_balance(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-) -> Result<Json<TrialBalance>, Problem> {
+async fn trial_balance(State(altyn): State<Altyn>, Caller { request }: Caller) -> Result<Json<TrialBalance>, Problem> {
     Ok(Json(altyn.trial_balance(&request).await?))
 }

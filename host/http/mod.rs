@@ -9,19 +9,29 @@ mod api_keys;
 mod around;
 mod auth;
 mod bindings;
+mod calls;
+mod charges;
 mod contracts;
 mod customers;
 mod error;
 mod etag;
 mod health;
 mod idempotency;
+mod imports;
+mod invoices;
 mod ledger;
 mod openapi;
 mod page;
+mod plans;
 mod plugins;
 mod problems;
+mod products;
+mod run_events;
+mod runs;
 mod sellers;
+mod subscriptions;
 mod tenants;
+mod verify;
 
 use std::{future::Future, io, sync::Arc};
 
@@ -102,8 +112,21 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(sellers::routes())
         .merge(customers::routes())
         .merge(contracts::routes())
+        .merge(products::routes())
+        .merge(plans::routes())
+        .merge(subscriptions::routes())
+        .merge(charges::routes())
+        .merge(invoices::routes())
+        .merge(calls::routes())
+        .merge(runs::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
-        .merge(bindings::routes());
-    timed.route_layer(middleware::from_fn(around::in_time))
+        .merge(bindings::routes())
+        .merge(imports::routes());
+    // A file and the books take as long as they are large, and a stream as long as its run.
+    timed
+        .route_layer(middleware::from_fn(around::in_time))
+        .merge(imports::upload())
+        .merge(verify::routes())
+        .merge(run_events::routes())
 }

@@ -18,9 +18,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(ids) = Path::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::new(Code::NotFound, "the path holds something that is no id of this kind of object"))?;
+        let Path(ids) = Path::from_request_parts(parts, state).await.map_err(|_| {
+            Problem::new(Code::NotFound, "the path holds something that is no id of this kind of object")
+        })?;
         Ok(Self(ids))
     }
 }

@@ -110,6 +110,126 @@ catalogue! {
     NotReady = "not-ready", SERVICE_UNAVAILABLE, "Not ready",
         "The host runs, but its database does not answer or has another schema than this release.",
         "Check the database and run `altyn migrate`; `detail` says which of the two it is.";
+    DuplicateExternalId = "duplicate-external-id", CONFLICT, "External id taken",
+        "Another object has this external id in this external system.",
+        "Use another external id, or change the object that has it.";
+    DuplicateContract = "duplicate-contract", CONFLICT, "Contract number taken",
+        "Another contract has this number or this external id.",
+        "Use another number, or read the contract that has it.";
+    DuplicateProduct = "duplicate-product", CONFLICT, "Product code taken",
+        "Another product has this code.",
+        "Use another code.";
+    DuplicatePlan = "duplicate-plan", CONFLICT, "Plan code taken",
+        "Another plan has this code.",
+        "Use another code, or add a version to that plan.";
+    TooManyPlanVersions = "too-many-plan-versions", CONFLICT, "Too many versions",
+        "The plan has as many versions as a plan may have.",
+        "Create another plan.";
+    PlanWasOnSale = "plan-was-on-sale", CONFLICT, "The plan was on sale",
+        "A plan that was on sale does not become a draft again.",
+        "Archive it instead.";
+    PlanNotOnSale = "plan-not-on-sale", CONFLICT, "The plan is not on sale",
+        "Only an active plan is sold.",
+        "Activate the plan or choose another.";
+    PlanNotInEffect = "plan-not-in-effect", CONFLICT, "The plan is not sold on this day",
+        "No version of the plan is in effect on the first day of service.",
+        "Begin on a day from which a version is in effect, or add a version.";
+    CurrencyMismatch = "currency-mismatch", CONFLICT, "Another currency",
+        "The plan is priced in another currency than the contract's.",
+        "Choose a plan in the contract's currency, or another contract.";
+    SubscriptionEnded = "subscription-ended", CONFLICT, "The subscription has ended",
+        "The subscription is cancelled or complete already.",
+        "There is nothing to cancel.";
+    TenantTreeTooDeep = "tenant-tree-too-deep", CONFLICT, "Too many levels of tenants",
+        "The tree of tenants has as many levels as it may have.",
+        "Create the tenant higher up.";
+    SourceKeyTaken = "source-key-taken", CONFLICT, "Posted already",
+        "A transaction with this source key is posted already.",
+        "Read that transaction; use a new source key only for a new posting.";
+    AlreadyReversed = "already-reversed", CONFLICT, "Reversed already",
+        "The transaction is reversed already.",
+        "There is nothing to reverse.";
+    ReversesAReversal = "reverses-a-reversal", CONFLICT, "A reversal is not reversed",
+        "The transaction is itself a reversal.",
+        "Post the right transaction instead.";
+    VersionTaken = "version-taken", CONFLICT, "Plugin version taken",
+        "Another component is installed under the same id and version.",
+        "Raise the version of the component, so that evidence stays unambiguous.";
+    NoBinding = "no-binding", CONFLICT, "No plugin bound",
+        "No plugin is bound to an extension point on the business date.",
+        "Install a plugin of that world and bind it to the tenant from that date or earlier.";
+    DayNotOver = "day-not-over", CONFLICT, "The day lies ahead",
+        "A run closes a day that has come at the tenant's.",
+        "Wait for the day.";
+    DayClosed = "day-closed", CONFLICT, "A later day is closed",
+        "Days are closed in order, and a later one is closed already.",
+        "Close the next open day; corrections are postings of today.";
+    EarlierRunOpen = "earlier-run-open", CONFLICT, "An earlier run is open",
+        "Days are closed in order, and the run of an earlier day is not finished.",
+        "Finish or cancel that run first.";
+    RunExists = "run-exists", CONFLICT, "The day has a run",
+        "The day has a run already.",
+        "Read that run instead.";
+    RunNotAwaiting = "run-not-awaiting", CONFLICT, "The run awaits nothing",
+        "Plans are confirmed while their run awaits confirmation.",
+        "Read the run: it still computes, or it has ended.";
+    RunEnded = "run-ended", CONFLICT, "The run has ended",
+        "The run is done or cancelled.",
+        "There is nothing to cancel.";
+    RunInProgress = "run-in-progress", CONFLICT, "The run is worked on",
+        "A host works on the run right now.",
+        "Try again when it is done.";
+    RunTakenOver = "run-taken-over", CONFLICT, "Another host works on the run",
+        "Another host took the run over.",
+        "Watch the run there; nothing is lost.";
+    PlanChanged = "plan-changed", CONFLICT, "The plan changed",
+        "The plan is not the one that was seen; `details` says how it differs. Nothing was billed.",
+        "Read the new plan and confirm it by its hash.";
+    PlanDecided = "plan-decided", CONFLICT, "The plan is decided",
+        "The plan does not await this decision: it was confirmed, rejected or executed.",
+        "Read the plan.";
+    Busy = "busy", CONFLICT, "Changed too often",
+        "Others kept changing the same objects; nothing was written.",
+        "Try again.";
+    PluginRefused = "plugin-refused", UNPROCESSABLE_ENTITY, "Plugin refused",
+        "A component was not accepted, or answered that it cannot decide.",
+        "Read `detail`: it names the interface, the version and what to do.";
+    PluginMisconfigured = "plugin-misconfigured", UNPROCESSABLE_ENTITY, "Plugin misconfigured",
+        "The plugin says that its configuration is wrong.",
+        "End the binding and bind the component with a configuration that fits its schema.";
+    PluginUnsupported = "plugin-unsupported", UNPROCESSABLE_ENTITY, "Not supported by the plugin",
+        "The plugin says that it does not handle such a case.",
+        "Bind a plugin that does.";
+    PluginInvalid = "plugin-invalid", UNPROCESSABLE_ENTITY, "Question refused by the plugin",
+        "The plugin says that what it was asked is not valid.",
+        "Read `detail`; correct the data it names.";
+    PluginTrap = "plugin-trap", UNPROCESSABLE_ENTITY, "Plugin crashed",
+        "The plugin stopped in the middle of its work; its answer does not count.",
+        "Show the evidence of the call to the plugin's author; bind another version.";
+    PluginOutOfFuel = "plugin-out-of-fuel", UNPROCESSABLE_ENTITY, "Plugin computes too long",
+        "The plugin used up its budget of instructions.",
+        "Show the evidence to the plugin's author, or raise the limit of its world.";
+    PluginMemoryLimit = "plugin-memory-limit", UNPROCESSABLE_ENTITY, "Plugin needs too much memory",
+        "The plugin asked for more memory than its world allows.",
+        "Show the evidence to the plugin's author, or raise the limit of its world.";
+    PluginOutputLimit = "plugin-output-limit", UNPROCESSABLE_ENTITY, "Plugin answers too much",
+        "The plugin's answer is larger than its world allows.",
+        "Show the evidence to the plugin's author.";
+    PluginInvalidAnswer = "plugin-invalid-answer", UNPROCESSABLE_ENTITY, "Plugin answered wrongly",
+        "The plugin's answer breaks a rule that the host checks, such as the sum of net and tax.",
+        "Show the evidence to the plugin's author; bind another version.";
+    PluginInvalidQuestion = "plugin-invalid-question", UNPROCESSABLE_ENTITY, "Question cannot be asked",
+        "What the plugin would be asked does not fit the contract.",
+        "Read `detail`; correct the data it names.";
+    PluginWrongWorld = "plugin-wrong-world", UNPROCESSABLE_ENTITY, "Plugin of another world",
+        "The component does not implement the world it was called for.",
+        "Bind a component of that world.";
+    PluginBusy = "plugin-busy", SERVICE_UNAVAILABLE, "Plugins are busy",
+        "All places for plugin calls are taken.",
+        "Repeat the request with the same idempotency key after the seconds in `Retry-After`.";
+    PluginTimedOut = "plugin-timed-out", SERVICE_UNAVAILABLE, "Plugin took too long",
+        "The plugin did not answer in the time its world allows.",
+        "Repeat the request; if it keeps failing, show the evidence to the plugin's author.";
 }
 
 impl Code {
@@ -155,4 +275,62 @@ async fn page(Path(code): Path<String>) -> Result<Response, Problem> {
 
 fn text(body: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    fn sources(directory: &Path, into: &mut Vec<String>) {
+        for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+            if entry.path().is_dir() {
+                sources(&entry.path(), into);
+            } else {
+                into.push(fs::read_to_string(entry.path()).unwrap());
+            }
+        }
+    }
+
+    /// The text literals that follow a mark in the services' sources.
+    fn literals_after(mark: &str) -> BTreeSet<String> {
+        let mut texts = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("host/service/src"), &mut texts);
+        let after = |text: &String| -> Vec<String> {
+            let rests = text.split(mark).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            rests.filter_map(|rest| rest.split('"').next().map(ToOwned::to_owned)).collect()
+        };
+        texts.iter().flat_map(after).collect()
+    }
+
+    #[test]
+    fn every_conflict_of_the_services_is_in_the_catalogue() {
+        let codes = literals_after("conflict(");
+        assert!(codes.len() > 20, "only {codes:?}");
+        for code in &codes {
+            let entry = Code::find(code).unwrap_or_else(|| panic!("{code} is missing in the catalogue"));
+            assert_eq!(entry.status(), StatusCode::CONFLICT, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_plugin_refusal_of_the_services_is_in_the_catalogue() {
+        let codes = literals_after("ServiceError::Plugin { code:");
+        assert!(!codes.is_empty());
+        for code in codes {
+            assert!(Code::find(&code).is_some(), "{code} is missing in the catalogue");
+        }
+    }
+
+    #[test]
+    fn codes_are_different_and_readable() {
+        let distinct: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(distinct.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{code:?}");
+            assert!(code.meaning().ends_with('.') && code.remedy().ends_with('.'), "{code:?}");
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code:?}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use altyn_domain::id::SellerId;
 use altyn_service::{
     context::Altyn,
-    sellers::{CreateSeller, SellerView},
     page::{Listed, Page},
+    sellers::{CreateSeller, SellerView},
 };
 use axum::{Json, extract::State};
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -16,7 +16,8 @@ on_both_engines!(
 async fn a_request_without_a_valid_key_is_refused(host: Host) {
     let url = format!("{}/v1/customers", host.url);
     let zeros = format!("Bearer alt_{}", "0".repeat(64));
-    for authorization in [None, Some("Bearer"), Some("Bearer alt_1"), Some(zeros.as_str()), Some("Basic YWx0OmFsdA==")] {
+    for authorization in [None, Some("Bearer"), Some("Bearer alt_1"), Some(zeros.as_str()), Some("Basic YWx0OmFsdA==")]
+    {
         let mut request = host.client.get(&url);
         if let Some(value) = authorization {
             request = request.header("authorization", value);
@@ -45,7 +46,8 @@ async fn a_role_permits_what_it_says(host: Host) {
         }
         // An empty command is refused for its role or for its fields, whichever comes first.
         for path in ["/v1/customers", "/v1/ledger/transactions"] {
-            let request = host.ask_as(&key, Method::POST, path).header("idempotency-key", host.fresh()).json(&json!({}));
+            let request =
+                host.ask_as(&key, Method::POST, path).header("idempotency-key", host.fresh()).json(&json!({}));
             let answer = send(request).await;
             match role {
                 Role::ReadOnly => answer.problem(403, "forbidden"),
@@ -69,7 +71,8 @@ async fn a_key_acts_for_its_subtree_only(host: Host) {
     let (stranger, stranger_key) = host.stranger().await;
 
     let customer = json!({ "kind": "individual", "name": "Иванов Иван" });
-    let request = host.ask(Method::POST, "/v1/customers").header("idempotency-key", "c-1").header("altyn-tenant", child);
+    let request =
+        host.ask(Method::POST, "/v1/customers").header("idempotency-key", "c-1").header("altyn-tenant", child);
     let created = send(request.json(&customer)).await.expect(201);
     let path = format!("/v1/customers/{}", created["id"].as_str().unwrap());
 

@@ -67,6 +67,19 @@ async fn the_document_is_complete(host: Host) {
             assert_eq!(*schema, "#/components/schemas/Problem", "{name} {status}");
         }
     }
+    // Two types of one name would hide each other.
+    let property = |path: &str, name: &str| {
+        let schema =
+            &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+        let schema = schema.as_str().unwrap().rsplit('/').next().unwrap();
+        assert!(document["components"]["schemas"][schema]["properties"][name].is_object(), "{path} shows no {name}");
+    };
+    property("/v1/plans/{id}", "versions");
+    property("/v1/runs/{id}/plans/{contract_id}", "plan_hash");
+    property("/v1/plugins/{digest}", "config_schema");
+    let component = &document["components"]["schemas"]["PlanVersionView"]["properties"]["components"]["items"]["$ref"];
+    let component = component.as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(document["components"]["schemas"][component]["properties"]["unit_price_minor"].is_object());
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
@@ -127,7 +140,9 @@ async fn the_docs_page_is_served_from_this_host(host: Host) {
     let page = host.get("/docs/api/").await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("swagger-ui"));
-    for asset in page.text.split("src=\"").chain(page.text.split("href=\"")).skip(1).filter_map(|rest| rest.split('"').next()) {
+    for asset in
+        page.text.split("src=\"").chain(page.text.split("href=\"")).skip(1).filter_map(|rest| rest.split('"').next())
+    {
         assert!(!asset.starts_with("http") && !asset.starts_with("//"), "{asset} comes from elsewhere");
     }
     let script = host.get("/docs/api/swagger-initializer.js").await;

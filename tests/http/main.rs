@@ -1,8 +1,12 @@
 //! The HTTP interface from outside: a real listener, a real client, both database engines.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod auth;
+mod books;
 mod document;
+mod objects;
 mod requests;

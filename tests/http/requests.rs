@@ -28,7 +28,11 @@ async fn a_hundred_identical_posts_have_one_effect(host: Host) {
         send(host.ask(Method::POST, "/v1/customers").header("idempotency-key", "storm").json(&customer("Одна")))
     }))
     .await;
-    assert!(answers.iter().all(|answer| answer.status == 201), "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
+    assert!(
+        answers.iter().all(|answer| answer.status == 201),
+        "{:?}",
+        answers.iter().map(|a| a.status).collect::<Vec<_>>()
+    );
     assert!(answers.iter().all(|answer| answer.text == answers[0].text), "all bodies are equal");
     let replayed = answers.iter().filter(|answer| answer.header("idempotent-replayed") == Some("true")).count();
     assert_eq!(replayed, 99);
@@ -37,7 +41,8 @@ async fn a_hundred_identical_posts_have_one_effect(host: Host) {
 }
 
 async fn a_key_is_not_reused_for_another_request(host: Host) {
-    let post = |path: &str, body: Value| send(host.ask(Method::POST, path).header("idempotency-key", "once").json(&body));
+    let post =
+        |path: &str, body: Value| send(host.ask(Method::POST, path).header("idempotency-key", "once").json(&body));
     let first = post("/v1/customers", customer("Первый")).await;
     assert_eq!(first.header("idempotent-replayed"), None);
     let first = first.expect(201);
@@ -134,7 +139,8 @@ async fn a_body_is_refused_with_its_reason(host: Host) {
         .await
         .problem(422, "invalid-request");
     assert_eq!(problem["errors"][0]["pointer"], "/role", "{problem}");
-    let problem = post(json_type, json!({ "name": 7, "kind": "individual" }).to_string()).await.problem(422, "invalid-request");
+    let problem =
+        post(json_type, json!({ "name": 7, "kind": "individual" }).to_string()).await.problem(422, "invalid-request");
     assert_eq!(problem["errors"][0]["pointer"], "/name", "{problem}");
 
     // A service names every wrong field at once.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use altyn::http;
-use altyn_domain::id::{ApiKeyId, Id as _, TenantId};
+use altyn_domain::id::{ApiKeyId, TenantId};
 use altyn_runtime::{Runtime, RuntimeConfig};
 use altyn_service::{
     api_keys::{CreateApiKey, Role},
@@ -13,13 +13,17 @@ use altyn_service::{
     settings::Settings,
     tenants::CreateTenant,
 };
-use altyn_store::{Db, Engine, Scope};
+use altyn_store::{Db, Engine};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, oneshot},
+};
 
-/// Where the suite's PostgreSQL is; the role must be allowed to create schemas and roles.
+/// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
 const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+static MIGRATING: Mutex<()> = Mutex::const_new(());
 
 /// Runs each named test on SQLite and on PostgreSQL.
 macro_rules! on_both_engines {
@@ -98,20 +102,26 @@ pub async fn send(request: RequestBuilder) -> Answer {
 
 impl Host {
     pub async fn start(engine: Engine) -> Self {
+        // What the host logs about a failure is shown with the test that failed.
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer();
+        drop(log.try_init());
         let directory = tempfile::tempdir().unwrap();
+        // Databases of one server share its roles, which a migration creates: two at once would meet there.
+        let migrating = MIGRATING.lock().await;
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", directory.path().join("altyn.db").display()),
             Engine::Postgres => fresh_postgres().await,
         };
         Db::migrate(&url).await.unwrap();
+        drop(migrating);
         let runtime = RuntimeConfig { instances: 8, ..RuntimeConfig::default() };
-        let altyn = Altyn {
-            db: Db::connect(&url, 8).await.unwrap(),
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(SystemIds::default()),
-            plugins: Arc::new(Plugins::new(Runtime::new(&runtime).unwrap())),
-            settings: Arc::new(Settings::default()),
-        };
+        let altyn = Altyn::new(
+            Db::connect(&url, 8).await.unwrap(),
+            Arc::new(SystemClock),
+            Arc::new(SystemIds::default()),
+            Plugins::new(Runtime::new(&runtime).unwrap()),
+            Settings::default(),
+        );
         let tenant = root(&altyn, "Оператор").await;
         let admin = key(&altyn, tenant, Role::Admin).await.1;
 
@@ -123,7 +133,7 @@ impl Host {
             let shutdown = async move { drop(stopped.await) };
             http::serve(served, listener, shutdown).await.unwrap();
         });
-        let client = Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { altyn, url, client, tenant, admin, stop: Some(stop), _directory: directory }
     }
 
@@ -185,26 +195,11 @@ pub async fn key(altyn: &Altyn, tenant: TenantId, role: Role) -> (ApiKeyId, Stri
     (reply.value.key.id, reply.value.secret.unwrap())
 }
 
-/// A schema of its own on the suite's server.
+/// A database of its own on the suite's server.
 async fn fresh_postgres() -> String {
-    let url = std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
-        panic!("set {POSTGRES_URL} to a PostgreSQL whose role may create schemas and roles, or run `cargo xtask test`")
+    let server = std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+        panic!("set {POSTGRES_URL} to a PostgreSQL whose role may create databases, or run `cargo xtask test`")
     });
-    let schema = format!("http_{}", SystemIds::default().next().simple());
-    let db = Db::connect(&url, 1).await.unwrap();
-    let mut tx = db.write(Scope::Platform).await.unwrap();
-    // A connection works as a role that owns nothing as soon as that role exists.
-    tx.execute("reset role", ()).await.unwrap();
-    let create: &'static str = Box::leak(format!("create schema {schema}").into_boxed_str());
-    tx.execute(create, ()).await.unwrap();
-    tx.commit().await.unwrap();
-    db.close().await;
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}options=-c%20search_path%3D{schema}")
-}
-
-/// The root tenant's id as text, for paths and headers.
-pub fn text(tenant: TenantId) -> String {
-    debug_assert_eq!(TenantId::PREFIX, "ten");
-    tenant.to_string()
+    let name = format!("altyn_http_{}", SystemIds::default().next().simple());
+    Db::create_postgres_database(&server, &name).await.unwrap()
 }

@@ -222,12 +222,7 @@ impl Runtime {
         })
     }
 
-    pub(crate) fn call_numbers(
-        &self,
-        plugin: &Plugin,
-        args: &evidence::Numbers,
-        input: Vec<u8>,
-    ) -> Call<Vec<String>> {
+    pub(crate) fn call_numbers(&self, plugin: &Plugin, args: &evidence::Numbers, input: Vec<u8>) -> Call<Vec<String>> {
         self.shared.run(plugin, Export::Numbers, args.drafts.len(), input, |pre, store| {
             let Pre::Numbering(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;

@@ -43,7 +43,7 @@ fn date(date: NaiveDate) -> wit_types::Date {
     wit_types::Date { year: date.year(), month: byte(date.month()), day: byte(date.day()) }
 }
 
-fn period(period: &Period) -> wit_types::Period {
+fn period(period: Period) -> wit_types::Period {
     wit_types::Period { start: date(period.start), end: date(period.end) }
 }
 
@@ -55,8 +55,8 @@ pub(crate) fn question(question: &Question) -> wit_proration::Question {
     wit_proration::Question {
         line: question.line.clone(),
         price: money(question.price),
-        period: period(&question.period),
-        used: period(&question.used),
+        period: period(question.period),
+        used: period(question.used),
         current_day: match question.current_day {
             CurrentDay::Old => wit_proration::CurrentDay::Old,
             CurrentDay::New => wit_proration::CurrentDay::New,

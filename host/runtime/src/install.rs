@@ -83,7 +83,9 @@ pub enum InstallError {
         detail: String,
     },
     /// It needs more to start than its world gives.
-    #[error("the component needs more than its world gives: {0}; link it with a smaller stack, or raise limits.memory_bytes")]
+    #[error(
+        "the component needs more than its world gives: {0}; link it with a smaller stack, or raise limits.memory_bytes"
+    )]
     Resources(String),
     /// It failed when asked to describe itself.
     #[error("the component cannot describe itself: {0}")]
@@ -203,8 +205,8 @@ impl Shared {
     fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
         let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
         refuse_unfit(bytes, limit.unwrap_or_default())?;
-        let component = Component::from_binary(&self.engine, bytes)
-            .map_err(|error| unfit(error.root_cause().to_string()))?;
+        let component =
+            Component::from_binary(&self.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;
         let shape = Shape::read(&component, &self.engine)?;
         let world = shape.world;
         let limit = self.config.limits.of(world).component_bytes;

@@ -33,7 +33,9 @@ fn a_plugin_may_import_types_and_log_only() {
 
 #[test]
 fn another_version_track_is_named() {
-    for name in ["altyn:billing/log@0.2.0", "altyn:billing/log@1.1.0", "altyn:billing/log", "altyn:billing/log@0.1.0-rc.1"] {
+    for name in
+        ["altyn:billing/log@0.2.0", "altyn:billing/log@1.1.0", "altyn:billing/log", "altyn:billing/log@0.1.0-rc.1"]
+    {
         let error = check_import(name).unwrap_err();
         assert_eq!(error, InstallError::UnsupportedVersion { interface: name.into() });
         assert!(error.to_string().contains("altyn:billing@0.1"), "{error}");

@@ -1,7 +1,10 @@
 //! Bad components: whatever a guest does, the call fails by name and the next call is served.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
+
 mod common;
 
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use altyn_domain::{numbering, proration, tax};
@@ -103,7 +106,7 @@ fn a_wrong_sum_and_a_foreign_currency_reach_the_domain_and_fail_there() {
         assert!(tax::check(&documents[0], &assessments[0]).is_err(), "{name}");
         let questions = [question(0, 30_000)];
         let billed = proration::Question { billed: common::rub(30_000), ..questions[0].clone() };
-        let shares = RUNTIME.prorate(&plugin("hostile-proration"), &context(&deed(name)), &[billed.clone()]);
+        let shares = RUNTIME.prorate(&plugin("hostile-proration"), &context(&deed(name)), from_ref(&billed));
         assert!(proration::check(&billed, &shares.result.unwrap()[0]).is_err(), "{name}");
     }
     let drafts = [draft(0, "1")];

@@ -87,7 +87,8 @@ fn a_number_is_named_then_formed() {
 
 #[test]
 fn a_wrong_template_is_refused_in_the_plugins_own_words() {
-    let call = RUNTIME.sequences(&plugin("number-template"), &context(r#"{"template":"{branch}-{seq}"}"#), &[draft(0, "")]);
+    let call =
+        RUNTIME.sequences(&plugin("number-template"), &context(r#"{"template":"{branch}-{seq}"}"#), &[draft(0, "")]);
     let failure = call.result.unwrap_err();
     let CallFailure::Refused { kind: FaultKind::Misconfigured, message } = &failure else { panic!("{failure:?}") };
     assert!(message.contains("unknown token {branch}"), "{message}");
@@ -147,7 +148,8 @@ fn a_plugin_of_another_world_is_not_called() {
 #[test]
 fn questions_that_the_contract_cannot_say_are_refused_before_the_call() {
     let plugin = plugin("ru-vat");
-    let code = |documents: &[tax::TaxDocument]| RUNTIME.assess(&plugin, &context(""), documents).result.unwrap_err().code();
+    let code =
+        |documents: &[tax::TaxDocument]| RUNTIME.assess(&plugin, &context(""), documents).result.unwrap_err().code();
     assert_eq!(code(&[document(0, "b", &[])]), "plugin-invalid-question");
     let mut mixed = document(0, "b", &[1, 2]);
     mixed.lines[1].amount = altyn_domain::money::Money::new(2, altyn_domain::money::Currency::EUR);

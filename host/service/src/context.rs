@@ -12,6 +12,7 @@ use crate::{
     error::{Result, ServiceError},
     plugins::Plugins,
     ports::{Clock, Ids},
+    poster::Poster,
     settings::Settings,
 };
 
@@ -28,6 +29,8 @@ pub struct Altyn {
     pub plugins: Arc<Plugins>,
     /// Bounds and sizes.
     pub settings: Arc<Settings>,
+    /// Groups concurrent postings.
+    pub poster: Poster,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -50,6 +53,20 @@ pub struct IdempotencyKey {
     pub request: String,
     /// SHA-256 of the body.
     pub fingerprint: [u8; 32],
+}
+
+impl Altyn {
+    /// The application around its parts.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, plugins: Plugins, settings: Settings) -> Self {
+        Self {
+            db,
+            clock,
+            ids,
+            plugins: Arc::new(plugins),
+            settings: Arc::new(settings),
+            poster: Poster::default(),
+        }
+    }
 }
 
 impl Request {

@@ -1,7 +1,7 @@
 //! Contracts: where money lives. A contract is born together with the ledger account of its funds.
 //!
-//! A balance that was imported with a customer waits there for the customer's first contract in the tenant's currency and
-//! is posted to it once, whichever way the contract comes in.
+//! A balance that was imported with a customer waits there for the customer's first contract in the tenant's currency
+//! and is posted to it once, whichever way the contract comes in.
 
 use std::{collections::HashMap, str::FromStr as _};
 
@@ -138,18 +138,18 @@ fn view(found: ContractWithFunds) -> Result<ContractView> {
     })
 }
 
-fn duplicate(error: StoreError) -> ServiceError {
+fn duplicate(error: ServiceError) -> ServiceError {
     match error {
-        StoreError::Duplicate(_) => ServiceError::conflict(
+        ServiceError::Store(StoreError::Duplicate(_)) => ServiceError::conflict(
             "duplicate-contract",
             "another contract has this number or this external id; use another",
         ),
-        other => other.into(),
+        other => other,
     }
 }
 
 /// The most a credit limit may be: beyond it sums of a tenant could leave the range of 64 bits.
-const LARGEST_CREDIT_LIMIT_MINOR: i64 = 1_000_000_000_000_000;
+pub(crate) const LARGEST_CREDIT_LIMIT_MINOR: i64 = 1_000_000_000_000_000;
 
 fn check_credit_limit(fields: &mut Fields, limit_minor: i64) {
     if !(0..=LARGEST_CREDIT_LIMIT_MINOR).contains(&limit_minor) {
@@ -162,8 +162,8 @@ fn check_credit_limit(fields: &mut Fields, limit_minor: i64) {
 
 /// Writes new contracts with their funds accounts and posts the balances that wait for them.
 ///
-/// `waiting` holds the customers' waiting balances in minor units of `currency`; the first contract of a customer in that
-/// currency gets it. Fails as stale when somebody else took one of the balances meanwhile.
+/// `waiting` holds the customers' waiting balances in minor units of `currency`; the first contract of a customer in
+/// that currency gets it. Fails as stale when somebody else took one of the balances meanwhile.
 pub(crate) async fn open(
     altyn: &Altyn,
     tx: &mut Tx,
@@ -172,7 +172,7 @@ pub(crate) async fn open(
     rows: &[ContractRow],
     mut waiting: HashMap<Uuid, i64>,
     currency: Currency,
-) -> std::result::Result<(), OpenError> {
+) -> Result<()> {
     let accounts: Vec<NewAccount> = rows
         .iter()
         .map(|row| NewAccount {
@@ -202,32 +202,11 @@ pub(crate) async fn open(
     if !taken.is_empty() {
         let expected = taken.len() as u64;
         if customers::opening_balances_take(tx, tenant.0, taken).await? != expected {
-            return Err(OpenError::Service(ServiceError::Stale));
+            return Err(ServiceError::Stale);
         }
         ledger::post_all(tx, &*altyn.ids, tenant, now, &transactions).await?;
     }
     Ok(())
-}
-
-/// Why contracts were not opened; store errors keep their kind so that a caller can name the duplicate or try again.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    /// The store refused.
-    Store(StoreError),
-    /// Anything else.
-    Service(ServiceError),
-}
-
-impl From<StoreError> for OpenError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<ServiceError> for OpenError {
-    fn from(error: ServiceError) -> Self {
-        Self::Service(error)
-    }
 }
 
 impl Altyn {
@@ -281,12 +260,7 @@ impl Altyn {
             .collect();
         let currency = stored("tenants.currency", &tenant.currency)?;
         let id = row.id;
-        open(self, &mut work.tx, request.tenant, work.now, &[row], waiting, currency).await.map_err(
-            |error| match error {
-                OpenError::Store(error) => duplicate(error),
-                OpenError::Service(error) => error,
-            },
-        )?;
+        open(self, &mut work.tx, request.tenant, work.now, &[row], waiting, currency).await.map_err(duplicate)?;
         let found = contracts::find(&mut work.tx, request.tenant.0, id).await?;
         let found = found.ok_or(ServiceError::NotFound("contract"))?;
         work.finish(201, view(found)?).await

@@ -1,11 +1,11 @@
 //! Imports: an operator's books come in as files, row by row.
 //!
-//! A row that is wrong is refused by line and column and nothing else is lost; a row whose object exists is left alone, so
-//! importing the same file again changes nothing. Rows are written about a thousand to a transaction. The report is stored
-//! last, together with the idempotency record: an import that was killed has no report and is simply repeated.
+//! A row that is wrong is refused by line and column and nothing else is lost; a row whose object exists is left alone,
+//! so importing the same file again changes nothing. Rows are written about a thousand to a transaction. The report is
+//! stored last, together with the idempotency record: an import that was killed has no report and is simply repeated.
 //!
-//! Concurrency: two imports of one file may meet in the same chunk on PostgreSQL. The unique keys let one of them through;
-//! the other rolls its chunk back, looks again, and finds the rows there.
+//! Concurrency: two imports of one file may meet in the same chunk on PostgreSQL. The unique keys let one of them
+//! through; the other rolls its chunk back, looks again, and finds the rows there.
 
 use altyn_domain::{
     id::{Id as _, ImportId, SellerId},
@@ -22,7 +22,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     context::{Altyn, Begun, Reply, Request},
-    contracts::OpenError,
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
     tenants,
@@ -197,8 +196,8 @@ impl Progress {
 impl Altyn {
     /// Imports a file.
     ///
-    /// A file that is too large or has not the columns of its kind is refused as a whole; otherwise the answer is a report,
-    /// whatever its rows are like. A column that the kind does not know is reported under line 1 and ignored.
+    /// A file that is too large or has not the columns of its kind is refused as a whole; otherwise the answer is a
+    /// report, whatever its rows are like. A column that the kind does not know is reported under line 1 and ignored.
     pub async fn import_books(
         &self,
         request: &Request,
@@ -217,7 +216,10 @@ impl Altyn {
         fields.text("/file_name", file_name, 255);
         fields.optional_text("/external_system", options.external_system.as_deref(), 100);
         if bytes.len() > LARGEST_FILE_BYTES {
-            fields.refuse("/file", format!("has more than {LARGEST_FILE_BYTES} bytes; split it, each part with the header"));
+            fields.refuse(
+                "/file",
+                format!("has more than {LARGEST_FILE_BYTES} bytes; split it, each part with the header"),
+            );
         }
         let seller = sellers::find(&mut work.tx, request.tenant.0, options.seller.uuid()).await?;
         if seller.is_none() {
@@ -233,7 +235,9 @@ impl Altyn {
         let progress = match kind {
             ImportKind::Plans => self.import_table(request, &books, &PlansBook::new(&books), &bytes).await?,
             ImportKind::Customers => self.import_table(request, &books, &CustomersBook::new(&books), &bytes).await?,
-            ImportKind::Contracts => self.import_table(request, &books, &ContractsBook::try_new(&books)?, &bytes).await?,
+            ImportKind::Contracts => {
+                self.import_table(request, &books, &ContractsBook::try_new(&books)?, &bytes).await?
+            }
             ImportKind::Subscriptions => {
                 self.import_table(request, &books, &SubscriptionsBook::new(&books), &bytes).await?
             }
@@ -284,7 +288,8 @@ impl Altyn {
         book: &B,
         bytes: &[u8],
     ) -> Result<Progress> {
-        let optional = if books.options.external_system.is_some() { &["Внешняя система"][..] } else { &[] };
+        let optional =
+            if books.options.external_system.is_some() { &["Внешняя система"][..] } else { &[] };
         let (mut table, unknown) = Table::open(bytes, B::COLUMNS, optional)?;
         let mut progress = Progress::default();
         progress.note(unknown);
@@ -340,6 +345,7 @@ impl Altyn {
         let mut attempt = 1;
         loop {
             let mut tx = self.db.write(request.scope()).await?;
+            tx.prefer_indexes().await?;
             match book.save(&mut tx, self.clock.now(), chunk).await {
                 Ok(saved) => {
                     if books.options.dry_run {
@@ -352,17 +358,13 @@ impl Altyn {
                 Err(error) => {
                     tx.rollback().await?;
                     let again = match &error {
-                        OpenError::Store(StoreError::Duplicate(_)) | OpenError::Service(ServiceError::Stale) => true,
-                        OpenError::Store(error) | OpenError::Service(ServiceError::Store(error)) => {
-                            error.is_transient()
-                        }
-                        OpenError::Service(_) => false,
+                        // Another import wrote one of the rows, or took one of the balances: look again.
+                        ServiceError::Store(StoreError::Duplicate(_)) | ServiceError::Stale => true,
+                        ServiceError::Store(error) => error.is_transient(),
+                        _ => false,
                     };
                     if !again || attempt == ATTEMPTS {
-                        return Err(match error {
-                            OpenError::Store(error) => error.into(),
-                            OpenError::Service(error) => error,
-                        });
+                        return Err(error);
                     }
                     attempt += 1;
                 }

@@ -11,6 +11,7 @@ pub mod contracts;
 pub mod customers;
 pub mod error;
 pub mod evidence;
+pub mod explain;
 pub mod imports;
 pub mod invoices;
 pub mod ledger;
@@ -18,12 +19,15 @@ pub mod page;
 pub mod plans;
 pub mod plugins;
 pub mod ports;
+pub mod poster;
 pub mod products;
 pub mod runs;
+pub mod scheduler;
 pub mod sellers;
 pub mod settings;
 pub mod subscriptions;
 pub mod tenants;
+pub mod verify;
 
 mod requisites;
 

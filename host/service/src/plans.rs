@@ -1,7 +1,7 @@
 //! Plans: at which price and for which period something is sold.
 //!
-//! A plan version is never edited: a new price is a new version with its own first day, and what was sold before goes on
-//! under the version that it was sold with.
+//! A plan version is never edited: a new price is a new version with its own first day, and what was sold before goes
+//! on under the version that it was sold with.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    context::{Altyn, Begun, Reply, Request},
+    context::{Altyn, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
     products::{check_code, check_tax_category},
@@ -223,14 +223,14 @@ impl Altyn {
     /// Checks a version of a plan against the products and the domain's rules.
     async fn version_checked(
         &self,
-        tx: &mut Tx,
+        work: &mut Work,
         request: &Request,
-        now: DateTime<Utc>,
         plan: Uuid,
         ordinal: i32,
         command: CreatePlanVersion,
         (mut fields, prefix): (Fields, &str),
     ) -> Result<NewVersion> {
+        let (tx, now) = (&mut work.tx, work.now);
         let tenant = tenants::acting(tx, request).await?;
         let currency_text = command.currency.unwrap_or_else(|| tenant.currency.clone());
         let currency = fields.take(&format!("{prefix}/currency"), Currency::parse(&currency_text));
@@ -326,17 +326,17 @@ impl Altyn {
             version: 1,
             created_at: now,
         };
-        let version = self
-            .version_checked(&mut work.tx, request, now, plan.id, 1, command.version, (fields, "/version"))
-            .await?;
-        catalogue::plans_insert(&mut work.tx, tenant, now, std::slice::from_ref(&plan)).await.map_err(
-            |error| match error {
-                StoreError::Duplicate(_) => {
-                    ServiceError::conflict("duplicate-plan", "another plan has this code; use another, or add a version")
-                }
+        let version =
+            self.version_checked(&mut work, request, plan.id, 1, command.version, (fields, "/version")).await?;
+        catalogue::plans_insert(&mut work.tx, tenant, now, std::slice::from_ref(&plan)).await.map_err(|error| {
+            match error {
+                StoreError::Duplicate(_) => ServiceError::conflict(
+                    "duplicate-plan",
+                    "another plan has this code; use another, or add a version",
+                ),
                 other => other.into(),
-            },
-        )?;
+            }
+        })?;
         catalogue::versions_insert(&mut work.tx, tenant, now, &[version.row]).await?;
         catalogue::components_insert(&mut work.tx, tenant, &version.components).await?;
         let view = one(&mut work.tx, tenant, plan).await?;
@@ -372,9 +372,8 @@ impl Altyn {
                 format!("a plan has at most {MOST_VERSIONS} versions; create another plan"),
             ));
         }
-        let added = self
-            .version_checked(&mut work.tx, request, now, plan.id, ordinal, command, (Fields::default(), ""))
-            .await?;
+        let added =
+            self.version_checked(&mut work, request, plan.id, ordinal, command, (Fields::default(), "")).await?;
         if let Some(last) = last.filter(|last| added.row.effective_from <= last.effective_from) {
             return Err(ServiceError::invalid(
                 "/effective_from",

@@ -37,6 +37,13 @@ impl Plugins {
         Arc::clone(&self.runtime)
     }
 
+    /// Looks into a component; needs no database.
+    pub async fn inspect(&self, wasm: Vec<u8>) -> Result<InspectionView> {
+        let runtime = self.runtime();
+        let inspection = blocking(move || runtime.inspect(&wasm)).await?.map_err(|error| refused(&error))?;
+        Ok(inspection_view(inspection))
+    }
+
     /// The compiled component, loaded from the database on first use.
     pub async fn component(&self, db: &Db, digest: Digest) -> Result<Plugin> {
         if let Some(plugin) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
@@ -97,6 +104,7 @@ pub struct InspectionView {
 
 /// An installed component.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InstalledComponentView)]
 pub struct ComponentView {
     /// SHA-256 of the component, its identity.
     pub digest: String,
@@ -175,9 +183,7 @@ pub struct Bound {
 impl Altyn {
     /// Looks into a component without keeping it: compiles it, instantiates it with nothing granted, asks it who it is.
     pub async fn plugin_inspect(&self, wasm: Vec<u8>) -> Result<InspectionView> {
-        let runtime = self.plugins.runtime();
-        let inspection = blocking(move || runtime.inspect(&wasm)).await?.map_err(|error| refused(&error))?;
-        Ok(inspection_view(inspection))
+        self.plugins.inspect(wasm).await
     }
 
     /// Installs a component for the platform; the same bytes are installed once.

@@ -1,7 +1,7 @@
 //! Requisites of a party as commands and files carry them: texts that must fit the kind of the party.
 //!
-//! Russian numbers are checked by their control digits; those of other countries are only bounded, because their rules are
-//! not known here.
+//! Russian numbers are checked by their control digits; those of other countries are only bounded, because their rules
+//! are not known here.
 
 use altyn_domain::{
     party::CustomerKind,
@@ -94,7 +94,9 @@ impl Requisites<'_> {
         let Some(text) = self.inn else {
             return match self.kind {
                 CustomerKind::LegalEntity => Err(Fault::Missing("a legal entity has an INN of 10 digits; give it")),
-                CustomerKind::SoleProprietor => Err(Fault::Missing("a sole proprietor has an INN of 12 digits; give it")),
+                CustomerKind::SoleProprietor => {
+                    Err(Fault::Missing("a sole proprietor has an INN of 12 digits; give it"))
+                }
                 CustomerKind::Individual => Ok(()),
             };
         };

@@ -266,8 +266,7 @@ impl Altyn {
             version: 1,
             created_at: work.now,
         };
-        let inserted =
-            subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
+        let inserted = subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
         inserted.map_err(|error| match error {
             StoreError::Duplicate(_) => ServiceError::conflict(
                 "duplicate-external-id",
@@ -294,7 +293,7 @@ impl Altyn {
         page: &Page,
     ) -> Result<Listed<SubscriptionView>> {
         let (limit, after) = page.bounds::<SubscriptionId>()?;
-        let contract = filter.contract_id.map(Id::uuid);
+        let contract = filter.contract_id.map(ContractId::uuid);
         let mut tx = self.read(request).await?;
         let rows = subscriptions::list(&mut tx, request.tenant.0, contract, after, limit).await?;
         let found = views(&mut tx, request.tenant.0, rows).await?;
@@ -318,10 +317,8 @@ impl Altyn {
         let row = subscriptions::find(&mut work.tx, tenant, id.uuid()).await?;
         let mut row = row.ok_or(ServiceError::NotFound("subscription"))?;
         let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
-        if matches!(
-            status,
-            SubscriptionStatus::Cancelled | SubscriptionStatus::Completed | SubscriptionStatus::Deleted
-        ) {
+        if matches!(status, SubscriptionStatus::Cancelled | SubscriptionStatus::Completed | SubscriptionStatus::Deleted)
+        {
             return Err(ServiceError::conflict(
                 "subscription-ended",
                 format!("the subscription is {status} already; there is nothing to cancel"),
@@ -341,8 +338,7 @@ impl Altyn {
             .max(row.starts_on);
         row.ends_on = Some(command.on);
         row.next_charge_on = next.min(command.on);
-        let ended =
-            subscriptions::end(&mut work.tx, tenant, row.id, if_match, command.on, row.next_charge_on).await?;
+        let ended = subscriptions::end(&mut work.tx, tenant, row.id, if_match, command.on, row.next_charge_on).await?;
         if !ended {
             return Err(ServiceError::Stale);
         }

@@ -82,7 +82,7 @@ pub struct TenantView {
     pub created_at: DateTime<Utc>,
 }
 
-fn view(row: TenantRow) -> Result<TenantView> {
+pub(crate) fn view(row: TenantRow) -> Result<TenantView> {
     Ok(TenantView {
         id: TenantId(row.id),
         parent_id: row.parent_id.map(TenantId),

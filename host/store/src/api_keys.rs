@@ -71,8 +71,7 @@ pub async fn list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<
     tx.fetch_all(LIST, (tenant, after, limit)).await
 }
 
-const REVOKE: &str =
-    "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
+const REVOKE: &str = "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
 /// Revokes a key; a revoked key keeps its first date.
 pub async fn revoke(tx: &mut Tx, tenant: Uuid, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
     Ok(tx.execute(REVOKE, (tenant, id, now)).await? == 1)

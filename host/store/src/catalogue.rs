@@ -147,17 +147,13 @@ pub async fn plans_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, plans: 
     tx.execute_rows(PLANS_INSERT, (tenant, now), &rows).await.map(|_| ())
 }
 
-const VERSIONS_INSERT: &str = "insert into plan_versions (tenant_id, id, plan_id, ordinal, effective_from, cadence, currency,
+const VERSIONS_INSERT: &str =
+    "insert into plan_versions (tenant_id, id, plan_id, ordinal, effective_from, cadence, currency,
         price_mode, billing_day, created_at)
     select $1, v.id, v.plan_id, v.ordinal, v.effective_from, v.cadence, v.currency, v.price_mode, v.billing_day, $2
     from {rows}";
 /// Adds versions of plans.
-pub async fn versions_insert(
-    tx: &mut Tx,
-    tenant: Uuid,
-    now: DateTime<Utc>,
-    versions: &[PlanVersionRow],
-) -> Result<()> {
+pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, versions: &[PlanVersionRow]) -> Result<()> {
     let rows = Rows::new()
         .with("id", column(versions, |row| row.id))
         .with("plan_id", column(versions, |row| row.plan_id))
@@ -170,7 +166,8 @@ pub async fn versions_insert(
     tx.execute_rows(VERSIONS_INSERT, (tenant, now), &rows).await.map(|_| ())
 }
 
-const COMPONENTS_INSERT: &str = "insert into plan_components (tenant_id, id, plan_version_id, product_id, position, code,
+const COMPONENTS_INSERT: &str =
+    "insert into plan_components (tenant_id, id, plan_version_id, product_id, position, code,
         title, kind, unit_price_minor, tax_category)
     select $1, v.id, v.plan_version_id, v.product_id, v.position, v.code,
         v.title, v.kind, v.unit_price_minor, v.tax_category from {rows}";
@@ -231,7 +228,6 @@ const VERSIONS_OF: &str = "select p.id, p.plan_id, p.ordinal, p.effective_from, 
 pub async fn versions_of(tx: &mut Tx, tenant: Uuid, plans: Vec<Uuid>) -> Result<Vec<PlanVersionRow>> {
     tx.fetch_rows(VERSIONS_OF, (tenant,), &Rows::new().with("plan_id", plans)).await
 }
-
 
 const COMPONENTS_OF: &str = "select c.id, c.plan_version_id, c.product_id, c.position, c.code, c.title, c.kind,
         c.unit_price_minor, c.tax_category

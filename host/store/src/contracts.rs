@@ -70,7 +70,8 @@ pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, contracts
     tx.execute_rows(INSERT_ALL, (tenant, now), &rows).await.map(|_| ())
 }
 
-const FIND: &str = "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone, c.credit_limit_minor,
+const FIND: &str =
+    "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone, c.credit_limit_minor,
         c.signed_on, c.funds_account_id, c.external_system, c.external_id, c.version, c.created_at,
         coalesce(a.balance_minor, cast(0 as bigint)) as funds_minor
     from contracts c left join ledger_accounts a on a.tenant_id = c.tenant_id and a.id = c.funds_account_id
@@ -91,7 +92,8 @@ pub enum Filter {
     Number(String),
 }
 
-const LIST: &str = "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone, c.credit_limit_minor,
+const LIST: &str =
+    "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone, c.credit_limit_minor,
         c.signed_on, c.funds_account_id, c.external_system, c.external_id, c.version, c.created_at,
         coalesce(a.balance_minor, cast(0 as bigint)) as funds_minor
     from contracts c left join ledger_accounts a on a.tenant_id = c.tenant_id and a.id = c.funds_account_id

@@ -40,7 +40,8 @@ pub struct CustomerRow {
     pub created_at: DateTime<Utc>,
 }
 
-const INSERT_ALL: &str = "insert into customers (tenant_id, id, kind, name, country, inn, kpp, ogrn, email, phone, address,
+const INSERT_ALL: &str =
+    "insert into customers (tenant_id, id, kind, name, country, inn, kpp, ogrn, email, phone, address,
         external_system, external_id, opening_balance_minor, version, created_at)
     select $1, v.id, v.kind, v.name, v.country, v.inn, v.kpp, v.ogrn, v.email, v.phone, v.address,
         v.external_system, v.external_id, v.opening_balance_minor, 1, $2 from {rows}";
@@ -63,7 +64,8 @@ pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, customers
     tx.execute_rows(INSERT_ALL, (tenant, now), &rows).await.map(|_| ())
 }
 
-const FIND: &str = "select id, kind, name, country, inn, kpp, ogrn, email, phone, address, external_system, external_id,
+const FIND: &str =
+    "select id, kind, name, country, inn, kpp, ogrn, email, phone, address, external_system, external_id,
         opening_balance_minor, version, created_at
     from customers where tenant_id = $1 and id = $2";
 /// One customer.
@@ -82,7 +84,8 @@ pub struct Filter {
     pub external_id: Option<String>,
 }
 
-const LIST: &str = "select id, kind, name, country, inn, kpp, ogrn, email, phone, address, external_system, external_id,
+const LIST: &str =
+    "select id, kind, name, country, inn, kpp, ogrn, email, phone, address, external_system, external_id,
         opening_balance_minor, version, created_at
     from customers where tenant_id = $1 and id > $2
         and (cast($4 as text) is null or inn = $4)
@@ -90,7 +93,8 @@ const LIST: &str = "select id, kind, name, country, inn, kpp, ogrn, email, phone
         and (cast($6 as text) is null or external_id = $6)
     order by id limit $3";
 // The whole key is looked up by its index, whatever plan the others get.
-const LIST_BY_KEY: &str = "select id, kind, name, country, inn, kpp, ogrn, email, phone, address, external_system, external_id,
+const LIST_BY_KEY: &str =
+    "select id, kind, name, country, inn, kpp, ogrn, email, phone, address, external_system, external_id,
         opening_balance_minor, version, created_at
     from customers where tenant_id = $1 and id > $2
         and (cast($4 as text) is null or inn = $4) and external_system = $5 and external_id = $6
@@ -105,7 +109,8 @@ pub async fn list(tx: &mut Tx, tenant: Uuid, filter: &Filter, after: Uuid, limit
     tx.fetch_all(LIST, (tenant, after, limit, filter.inn, filter.external_system, filter.external_id)).await
 }
 
-const UPDATE: &str = "update customers set kind = $4, name = $5, country = $6, inn = $7, kpp = $8, ogrn = $9, email = $10,
+const UPDATE: &str =
+    "update customers set kind = $4, name = $5, country = $6, inn = $7, kpp = $8, ogrn = $9, email = $10,
         phone = $11, address = $12, external_system = $13, external_id = $14, version = version + 1
     where tenant_id = $1 and id = $2 and version = $3";
 /// Saves a customer; `false` when it is gone or its version is another.

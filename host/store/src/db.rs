@@ -53,8 +53,8 @@ impl<T> Record for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'
 pub trait Params: Send {
     /// How many parameters there are.
     const LEN: usize;
-    /// Encodes for SQLite.
-    fn sqlite(self) -> std::result::Result<SqliteArguments, BoxDynError>;
+    /// Encodes for SQLite, behind the arguments that are there.
+    fn sqlite_into(self, arguments: &mut SqliteArguments) -> std::result::Result<(), BoxDynError>;
     /// Encodes for PostgreSQL.
     fn postgres(self) -> std::result::Result<PgArguments, BoxDynError>;
 }
@@ -64,11 +64,10 @@ macro_rules! params {
         impl<$($name: Value),*> Params for ($($name,)*) {
             const LEN: usize = [$(stringify!($name)),*].len();
             #[expect(non_snake_case, reason = "the macro names a value after its type")]
-            fn sqlite(self) -> std::result::Result<SqliteArguments, BoxDynError> {
+            fn sqlite_into(self, arguments: &mut SqliteArguments) -> std::result::Result<(), BoxDynError> {
                 let ($($name,)*) = self;
-                let mut arguments = SqliteArguments::default();
                 $(arguments.add($name)?;)*
-                Ok(arguments)
+                Ok(())
             }
             #[expect(non_snake_case, reason = "the macro names a value after its type")]
             fn postgres(self) -> std::result::Result<PgArguments, BoxDynError> {
@@ -82,8 +81,8 @@ macro_rules! params {
 }
 impl Params for () {
     const LEN: usize = 0;
-    fn sqlite(self) -> std::result::Result<SqliteArguments, BoxDynError> {
-        Ok(SqliteArguments::default())
+    fn sqlite_into(self, _: &mut SqliteArguments) -> std::result::Result<(), BoxDynError> {
+        Ok(())
     }
     fn postgres(self) -> std::result::Result<PgArguments, BoxDynError> {
         Ok(PgArguments::default())
@@ -217,7 +216,7 @@ impl Db {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_mins(1))
             .connect_with(options.clone().command_buffer_size(64))
             .await?;
         let read = SqlitePoolOptions::new()
@@ -274,6 +273,33 @@ impl Db {
         };
         db.close().await;
         Ok(u64::try_from(applied).unwrap_or(0))
+    }
+
+    /// Creates an empty database beside the one `server` names, replacing an older one; answers its URL.
+    ///
+    /// For measurements and tests: `name` may hold letters, digits and underscores only.
+    pub async fn create_postgres_database(server: &str, name: &str) -> Result<String> {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(StoreError::Url(format!("{name} is not a plain database name")));
+        }
+        let options = PgConnectOptions::from_str(server)?;
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+        pool.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await?;
+        pool.execute(AssertSqlSafe(format!("create database {name}"))).await?;
+        pool.close().await;
+        let (head, query) = server.split_once('?').map_or((server, None), |(head, query)| (head, Some(query)));
+        let (base, _) = head.rsplit_once('/').unwrap_or((head, ""));
+        Ok(query.map_or_else(|| format!("{base}/{name}"), |query| format!("{base}/{name}?{query}")))
+    }
+
+    /// Refreshes the planner's statistics, after many rows came at once.
+    pub async fn optimize(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { write, .. } => write.execute("pragma optimize").await.map(|_| ())?,
+            // The application's role owns no table and may not analyze; autovacuum does, in its own time.
+            Self::Postgres(_) => {}
+        }
+        Ok(())
     }
 
     /// Which engine this is.
@@ -404,8 +430,7 @@ impl Tx {
                 let mut from = 0;
                 for size in chunk_sizes(rows.len(), rows.width(), count_params(&constants)) {
                     let text = sqlite_rows_text(sql, rows, count_params(&constants), size);
-                    let mut arguments = sqlite(constants.clone())?;
-                    bind_sqlite(rows, from, size, &mut arguments)?;
+                    let arguments = bind_sqlite(rows, from, size, constants.clone())?;
                     changed +=
                         sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut **tx).await?.rows_affected();
                     from += size;
@@ -439,8 +464,7 @@ impl Tx {
                 let mut from = 0;
                 for size in chunk_sizes(rows.len(), rows.width(), count_params(&constants)) {
                     let text = sqlite_rows_text(sql, rows, count_params(&constants), size);
-                    let mut arguments = sqlite(constants.clone())?;
-                    bind_sqlite(rows, from, size, &mut arguments)?;
+                    let arguments = bind_sqlite(rows, from, size, constants.clone())?;
                     found.extend(
                         sqlx::query_as_with::<_, T, _>(AssertSqlSafe(text), arguments).fetch_all(&mut **tx).await?,
                     );
@@ -494,14 +518,16 @@ fn count_params<P: Params>(_: &P) -> usize {
     P::LEN
 }
 
-fn bind_sqlite(rows: &Rows, from: usize, size: usize, arguments: &mut SqliteArguments) -> Result<()> {
+fn bind_sqlite(rows: &Rows, from: usize, size: usize, constants: impl Params) -> Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
     arguments.reserve(size * rows.width(), 0);
     for row in from..from + size {
         for (_, column) in rows.columns() {
-            column.sqlite(row, arguments).map_err(encode)?;
+            column.sqlite(row, &mut arguments).map_err(encode)?;
         }
     }
-    Ok(())
+    constants.sqlite_into(&mut arguments).map_err(encode)?;
+    Ok(arguments)
 }
 
 fn encode(error: BoxDynError) -> StoreError {
@@ -509,7 +535,9 @@ fn encode(error: BoxDynError) -> StoreError {
 }
 
 fn sqlite(params: impl Params) -> Result<SqliteArguments> {
-    params.sqlite().map_err(encode)
+    let mut arguments = SqliteArguments::default();
+    params.sqlite_into(&mut arguments).map_err(encode)?;
+    Ok(arguments)
 }
 
 fn postgres(params: impl Params) -> Result<PgArguments> {
@@ -532,28 +560,39 @@ fn chunk_sizes(rows: usize, width: usize, constants: usize) -> Vec<usize> {
     sizes
 }
 
+/// The text for SQLite: values are anonymous parameters, which SQLite and sqlx find by position; a name would be looked up
+/// in a list for each of them. Constants keep a name, numbered behind the values.
 fn sqlite_rows_text(sql: &str, rows: &Rows, constants: usize, size: usize) -> String {
     use std::fmt::Write as _;
     let width = rows.width();
-    let mut relation = String::with_capacity(64 + size * width * 7);
+    let mut relation = String::with_capacity(64 + size * (width * 2 + 3));
     relation.push_str("(select ");
     for (index, (name, _)) in rows.columns().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
         let _ = write!(relation, "{comma}column{} as {name}", index + 1);
     }
     relation.push_str(" from (values ");
-    let mut parameter = constants;
     for row in 0..size {
-        relation.push_str(if row == 0 { "(" } else { ",(" });
-        for index in 0..width {
-            parameter += 1;
-            let comma = if index == 0 { "" } else { "," };
-            let _ = write!(relation, "{comma}${parameter}");
+        relation.push_str(if row == 0 { "(?" } else { ",(?" });
+        for _ in 1..width {
+            relation.push_str(",?");
         }
         relation.push(')');
     }
-    relation.push_str(")) as v");
-    sql.replacen("{rows}", &relation, 1)
+    // The limit tells the planner how few rows these are: it would scan the other table to build a filter for a million.
+    let _ = write!(relation, ") limit {size}) as v");
+    let mut text = String::with_capacity(sql.len() + relation.len());
+    for (place, part) in sql.split('$').enumerate() {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        match part[..digits].parse::<usize>() {
+            Ok(constant) if place > 0 => {
+                debug_assert!(constant <= constants, "the statement names a constant it is not given");
+                let _ = write!(text, "${}{}", size * width + constant, &part[digits..]);
+            }
+            _ => text.push_str(part),
+        }
+    }
+    text.replacen("{rows}", &relation, 1)
 }
 
 fn postgres_rows_text(sql: &str, rows: &Rows, constants: usize) -> String {

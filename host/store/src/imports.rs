@@ -70,7 +70,8 @@ pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ImportRow) -> Result<()> {
     tx.execute(INSERT, params).await.map(|_| ())
 }
 
-const ERRORS_INSERT: &str = "insert into import_errors (tenant_id, import_id, position, row_number, column_name, code, message)
+const ERRORS_INSERT: &str =
+    "insert into import_errors (tenant_id, import_id, position, row_number, column_name, code, message)
     select $1, $2, v.position, v.row_number, v.column_name, v.code, v.message from {rows}";
 /// Adds problems of an import.
 pub async fn errors_insert(tx: &mut Tx, tenant: Uuid, import: Uuid, errors: &[ImportErrorRow]) -> Result<()> {
@@ -83,7 +84,8 @@ pub async fn errors_insert(tx: &mut Tx, tenant: Uuid, import: Uuid, errors: &[Im
     tx.execute_rows(ERRORS_INSERT, (tenant, import), &rows).await.map(|_| ())
 }
 
-const FIND: &str = "select id, kind, file_name, file_digest, state, rows_read, rows_created, rows_unchanged, rows_refused,
+const FIND: &str =
+    "select id, kind, file_name, file_digest, state, rows_read, rows_created, rows_unchanged, rows_refused,
         created_at, finished_at
     from imports where tenant_id = $1 and id = $2";
 /// One import.
@@ -91,7 +93,8 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ImportRo
     tx.fetch_optional(FIND, (tenant, id)).await
 }
 
-const LIST: &str = "select id, kind, file_name, file_digest, state, rows_read, rows_created, rows_unchanged, rows_refused,
+const LIST: &str =
+    "select id, kind, file_name, file_digest, state, rows_read, rows_created, rows_unchanged, rows_refused,
         created_at, finished_at
     from imports where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of imports, by id.

@@ -85,7 +85,8 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<InvoiceR
     tx.fetch_optional(FIND, (tenant, id)).await
 }
 
-const LINES: &str = "select l.position, l.charge_id, l.title, l.quantity, l.net_minor, l.tax_minor, l.gross_minor, l.tax_code,
+const LINES: &str =
+    "select l.position, l.charge_id, l.title, l.quantity, l.net_minor, l.tax_minor, l.gross_minor, l.tax_code,
         l.tax_rate, l.tax_call_id, l.call_line, c.used_start, c.used_end, c.proration_call_id
     from invoice_lines l left join charges c on c.tenant_id = l.tenant_id and c.id = l.charge_id
     where l.tenant_id = $1 and l.invoice_id = $2 and l.position > $3 order by l.position limit $4";
@@ -108,7 +109,8 @@ pub enum Filter {
 const LIST: &str = "select id, contract_id, seller_id, run_id, status, number, sequence_key, sequence_value, issued_on,
         currency, price_mode, net_minor, tax_minor, gross_minor, numbering_call_id, call_line, created_at
     from invoices where tenant_id = $1 and id > $2 order by id limit $3";
-const LIST_BY_CONTRACT: &str = "select id, contract_id, seller_id, run_id, status, number, sequence_key, sequence_value,
+const LIST_BY_CONTRACT: &str =
+    "select id, contract_id, seller_id, run_id, status, number, sequence_key, sequence_value,
         issued_on, currency, price_mode, net_minor, tax_minor, gross_minor, numbering_call_id, call_line, created_at
     from invoices where tenant_id = $1 and contract_id = $4 and id > $2 order by id limit $3";
 const LIST_BY_NUMBER: &str = "select id, contract_id, seller_id, run_id, status, number, sequence_key, sequence_value,

@@ -10,6 +10,7 @@ pub mod contracts;
 pub mod customers;
 pub mod db;
 pub mod error;
+pub mod explain;
 pub mod idempotency;
 pub mod imports;
 pub mod invoices;
@@ -21,6 +22,7 @@ pub mod runs;
 pub mod sellers;
 pub mod subscriptions;
 pub mod tenants;
+pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};
 pub use error::StoreError;

@@ -58,14 +58,16 @@ pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &SellerRow) -> Result<()> {
     tx.execute(INSERT, params).await.map(|_| ())
 }
 
-const FIND: &str = "select id, name, kind, country, inn, kpp, ogrn, vat_regime, bank_account, bank_bik, version, created_at
+const FIND: &str =
+    "select id, name, kind, country, inn, kpp, ogrn, vat_regime, bank_account, bank_bik, version, created_at
     from sellers where tenant_id = $1 and id = $2";
 /// One seller.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<SellerRow>> {
     tx.fetch_optional(FIND, (tenant, id)).await
 }
 
-const LIST: &str = "select id, name, kind, country, inn, kpp, ogrn, vat_regime, bank_account, bank_bik, version, created_at
+const LIST: &str =
+    "select id, name, kind, country, inn, kpp, ogrn, vat_regime, bank_account, bank_bik, version, created_at
     from sellers where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of sellers, by id.
 pub async fn list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<SellerRow>> {

@@ -1,7 +1,7 @@
 //! Rows of tenants: the tree of operators and resellers.
 //!
-//! A tenant's `path` lists its ancestors and itself as `/<id>/<id>/`, so a subtree is one range of paths. The table belongs
-//! to the platform: nothing here is hidden by row-level security, so callers check the subtree themselves.
+//! A tenant's `path` lists its ancestors and itself as `/<id>/<id>/`, so a subtree is one range of paths. The table
+//! belongs to the platform: nothing here is hidden by row-level security, so callers check the subtree themselves.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -215,12 +215,16 @@ fn download(into: &Path, packages: &[&str]) -> Result<()> {
     eprintln!("guests: downloading {}", packages.join(", "));
     let mut apt = Command::new("apt-get");
     // Without a sandbox user, because that user may not write into this folder.
-    apt.args(["-q", "-o", "APT::Sandbox::User=root", "download"]).args(packages).current_dir(into).stdout(Stdio::null());
+    apt.args(["-q", "-o", "APT::Sandbox::User=root", "download"])
+        .args(packages)
+        .current_dir(into)
+        .stdout(Stdio::null());
     run(&mut apt, "download Debian packages")
 }
 
 fn deb_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     files.retain(|path| path.extension() == Some(OsStr::new("deb")));
     files.sort();
     Ok(files)

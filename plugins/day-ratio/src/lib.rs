@@ -25,7 +25,8 @@ impl ProrationStrategy for DayRatio {
             basis
         } else {
             let part = share_of(total, days, whole);
-            part.ok_or_else(|| Fault::Unsupported(format!("line {}: the amount is too large", question.line)))?.min(basis)
+            part.ok_or_else(|| Fault::Unsupported(format!("line {}: the amount is too large", question.line)))?
+                .min(basis)
         };
         Share::of(question, used, format!("{days} of {whole} days"))
     }

@@ -61,6 +61,9 @@ pub enum Deed {
 
 impl Config {
     /// The deed to do on an element of this name; what a guest cannot come back from is done here.
+    ///
+    /// # Panics
+    /// When told to.
     pub fn provoke(&self, name: &str) -> Result<Deed, Fault> {
         if self.only.as_deref().is_some_and(|only| only != name) {
             return Ok(Deed::Ok);

@@ -99,7 +99,9 @@ fn a_number_longer_than_the_contract_allows_is_refused() {
     let ctx = context(r#"{"template":"{contract}{seq}"}"#);
     let config = config::<Config>(&ctx).unwrap();
     let draft = Draft { contract: "д".repeat(64), ..draft((2026, 1, 1)) };
-    assert!(matches!(NumberTemplate::number(&config, &ctx, &draft, 1), Err(Fault::Invalid(text)) if text.contains("65")));
+    assert!(
+        matches!(NumberTemplate::number(&config, &ctx, &draft, 1), Err(Fault::Invalid(text)) if text.contains("65"))
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl TaxRule for RuVat {
         };
         let tax = |line: Line| {
             let fault = |text: String| Fault::Invalid(format!("document {id}, line {}: {text}", line.id));
-            let treatment = rates::treatment(regime, &line.category, &line.supplied_on).map_err(fault)?;
+            let treatment = rates::treatment(regime, &line.category, line.supplied_on).map_err(fault)?;
             tax_line(line, mode, advance, treatment)
         };
         let lines = lines.into_iter().map(tax).collect::<Result<_, _>>()?;

@@ -98,54 +98,48 @@ pub enum Treatment {
 }
 
 /// First day of 5 % and 7 % on the simplified system.
-const USN_FROM: i64 = 2025_01_01;
+const SIMPLIFIED_FROM: Date = new_year(2025);
+
+const fn new_year(year: i32) -> Date {
+    Date { year, month: 1, day: 1 }
+}
 
 /// The treatment of a line by the regime of the seller, the category of what is sold and the day of supply.
-pub fn treatment(regime: Regime, category: &str, supplied_on: &Date) -> Result<Treatment, String> {
+pub fn treatment(regime: Regime, category: &str, supplied_on: Date) -> Result<Treatment, String> {
     if supplied_on.day_number().is_none() {
         return Err(format!("{supplied_on} is not a day of the calendar"));
     }
     // An unknown category is refused for every regime, so that a mistyped one is found before the regime changes.
-    let at = |rate: Result<Rate, String>| rate.map(Treatment::Rate);
-    let by_category = match category {
-        "" | "standard" => at(match regime {
-            Regime::General => base(supplied_on),
-            Regime::Usn5 => simplified(Rate::Five, supplied_on),
-            Regime::Usn7 => simplified(Rate::Seven, supplied_on),
-            Regime::None => return Ok(Treatment::None),
-        }),
-        "reduced" => at(match regime {
-            Regime::General => base(supplied_on).map(|_| Rate::Ten),
-            Regime::Usn5 => simplified(Rate::Five, supplied_on),
-            Regime::Usn7 => simplified(Rate::Seven, supplied_on),
-            Regime::None => return Ok(Treatment::None),
-        }),
-        "zero" => at(match regime {
-            Regime::General => base(supplied_on).map(|_| Rate::Zero),
-            Regime::Usn5 | Regime::Usn7 => simplified(Rate::Zero, supplied_on),
-            Regime::None => return Ok(Treatment::None),
-        }),
-        "exempt" if regime == Regime::None => Ok(Treatment::None),
-        "exempt" => Ok(Treatment::Exempt),
-        "none" => Ok(Treatment::None),
-        other => {
-            return Err(format!("unknown tax category \"{other}\"; use standard, reduced, zero, exempt or none"));
+    let rate = match (category, regime) {
+        ("" | "standard" | "reduced" | "zero" | "exempt" | "none", Regime::None) | ("none", _) => {
+            return Ok(Treatment::None);
         }
+        ("exempt", _) => return Ok(Treatment::Exempt),
+        ("" | "standard", Regime::General) => base(supplied_on),
+        ("reduced", Regime::General) => base(supplied_on).map(|_| Rate::Ten),
+        ("zero", Regime::General) => base(supplied_on).map(|_| Rate::Zero),
+        ("" | "standard" | "reduced", Regime::Usn5) => simplified(Rate::Five, supplied_on),
+        ("" | "standard" | "reduced", Regime::Usn7) => simplified(Rate::Seven, supplied_on),
+        ("zero", Regime::Usn5 | Regime::Usn7) => simplified(Rate::Zero, supplied_on),
+        (other, _) => Err(format!("unknown tax category \"{other}\"; use standard, reduced, zero, exempt or none")),
     };
-    by_category
+    rate.map(Treatment::Rate)
 }
 
-fn base(supplied_on: &Date) -> Result<Rate, String> {
-    match supplied_on.ordinal() {
-        2026_01_01.. => Ok(Rate::TwentyTwo),
-        2019_01_01.. => Ok(Rate::Twenty),
-        2004_01_01.. => Ok(Rate::Eighteen),
-        _ => Err(format!("supplied on {supplied_on}: rates before 2004-01-01 are not known")),
+fn base(supplied_on: Date) -> Result<Rate, String> {
+    if supplied_on >= new_year(2026) {
+        Ok(Rate::TwentyTwo)
+    } else if supplied_on >= new_year(2019) {
+        Ok(Rate::Twenty)
+    } else if supplied_on >= new_year(2004) {
+        Ok(Rate::Eighteen)
+    } else {
+        Err(format!("supplied on {supplied_on}: rates before 2004-01-01 are not known"))
     }
 }
 
-fn simplified(rate: Rate, supplied_on: &Date) -> Result<Rate, String> {
-    if supplied_on.ordinal() >= USN_FROM {
+fn simplified(rate: Rate, supplied_on: Date) -> Result<Rate, String> {
+    if supplied_on >= SIMPLIFIED_FROM {
         Ok(rate)
     } else {
         Err(format!(

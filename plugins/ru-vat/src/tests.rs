@@ -98,8 +98,7 @@ fn regime(regime: Option<&str>) -> String {
 }
 
 fn check(vector: &Vector, advance: bool) {
-    let document =
-        Document { advance, ..document(PriceMode::Included, vector.gross, &vector.on, &vector.category) };
+    let document = Document { advance, ..document(PriceMode::Included, vector.gross, &vector.on, &vector.category) };
     let line = assess(&regime(vector.regime.as_deref()), document).unwrap();
     let name = format!("{} {} {} {:?}", vector.gross, vector.on, vector.category, vector.regime);
     assert_eq!((line.tax.minor, line.code.as_str()), (vector.tax, vector.code.as_str()), "{name}");

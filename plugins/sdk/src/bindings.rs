@@ -9,7 +9,7 @@ pub mod metadata {
         path: "../../wit",
         inline: "package altyn:sdk; world describing { import altyn:billing/log@0.1.0; export altyn:billing/metadata@0.1.0; }",
         world: "altyn:sdk/describing",
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, PartialOrd, Ord],
         generate_unused_types: true,
         generate_all,
         pub_export_macro: true,
@@ -23,7 +23,7 @@ pub mod proration {
         path: "../../wit",
         inline: "package altyn:sdk; world prorating { import altyn:billing/log@0.1.0; export altyn:billing/proration@0.1.0; }",
         world: "altyn:sdk/prorating",
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, PartialOrd, Ord],
         with: {
             "altyn:billing/types@0.1.0": crate::bindings::metadata::altyn::billing::types,
             "altyn:billing/log@0.1.0": crate::bindings::metadata::altyn::billing::log,
@@ -40,7 +40,7 @@ pub mod tax {
         path: "../../wit",
         inline: "package altyn:sdk; world taxing { import altyn:billing/log@0.1.0; export altyn:billing/tax@0.1.0; }",
         world: "altyn:sdk/taxing",
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, PartialOrd, Ord],
         with: {
             "altyn:billing/types@0.1.0": crate::bindings::metadata::altyn::billing::types,
             "altyn:billing/log@0.1.0": crate::bindings::metadata::altyn::billing::log,
@@ -57,7 +57,7 @@ pub mod numbering {
         path: "../../wit",
         inline: "package altyn:sdk; world numbers { import altyn:billing/log@0.1.0; export altyn:billing/numbering@0.1.0; }",
         world: "altyn:sdk/numbers",
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, PartialOrd, Ord],
         with: {
             "altyn:billing/types@0.1.0": crate::bindings::metadata::altyn::billing::types,
             "altyn:billing/log@0.1.0": crate::bindings::metadata::altyn::billing::log,

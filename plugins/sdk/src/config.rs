@@ -23,7 +23,8 @@ pub fn config<T: DeserializeOwned>(ctx: &Context) -> Result<T, Fault> {
         // serde would read the fields of a record from an array, one by one.
         _ => return Err(Fault::Misconfigured("the configuration must be a JSON object".into())),
     };
-    serde_json::from_str(text).map_err(|error| Fault::Misconfigured(format!("the configuration does not read: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Fault::Misconfigured(format!("the configuration does not read: {error}")))
 }
 
 #[cfg(test)]
@@ -49,7 +50,9 @@ mod tests {
 
     #[test]
     fn a_wrong_configuration_is_named() {
-        let Err(Fault::Misconfigured(text)) = config::<NoConfig>(&context(r#"{"month":30}"#)) else { panic!("accepted") };
+        let Err(Fault::Misconfigured(text)) = config::<NoConfig>(&context(r#"{"month":30}"#)) else {
+            panic!("accepted")
+        };
         assert!(text.contains("unknown field `month`"), "{text}");
     }
 }

@@ -24,11 +24,6 @@ impl Date {
         // 719 468 days lie between the first of March of the year 0 and 1970-01-01.
         Some(before + (153 * month + 2) / 5 + day - 1 - 719_468)
     }
-
-    /// The date as one number that sorts as dates do: 20260131.
-    pub fn ordinal(&self) -> i64 {
-        i64::from(self.year) * 10_000 + i64::from(self.month) * 100 + i64::from(self.day)
-    }
 }
 
 impl core::fmt::Display for Date {
@@ -78,7 +73,14 @@ mod tests {
 
     #[test]
     fn a_day_that_does_not_exist_has_no_number() {
-        for bad in [date(2026, 2, 29), date(2100, 2, 29), date(2026, 4, 31), date(2026, 13, 1), date(0, 1, 1), date(2026, 1, 0)] {
+        for bad in [
+            date(2026, 2, 29),
+            date(2100, 2, 29),
+            date(2026, 4, 31),
+            date(2026, 13, 1),
+            date(0, 1, 1),
+            date(2026, 1, 0),
+        ] {
             assert_eq!(bad.day_number(), None, "{bad}");
         }
         assert!(date(2000, 2, 29).day_number().is_some());

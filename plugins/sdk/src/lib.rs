@@ -29,12 +29,18 @@
 //! The logic is ordinary Rust that compiles natively too, so it is tested by plain `cargo test`.
 //! This crate re-exports the one `wit-bindgen` that its macros use; a plugin needs no other.
 
-#[expect(missing_docs, reason = "generated; the contract's own files document every item")]
+#[cfg(all(target_arch = "wasm32", feature = "call-arena"))]
+mod allocator;
+#[expect(
+    missing_docs,
+    clippy::same_length_and_capacity,
+    reason = "generated; the contract's files document every item"
+)]
 mod bindings;
 mod config;
 mod days;
-mod notes;
 mod money;
+mod notes;
 mod numbering_world;
 mod proration_world;
 mod tax_world;

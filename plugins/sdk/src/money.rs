@@ -9,7 +9,11 @@ pub fn round_div(numerator: i128, denominator: i128) -> Option<i64> {
     if denominator <= 0 {
         return None;
     }
-    let (quotient, remainder) = (numerator / denominator, numerator % denominator);
+    // Nearly all amounts fit, and a guest has no instruction that divides 128 bits.
+    let (quotient, remainder) = match (i64::try_from(numerator), i64::try_from(denominator)) {
+        (Ok(numerator), Ok(denominator)) => (i128::from(numerator / denominator), i128::from(numerator % denominator)),
+        _ => (numerator / denominator, numerator % denominator),
+    };
     // Compared against what is left to the next whole, so that nothing is doubled and nothing overflows.
     let up = remainder.unsigned_abs() >= denominator.unsigned_abs() - remainder.unsigned_abs();
     i64::try_from(quotient + if up { numerator.signum() } else { 0 }).ok()
@@ -46,6 +50,16 @@ mod tests {
         assert_eq!(round_div(1, 3), Some(0));
         assert_eq!(round_div(2, 3), Some(1));
         assert_eq!(round_div(-3, 2), Some(-2));
+    }
+
+    #[test]
+    fn narrow_and_wide_division_agree() {
+        for n in -1_000_i64..1_000 {
+            for d in [1, 2, 3, 7, 122] {
+                let wide = 1_i128 << 70;
+                assert_eq!(round_div(i128::from(n), d), round_div(i128::from(n) * wide, d * wide), "{n}/{d}");
+            }
+        }
     }
 
     #[test]

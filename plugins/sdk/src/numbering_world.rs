@@ -57,8 +57,8 @@ macro_rules! numbering_scheme {
                 }
             }
 
-            $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
-            $crate::macros::numbering::export_numbering!(Exported with_types_in $crate::macros::numbering);
+    $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
+    $crate::macros::numbering::export_numbering!(Exported with_types_in $crate::macros::numbering);
         };
     };
 }

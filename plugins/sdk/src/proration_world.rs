@@ -51,8 +51,8 @@ macro_rules! proration_strategy {
                 }
             }
 
-            $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
-            $crate::macros::proration::export_proration!(Exported with_types_in $crate::macros::proration);
+    $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
+    $crate::macros::proration::export_proration!(Exported with_types_in $crate::macros::proration);
         };
     };
 }
@@ -80,9 +80,8 @@ impl Question {
         let wrong = |what| Fault::Invalid(format!("line {}: {what}", self.line));
         let whole = self.period.days().filter(|&days| days > 0).ok_or_else(|| wrong("the period has no day"))?;
         let mut used = self.used.days().ok_or_else(|| wrong("the used part ends before it starts"))?;
-        let (late, early) =
-            (self.used.start.ordinal() > self.period.start.ordinal(), self.used.end.ordinal() < self.period.end.ordinal());
-        if self.used.start.ordinal() < self.period.start.ordinal() || self.used.end.ordinal() > self.period.end.ordinal() {
+        let (late, early) = (self.used.start > self.period.start, self.used.end < self.period.end);
+        if self.used.start < self.period.start || self.used.end > self.period.end {
             return Err(wrong("the used part lies outside the period"));
         }
         if early && matches!(self.current_day, CurrentDay::Old | CurrentDay::Both) {

@@ -51,8 +51,8 @@ macro_rules! tax_rule {
                 }
             }
 
-            $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
-            $crate::macros::tax::export_tax!(Exported with_types_in $crate::macros::tax);
+    $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
+    $crate::macros::tax::export_tax!(Exported with_types_in $crate::macros::tax);
         };
     };
 }

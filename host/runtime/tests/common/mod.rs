@@ -1,5 +1,7 @@
 //! Real components and plain questions for them.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -10,7 +12,7 @@ use altyn_domain::proration::{CurrentDay, Question};
 use altyn_domain::tax::{Party, PriceMode, TaxDocument, TaxableLine};
 use altyn_runtime::{CallContext, Limits, LimitsTable, Plugin, Runtime, RuntimeConfig};
 
-/// One host for all tests of a file, with a wall clock short enough to be tested and fuel that outlasts it nowhere.
+/// One host for all tests of a file.
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new(&RuntimeConfig::default()).unwrap());
 
 /// The folder of built components.

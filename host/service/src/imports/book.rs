@@ -10,7 +10,7 @@ use super::{
     ImportOptions,
     table::{Problem, Row},
 };
-use crate::{context::Altyn, contracts::OpenError};
+use crate::{context::Altyn, error::ServiceError};
 
 /// What is known before the first row.
 pub(super) struct Books {
@@ -56,7 +56,7 @@ pub(super) trait Book: Send + Sync {
         tx: &mut Tx,
         now: DateTime<Utc>,
         entries: &[(i64, Self::Entry)],
-    ) -> impl Future<Output = Result<Saved, OpenError>> + Send;
+    ) -> impl Future<Output = Result<Saved, ServiceError>> + Send;
 }
 
 /// Reads the cells of one row and collects what is wrong with them.
@@ -162,10 +162,9 @@ pub(super) const EXTERNAL_ID: &str = "Внешний ID";
 
 /// The external key of a row: its system, or the import's when the cell is empty, and its id.
 pub(super) fn external_key(cells: &mut Cells<'_>, options: &ImportOptions) -> (String, String) {
-    let system = match (cells.optional(SYSTEM, 100), &options.external_system) {
-        (Some(system), _) => system,
-        (None, Some(system)) => system.clone(),
-        (None, None) => cells.required(SYSTEM, 100),
+    let system = match &options.external_system {
+        Some(system) => cells.optional(SYSTEM, 100).unwrap_or_else(|| system.clone()),
+        None => cells.required(SYSTEM, 100),
     };
     (system, cells.required(EXTERNAL_ID, 200))
 }

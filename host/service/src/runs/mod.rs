@@ -86,6 +86,7 @@ pub struct RunView {
 
 /// What a run would do, did or could not do for one contract.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RunPlanView)]
 pub struct PlanView {
     /// The contract.
     pub contract_id: ContractId,
@@ -279,7 +280,14 @@ impl Altyn {
         contract: ContractId,
         command: ConfirmPlan,
     ) -> Result<Reply<PlanView>> {
-        let (run, plan) = self.plan_awaiting(request, id, contract, &[PlanState::Awaiting]).await?;
+        let waiting = self.plan_awaiting(request, id, contract, &[PlanState::Awaiting]).await;
+        // A plan that waits no more may have been decided by this very request, sent again.
+        if waiting.is_err()
+            && let Begun::Replay(reply) = self.begin(request).await?
+        {
+            return Ok(reply);
+        }
+        let (run, plan) = waiting?;
         let stored = plan_view(plan)?;
         let now = self.plan_now(request.tenant, &run, contract.0).await?;
         let same = matches!(&now, Ok(Some((_, hash))) if hex::encode(hash) == command.plan_hash);

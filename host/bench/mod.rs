@@ -1,0 +1,104 @@
+//! The measurements of `altyn bench`: what this machine does, beside a baseline taken in the same run.
+//!
+//! Figures are ratios and rates of one run on one machine; none of them is money, which is why floats are fine here.
+
+mod billing;
+mod ledger;
+mod plugin;
+mod world;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+/// What to measure and against what.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchArgs {
+    /// A PostgreSQL server where databases may be created; without it only SQLite is measured.
+    #[arg(long)]
+    pub postgres: Option<String>,
+    /// Directory with the built first-party components.
+    #[arg(long, default_value = "target/plugins")]
+    pub plugins: PathBuf,
+    /// How many subscriptions to bill; 100,000 and 1,000,000 when absent.
+    #[arg(long)]
+    pub subscriptions: Option<u32>,
+    /// Only one group of measurements.
+    #[arg(long)]
+    pub only: Option<Only>,
+    /// The transactions per second of `pgbench`, taken on the same server, to print beside.
+    #[arg(long)]
+    pub pgbench_tps: Option<String>,
+    /// Subscriptions per chunk of the run.
+    #[arg(long)]
+    pub chunk: Option<u32>,
+}
+
+/// A group of measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Only {
+    /// The billing run and the bare loader.
+    Billing,
+    /// Ledger postings.
+    Ledger,
+    /// Plugin calls.
+    Plugin,
+}
+
+/// The figures, by name.
+pub type Figures = Map<String, Value>;
+
+/// Measures and answers the figures; progress goes to stderr.
+pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
+    let wants = |group| args.only.is_none_or(|only| only == group);
+    let mut figures = Figures::new();
+    if wants(Only::Plugin) {
+        plugin::measure(args, &mut figures).await.context("measuring plugin calls")?;
+    }
+    if wants(Only::Ledger) {
+        ledger::measure(args, &mut figures).await.context("measuring the ledger")?;
+    }
+    if wants(Only::Billing) {
+        billing::measure(args, &mut figures).await.context("measuring the billing run")?;
+    }
+    Ok(figures)
+}
+
+/// The figures as a table.
+pub fn table(figures: &Figures) -> String {
+    use std::fmt::Write as _;
+    let width = figures.keys().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, value) in figures {
+        let _ = writeln!(text, "{name:width$}  {value}");
+    }
+    text
+}
+
+/// A figure rounded to what is worth reading.
+#[expect(clippy::float_arithmetic, reason = "a measurement, not money")]
+fn round(value: f64) -> Value {
+    json!((value * 100.0).round() / 100.0)
+}
+
+/// How many a second.
+#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a measurement, not money")]
+fn rate(count: u64, elapsed: std::time::Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64().max(1e-9)
+}
+
+/// Starts a new peak of resident memory, where the system can.
+fn reset_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Peak resident memory since the last reset, bytes; 0 where the system does not tell.
+pub fn peak_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024)
+}

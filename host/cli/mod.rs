@@ -1,0 +1,208 @@
+//! The command line: noun, verb, options.
+//!
+//! Translates words into commands of the services and answers into tables or JSON; it decides nothing. Data goes to
+//! stdout, talk and the log to stderr. [`exit`] owns the exit codes.
+
+mod api_keys;
+mod contracts;
+mod customers;
+mod demo;
+mod documents;
+mod exit;
+mod imports;
+mod ledger;
+mod output;
+mod plans;
+mod plugins;
+mod progress;
+mod proof;
+mod runs;
+mod sellers;
+mod serve;
+mod session;
+mod settings;
+mod subscriptions;
+mod tenants;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+use self::{
+    exit::{EXIT_CODES, Exit, Failure},
+    session::{Global, Session, start_log},
+};
+
+/// Billing whose money rules are WebAssembly plugins
+#[derive(Debug, Parser)]
+#[command(name = "altyn", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the HTTP interface and do the work that starts by itself
+    Serve(serve::Serve),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(settings::ConfigCommand),
+    /// Bill a month of example books end to end, then serve
+    Demo(demo::Demo),
+    /// Look into, install and bind plugins
+    #[command(subcommand)]
+    Plugin(plugins::PluginCommand),
+    /// Operators and resellers
+    #[command(subcommand)]
+    Tenant(tenants::TenantCommand),
+    /// Keys of the HTTP interface
+    #[command(subcommand, name = "apikey")]
+    ApiKey(api_keys::ApiKeyCommand),
+    /// A tenant's legal entities
+    #[command(subcommand)]
+    Seller(sellers::SellerCommand),
+    /// Who is billed
+    #[command(subcommand)]
+    Customer(customers::CustomerCommand),
+    /// What customers agreed to; money lives here
+    #[command(subcommand)]
+    Contract(contracts::ContractCommand),
+    /// What plans charge for
+    #[command(subcommand)]
+    Product(plans::ProductCommand),
+    /// What subscriptions cost
+    #[command(subcommand)]
+    Plan(plans::PlanCommand),
+    /// What contracts pay for
+    #[command(subcommand)]
+    Subscription(subscriptions::SubscriptionCommand),
+    /// Import an operator's books
+    #[command(subcommand)]
+    Import(imports::ImportCommand),
+    /// Close days: billing runs and their plans
+    #[command(subcommand)]
+    Run(runs::RunCommand),
+    /// What was invoiced
+    #[command(subcommand)]
+    Invoice(documents::InvoiceCommand),
+    /// What was charged
+    #[command(subcommand)]
+    Charge(documents::ChargeCommand),
+    /// Accounts, transactions and the trial balance
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Who decided an invoice line, and whether asking again gives the same
+    Explain(proof::Explain),
+    /// Check every invariant of the ledger and of billing
+    Verify(proof::Verify),
+}
+
+/// The program: reads the arguments, runs the command, answers the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let json = cli.global.output == output::Output::Json;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            Failure::failed(format!("the machine gives no threads: {error}")).print(json);
+            return Exit::Failure.into();
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(json);
+            failure.exit.into()
+        }
+    }
+}
+
+/// What clap has to say: help on stdout, complaints on stderr in the form that was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let words: Vec<String> = std::env::args().collect();
+    let json = words.iter().any(|word| word == "--output=json") || words.windows(2).any(|two| two == ["--output", "json"]);
+    if json && !help {
+        let text = error.render().to_string();
+        let sentence = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Failure::usage(sentence).print(true);
+    } else {
+        let _ = error.print();
+    }
+    if help { ExitCode::SUCCESS } else { Exit::Usage.into() }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::Serve(command) => return command.run(&global).await,
+        Command::Migrate => return serve::migrate(&global).await,
+        Command::Config(command) => return command.run(&global),
+        Command::Demo(command) => return command.run(&global).await,
+        Command::Plugin(plugins::PluginCommand::Inspect { file }) => return plugins::inspect(&global, &file).await,
+        _ => {}
+    }
+    let config = global.load(None)?;
+    start_log(&config.log);
+    let session = Session::open(&global, config).await?;
+    let done = on_database(cli.command, &session).await;
+    session.close().await;
+    done
+}
+
+async fn on_database(command: Command, session: &Session) -> Result<(), Failure> {
+    match command {
+        Command::Plugin(command) => command.run(session).await,
+        Command::Tenant(command) => command.run(session).await,
+        Command::ApiKey(command) => command.run(session).await,
+        Command::Seller(command) => command.run(session).await,
+        Command::Customer(command) => command.run(session).await,
+        Command::Contract(command) => command.run(session).await,
+        Command::Product(command) => command.run(session).await,
+        Command::Plan(command) => command.run(session).await,
+        Command::Subscription(command) => command.run(session).await,
+        Command::Import(command) => command.run(session).await,
+        Command::Run(command) => command.run(session).await,
+        Command::Invoice(command) => command.run(session).await,
+        Command::Charge(command) => command.run(session).await,
+        Command::Ledger(command) => command.run(session).await,
+        Command::Explain(command) => command.run(session).await,
+        Command::Verify(command) => command.run(session).await,
+        // Handled before a database was opened.
+        Command::Serve(_) | Command::Migrate | Command::Config(_) | Command::Demo(_) => Ok(()),
+    }
+}
+
+/// Reads the text of a value, such as a role, that JSON writes as a word.
+fn named<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
+}
+
+/// Reads a JSON file as a command; `-` is stdin.
+fn command_of<T: serde::de::DeserializeOwned>(file: &std::path::Path) -> Result<T, Failure> {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = text.map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{} does not read: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,200 @@
+//! `altyn run`: closing days.
+
+use altyn_domain::{
+    id::{ContractId, RunId},
+    run::{PlanState, RunMode},
+};
+use altyn_service::runs::{ConfirmPlan, ConfirmPlans, RejectPlan, StartRun};
+use chrono::NaiveDate;
+use clap::{Args, Subcommand};
+
+use super::{
+    contracts::minor,
+    exit::Failure,
+    output::Printer,
+    progress::advance,
+    session::{PageArgs, Session},
+};
+use altyn_domain::money::Currency;
+use altyn_service::{Request, runs::RunView};
+
+const RUN: &[&str] = &[
+    "id", "business_on", "mode", "state", "contracts", "subscriptions", "charges", "invoices", "net_minor", "tax_minor",
+    "gross_minor", "awaiting", "parked",
+];
+const PLAN: &[&str] =
+    &["contract_id", "state", "lines", "net_minor", "tax_minor", "gross_minor", "plan_hash", "reason_code", "reason"];
+
+/// Verbs of `altyn run`.
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Close a day
+    Start {
+        /// The day
+        #[arg(long)]
+        date: NaiveDate,
+        /// with-confirmation or automatic; default: the tenant's setting
+        #[arg(long)]
+        mode: Option<RunMode>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// List runs
+    List {
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Show one run with its report
+    Show {
+        /// Which
+        id: RunId,
+    },
+    /// List a run's plans
+    Plans {
+        /// The run
+        id: RunId,
+        /// Only those in this state, such as awaiting or parked
+        #[arg(long)]
+        state: Option<PlanState>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Show one contract's plan with its effects
+    Plan {
+        /// The run
+        id: RunId,
+        /// The contract
+        contract: ContractId,
+    },
+    /// Confirm one plan by the hash that was seen
+    Confirm {
+        /// The run
+        id: RunId,
+        /// The contract
+        contract: ContractId,
+        /// The plan's hash
+        #[arg(long = "hash", value_name = "HASH")]
+        plan_hash: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Confirm all awaiting plans
+    ConfirmAll {
+        /// The run
+        id: RunId,
+        /// Only plans up to this gross amount, in major units
+        #[arg(long, value_name = "AMOUNT")]
+        up_to: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Reject one plan: its contract is not billed in this run
+    Reject {
+        /// The run
+        id: RunId,
+        /// The contract
+        contract: ContractId,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Compute a parked, rejected or superseded contract again
+    Retry {
+        /// The run
+        id: RunId,
+        /// The contract
+        contract: ContractId,
+    },
+    /// Stop a run; what is billed stays billed
+    Cancel {
+        /// Which
+        id: RunId,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Go on with a run that stopped
+    Resume {
+        /// Which
+        id: RunId,
+    },
+}
+
+/// Who does the work.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Wait {
+    /// Do the work here and wait for its end (the default)
+    #[arg(long, overrides_with = "no_wait")]
+    wait: bool,
+    /// Leave the work to a host that serves
+    #[arg(long, overrides_with = "wait")]
+    no_wait: bool,
+}
+
+impl Wait {
+    /// Whether the work is done here; the later of the two options won.
+    fn here(self) -> bool {
+        self.wait || !self.no_wait
+    }
+}
+
+impl RunCommand {
+    /// Runs the command.
+    pub async fn run(self, session: &Session) -> Result<(), Failure> {
+        let (request, printer) = session.request_in_currency().await?;
+        let altyn = &session.altyn;
+        match self {
+            Self::Start { date, mode, wait } => {
+                let started = altyn.run_start(&request, StartRun { business_on: date, mode }).await?.value;
+                finish(session, &request, printer, started, wait).await
+            }
+            Self::List { page } => printer.list(&altyn.run_list(&request, &page.page()).await?, RUN),
+            Self::Show { id } => printer.object(&altyn.run_get(&request, id).await?, RUN),
+            Self::Plans { id, state, page } => {
+                printer.list(&altyn.run_plans(&request, id, state, &page.page()).await?, PLAN)
+            }
+            Self::Plan { id, contract } => printer.object(&altyn.run_plan(&request, id, contract).await?, PLAN),
+            Self::Confirm { id, contract, plan_hash, wait } => {
+                let confirmed = altyn.run_confirm(&request, id, contract, ConfirmPlan { plan_hash }).await?.value;
+                if !wait.here() {
+                    return printer.object(&confirmed, PLAN);
+                }
+                advance(altyn, &request, id).await?;
+                printer.object(&altyn.run_plan(&request, id, contract).await?, PLAN)
+            }
+            Self::ConfirmAll { id, up_to, wait } => {
+                let currency = printer.currency.unwrap_or(Currency::RUB);
+                let largest_gross_minor = up_to.map(|text| minor(&text, currency)).transpose()?;
+                let confirmed = altyn.run_confirm_all(&request, id, ConfirmPlans { largest_gross_minor }).await?.value;
+                finish(session, &request, printer, confirmed, wait).await
+            }
+            Self::Reject { id, contract, reason } => {
+                printer.object(&altyn.run_reject(&request, id, contract, RejectPlan { reason }).await?.value, PLAN)
+            }
+            Self::Retry { id, contract } => printer.object(&altyn.run_retry(&request, id, contract).await?, PLAN),
+            Self::Cancel { id, wait } => {
+                let cancelled = altyn.run_cancel(&request, id).await?.value;
+                finish(session, &request, printer, cancelled, wait).await
+            }
+            Self::Resume { id } => printer.object(&advance(altyn, &request, id).await?, RUN),
+        }
+    }
+}
+
+/// Does the work unless a host shall do it, then shows the run and what comes next.
+async fn finish(
+    session: &Session,
+    request: &Request,
+    printer: Printer,
+    run: RunView,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let run = if wait.here() { advance(&session.altyn, request, run.id).await? } else { run };
+    printer.object(&run, RUN)?;
+    if run.awaiting > 0 {
+        eprintln!("{} plans wait: see `altyn run plans {} --state awaiting`, then confirm or reject", run.awaiting, run.id);
+    }
+    if run.parked > 0 {
+        eprintln!("{} contracts are parked: see `altyn run plans {} --state parked`", run.parked, run.id);
+    }
+    Ok(())
+}

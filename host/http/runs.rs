@@ -1,0 +1,198 @@
+//! `/v1/runs`: closing a day, the plans of its contracts, and the decisions about them.
+
+use altyn_domain::{
+    id::{ContractId, RunId},
+    run::PlanState,
+};
+use altyn_service::{
+    context::Altyn,
+    page::{Listed, Page},
+    runs::{ConfirmPlan, ConfirmPlans, PlanView, RejectPlan, RunView, StartRun},
+};
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Edge,
+    auth::Caller,
+    error::Problem,
+    idempotency::{Answer, Command, Found, Order, Resource},
+    page::{At, Filter, Paged},
+};
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default()
+        .routes(routes!(list, start))
+        .routes(routes!(get))
+        .routes(routes!(cancel))
+        .routes(routes!(confirm_all))
+        .routes(routes!(plans))
+        .routes(routes!(plan))
+        .routes(routes!(confirm))
+        .routes(routes!(reject))
+        .routes(routes!(retry))
+}
+
+impl Resource for RunView {
+    fn location(&self) -> Option<String> {
+        Some(format!("/v1/runs/{}", self.id))
+    }
+}
+
+impl Resource for PlanView {}
+
+/// Starts a run.
+///
+/// Closes one day of the tenant; days are closed in order and once. Work begins when a host claims the run's job.
+#[utoipa::path(post, path = "/v1/runs", operation_id = "run_start", tag = "runs",
+    request_body(content = StartRun, example = json!({ "business_on": "2026-11-01", "mode": "with-confirmation" })),
+    responses((status = 201, description = "The run", body = RunView)))]
+async fn start(
+    State(altyn): State<Altyn>,
+    Command { request, command }: Command<StartRun>,
+) -> Result<Answer<RunView>, Problem> {
+    Ok(Answer(altyn.run_start(&request, command).await?))
+}
+
+/// Lists the runs.
+///
+/// With their reports, oldest first.
+#[utoipa::path(get, path = "/v1/runs", operation_id = "run_list", tag = "runs",
+    params(Page), responses((status = 200, description = "A page of runs", body = Listed<RunView>)))]
+async fn list(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Paged(page): Paged,
+) -> Result<Json<Listed<RunView>>, Problem> {
+    Ok(Json(altyn.run_list(&request, &page).await?))
+}
+
+/// Reads a run.
+///
+/// Its state and its report, which is the same in every mode.
+#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "run_get", tag = "runs",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run", body = RunView)))]
+async fn get(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<RunId>,
+) -> Result<Found<RunView>, Problem> {
+    Ok(Found(altyn.run_get(&request, id).await?))
+}
+
+/// Stops a run.
+///
+/// Behind the chunk it works on; what is billed stays billed.
+#[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "run_cancel", tag = "runs",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run", body = RunView)))]
+async fn cancel(
+    State(altyn): State<Altyn>,
+    At(id): At<RunId>,
+    Order(request): Order,
+) -> Result<Answer<RunView>, Problem> {
+    Ok(Answer(altyn.run_cancel(&request, id).await?))
+}
+
+/// Confirms the awaiting plans of a run.
+///
+/// All of them, or those up to a gross amount; a plan that no longer holds is computed again and waits.
+#[utoipa::path(post, path = "/v1/runs/{id}/confirm", operation_id = "run_confirm_all", tag = "runs",
+    params(("id" = RunId, Path, description = "The run")),
+    request_body(content = ConfirmPlans, example = json!({ "largest_gross_minor": 1_000_000 })),
+    responses((status = 200, description = "The run", body = RunView)))]
+async fn confirm_all(
+    State(altyn): State<Altyn>,
+    At(id): At<RunId>,
+    Command { request, command }: Command<ConfirmPlans>,
+) -> Result<Answer<RunView>, Problem> {
+    Ok(Answer(altyn.run_confirm_all(&request, id, command).await?))
+}
+
+/// Which plans a list holds.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PlanFilter {
+    /// Only those in this state.
+    state: Option<PlanState>,
+}
+
+/// Lists the plans of a run.
+///
+/// One a contract, in contract order, without their effects.
+#[utoipa::path(get, path = "/v1/runs/{id}/plans", operation_id = "run_plan_list", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), Page, PlanFilter),
+    responses((status = 200, description = "A page of plans", body = Listed<PlanView>)))]
+async fn plans(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<RunId>,
+    Paged(page): Paged,
+    Filter(filter): Filter<PlanFilter>,
+) -> Result<Json<Listed<PlanView>>, Problem> {
+    Ok(Json(altyn.run_plans(&request, id, filter.state, &page).await?))
+}
+
+/// Reads a contract's plan.
+///
+/// With its effects while it awaits a decision, and the hash that confirming it carries.
+#[utoipa::path(get, path = "/v1/runs/{id}/plans/{contract_id}", operation_id = "run_plan_get", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
+    responses((status = 200, description = "The plan", body = PlanView)))]
+async fn plan(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At((id, contract)): At<(RunId, ContractId)>,
+) -> Result<Found<PlanView>, Problem> {
+    Ok(Found(altyn.run_plan(&request, id, contract).await?))
+}
+
+/// Confirms a contract's plan.
+///
+/// By the hash that was seen. When the plan changed since, nothing is billed and the answer is 409 with the differences.
+#[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/confirm", operation_id = "run_plan_confirm", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
+    request_body(content = ConfirmPlan, example = json!({
+        "plan_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    })),
+    responses((status = 200, description = "The approved plan", body = PlanView)))]
+async fn confirm(
+    State(altyn): State<Altyn>,
+    At((id, contract)): At<(RunId, ContractId)>,
+    Command { request, command }: Command<ConfirmPlan>,
+) -> Result<Answer<PlanView>, Problem> {
+    Ok(Answer(altyn.run_confirm(&request, id, contract, command).await?))
+}
+
+/// Rejects a contract's plan.
+///
+/// The contract is not billed in this run; its numbers leave no gap.
+#[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/reject", operation_id = "run_plan_reject", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
+    request_body(content = RejectPlan, example = json!({ "reason": "the customer moved out" })),
+    responses((status = 200, description = "The rejected plan", body = PlanView)))]
+async fn reject(
+    State(altyn): State<Altyn>,
+    At((id, contract)): At<(RunId, ContractId)>,
+    Command { request, command }: Command<RejectPlan>,
+) -> Result<Answer<PlanView>, Problem> {
+    Ok(Answer(altyn.run_reject(&request, id, contract, command).await?))
+}
+
+/// Computes a contract again.
+///
+/// One that is parked, rejected or superseded: executed in an automatic run, proposed in the other.
+#[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/retry", operation_id = "run_plan_retry", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
+    responses((status = 200, description = "The plan", body = PlanView)))]
+async fn retry(
+    State(altyn): State<Altyn>,
+    At((id, contract)): At<(RunId, ContractId)>,
+    Order(request): Order,
+) -> Result<Found<PlanView>, Problem> {
+    Ok(Found(altyn.run_retry(&request, id, contract).await?))
+}

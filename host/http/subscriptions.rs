@@ -1,0 +1,94 @@
+//! `/v1/subscriptions`: what a contract pays for again and again.
+
+use altyn_domain::id::SubscriptionId;
+use altyn_service::{
+    context::Altyn,
+    page::{Listed, Page},
+    subscriptions::{CancelSubscription, CreateSubscription, SubscriptionFilter, SubscriptionView},
+};
+use axum::{Json, extract::State};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Edge,
+    auth::Caller,
+    error::Problem,
+    etag::IfMatch,
+    idempotency::{Answer, Command, Found, Resource},
+    page::{At, Filter, Paged},
+};
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default().routes(routes!(list, create)).routes(routes!(get)).routes(routes!(cancel))
+}
+
+impl Resource for SubscriptionView {
+    fn location(&self) -> Option<String> {
+        Some(format!("/v1/subscriptions/{}", self.id))
+    }
+
+    fn version(&self) -> Option<i64> {
+        Some(self.version)
+    }
+}
+
+/// Subscribes a contract to a plan.
+///
+/// The plan version in effect on `starts_on` is sold; the first charge falls due on that day.
+#[utoipa::path(post, path = "/v1/subscriptions", operation_id = "subscription_create", tag = "subscriptions",
+    request_body(content = CreateSubscription, example = json!({
+        "contract_id": "ctr_0190a5d0c0de7000800000000000002a", "plan_code": "home-100", "starts_on": "2026-11-01",
+    })),
+    responses((status = 201, description = "The subscription", body = SubscriptionView)))]
+async fn create(
+    State(altyn): State<Altyn>,
+    Command { request, command }: Command<CreateSubscription>,
+) -> Result<Answer<SubscriptionView>, Problem> {
+    Ok(Answer(altyn.subscription_create(&request, command).await?))
+}
+
+/// Lists the subscriptions.
+///
+/// Oldest first, of all contracts or of one.
+#[utoipa::path(get, path = "/v1/subscriptions", operation_id = "subscription_list", tag = "subscriptions",
+    params(Page, SubscriptionFilter),
+    responses((status = 200, description = "A page of subscriptions", body = Listed<SubscriptionView>)))]
+async fn list(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Paged(page): Paged,
+    Filter(filter): Filter<SubscriptionFilter>,
+) -> Result<Json<Listed<SubscriptionView>>, Problem> {
+    Ok(Json(altyn.subscription_list(&request, filter, &page).await?))
+}
+
+/// Reads a subscription.
+///
+/// With its next charge; its `ETag` is its version.
+#[utoipa::path(get, path = "/v1/subscriptions/{id}", operation_id = "subscription_get", tag = "subscriptions",
+    params(("id" = SubscriptionId, Path, description = "The subscription")),
+    responses((status = 200, description = "The subscription", body = SubscriptionView)))]
+async fn get(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<SubscriptionId>,
+) -> Result<Found<SubscriptionView>, Problem> {
+    Ok(Found(altyn.subscription_get(&request, id).await?))
+}
+
+/// Ends a subscription.
+///
+/// On a day; no period that begins on or after it is charged, and what was charged stays charged.
+#[utoipa::path(post, path = "/v1/subscriptions/{id}/cancel", operation_id = "subscription_cancel",
+    tag = "subscriptions", params(("id" = SubscriptionId, Path, description = "The subscription")),
+    request_body(content = CancelSubscription, example = json!({ "on": "2026-12-01" })),
+    responses((status = 200, description = "The subscription with its end", body = SubscriptionView)))]
+async fn cancel(
+    State(altyn): State<Altyn>,
+    At(id): At<SubscriptionId>,
+    IfMatch(version): IfMatch,
+    Command { request, command }: Command<CancelSubscription>,
+) -> Result<Answer<SubscriptionView>, Problem> {
+    Ok(Answer(altyn.subscription_cancel(&request, id, version, command).await?))
+}

@@ -1,0 +1,113 @@
+//! The work that starts by itself.
+//!
+//! [`Scheduler::tick`] looks once at every tenant: it starts the daily run whose time has passed and works on due jobs.
+//! Time is its argument; [`run`] around it only sleeps. Any number of hosts may tick over one database.
+
+use std::{collections::HashSet, time::Duration};
+
+use altyn_domain::id::TenantId;
+use altyn_service::{
+    ServiceError,
+    page::{LARGEST_PAGE, Page},
+    scheduler::{Daily, JobsWorked},
+    tenants::TenantView,
+};
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use crate::Altyn;
+
+/// One host's share of the work.
+pub struct Scheduler {
+    altyn: Altyn,
+    owner: String,
+    /// Tenants whose missing bindings were told, so that the log says it once.
+    told: HashSet<TenantId>,
+}
+
+/// What one tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Daily runs started.
+    pub runs_started: u32,
+    /// Jobs finished.
+    pub jobs_done: u32,
+    /// Jobs given back or given up.
+    pub jobs_failed: u32,
+    /// Tenants whose turn failed; the log says why.
+    pub tenants_failed: u32,
+}
+
+impl Scheduler {
+    /// For a host of its own name.
+    pub fn new(altyn: Altyn) -> Self {
+        let owner = format!("host/{}", altyn.ids.next().simple());
+        Self { altyn, owner, told: HashSet::new() }
+    }
+
+    /// Looks at every tenant once, as at `now`.
+    ///
+    /// A tenant that fails does not keep the others waiting; only a database that cannot list the tenants is an error.
+    pub async fn tick(&mut self, now: DateTime<Utc>) -> Result<Ticked, ServiceError> {
+        let mut ticked = Ticked::default();
+        let mut page = Page { limit: Some(LARGEST_PAGE), cursor: None };
+        loop {
+            let tenants = self.altyn.tenant_list_all(&page).await?;
+            for tenant in &tenants.data {
+                if let Err(error) = self.turn(tenant, now, &mut ticked).await {
+                    tracing::error!(tenant = %tenant.id, error = %error, "a tenant's scheduled work failed");
+                    ticked.tenants_failed += 1;
+                }
+            }
+            match tenants.next_cursor {
+                Some(cursor) => page.cursor = Some(cursor),
+                None => return Ok(ticked),
+            }
+        }
+    }
+
+    async fn turn(&mut self, tenant: &TenantView, now: DateTime<Utc>, ticked: &mut Ticked) -> Result<(), ServiceError> {
+        match self.altyn.run_daily(tenant, now).await? {
+            Daily::Started(run) => {
+                tracing::info!(tenant = %tenant.id, run = %run.id, day = %run.business_on, "the daily run was started");
+                ticked.runs_started += 1;
+            }
+            Daily::Unbound(worlds) => {
+                if self.told.insert(tenant.id) {
+                    let worlds: Vec<_> = worlds.iter().map(|world| world.as_str()).collect();
+                    tracing::warn!(
+                        tenant = %tenant.id,
+                        "daily runs wait until a plugin is bound to {}",
+                        worlds.join(", ")
+                    );
+                }
+            }
+            Daily::UpToDate | Daily::Waiting => {}
+        }
+        let JobsWorked { done, postponed, dead } = self.altyn.jobs_work(tenant.id, &self.owner, now).await?;
+        ticked.jobs_done += done;
+        ticked.jobs_failed += postponed + dead;
+        Ok(())
+    }
+}
+
+/// Ticks until `stopping` becomes true; a tick under way is given up between two of its transactions, and what it left
+/// is claimed again when its lease has ended.
+pub async fn run(altyn: Altyn, tick_ms: u64, mut stopping: watch::Receiver<bool>) {
+    let clock = std::sync::Arc::clone(&altyn.clock);
+    let mut scheduler = Scheduler::new(altyn);
+    loop {
+        let ticked = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => return,
+            ticked = scheduler.tick(clock.now()) => ticked,
+        };
+        if let Err(error) = ticked {
+            tracing::error!(error = %error, "the scheduler cannot list the tenants");
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(Duration::from_millis(tick_ms)) => {}
+        }
+    }
+}

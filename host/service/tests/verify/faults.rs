@@ -1,0 +1,541 @@
+//! The faults: statements that spoil a copy of the books, and the rules that must find them.
+
+use altyn_domain::id::Id;
+use altyn_service::{evidence::sha256, ledger::TransactionView};
+use altyn_store::Engine;
+use uuid::Uuid;
+
+use crate::world::World;
+
+const NOVEMBER: &str = "2026-11-01";
+const DECEMBER: &str = "2026-12-01";
+
+/// A fault to plant.
+pub struct Fault {
+    pub name: &'static str,
+    pub sql: String,
+    /// The rules that fail, and no other; the first is the one that names the rows.
+    pub rules: &'static [&'static str],
+    /// What it names.
+    pub names: Vec<String>,
+}
+
+/// Values as the engine writes them.
+#[derive(Clone, Copy)]
+struct Text(Engine);
+
+impl Text {
+    fn id(self, id: impl Id) -> String {
+        self.uuid(id.uuid())
+    }
+
+    fn uuid(self, id: Uuid) -> String {
+        match self.0 {
+            Engine::Sqlite => format!("x'{}'", id.simple()),
+            Engine::Postgres => format!("'{id}'::uuid"),
+        }
+    }
+
+    fn bytes(self, bytes: &[u8]) -> String {
+        match self.0 {
+            Engine::Sqlite => format!("x'{}'", hex::encode(bytes)),
+            Engine::Postgres => format!("'\\x{}'::bytea", hex::encode(bytes)),
+        }
+    }
+
+    /// Lets a table take the same key twice.
+    fn without_unique(self, table: &str, columns: &str) -> String {
+        match self.0 {
+            // SQLite has no statement for it: the table is made again without its constraints.
+            Engine::Sqlite => format!(
+                "create table copied as select * from {table}; drop table {table}; alter table copied rename to {table};"
+            ),
+            Engine::Postgres => format!("alter table {table} drop constraint {table}_tenant_id_{columns}_key;"),
+        }
+    }
+}
+
+/// The entry of a transaction on an account.
+fn entry(transaction: &TransactionView, account: &str) -> Uuid {
+    let found = transaction.entries.iter().find(|entry| entry.account.starts_with(account));
+    found.unwrap_or_else(|| panic!("{} has no entry on {account}", transaction.source_key)).account_id.uuid()
+}
+
+/// An id that nothing has.
+fn nobody(n: u128) -> Uuid {
+    Uuid::from_u128(0x0190_a5d0_c0de_7000_8000_0000_0000_0000 + n)
+}
+
+fn named(prefix: &str, id: Uuid) -> String {
+    format!("{prefix}_{}", id.simple())
+}
+
+pub fn all(world: &World) -> Vec<Fault> {
+    let mut faults = ledger(world);
+    faults.extend(invoices(world));
+    faults.extend(numbers(world));
+    faults.extend(coverage(world));
+    faults.extend(runs(world));
+    faults.extend(references(world));
+    faults.extend(evidence(world));
+    faults
+}
+
+fn ledger(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let tenant = text.id(world.tenant);
+    let (a, b) = (world.posting(NOVEMBER, 0), world.posting(NOVEMBER, 1));
+    let (first, second, third) =
+        (world.transaction("manual/first"), world.transaction("manual/second"), world.transaction("manual/third"));
+    let deferred = entry(a, "deferred-revenue");
+    let (cash, funds) = (entry(first, "cash"), entry(first, "contract/"));
+    let add = |transaction: &TransactionView, account: Uuid, amount: i64| {
+        format!(
+            "update ledger_entries set amount_minor = amount_minor + {amount} where transaction_id = {} and account_id = {};",
+            text.id(transaction.id),
+            text.uuid(account)
+        )
+    };
+    let cached = |account: Uuid, amount: i64, entries: i64| {
+        format!(
+            "update ledger_accounts set balance_minor = balance_minor + {amount}, entry_count = entry_count + {entries}
+            where id = {};",
+            text.uuid(account)
+        )
+    };
+    let header = |id: Uuid, of: &TransactionView, key: &str, reverses: &str| {
+        format!(
+            "insert into ledger_transactions
+            (tenant_id, id, source_key, kind, currency, effective_on, description, reverses_id, posted_at)
+            select tenant_id, {}, '{key}', kind, currency, effective_on, description, {reverses}, posted_at
+            from ledger_transactions where id = {};",
+            text.uuid(id),
+            text.id(of.id)
+        )
+    };
+    let entries = |id: Uuid, values: &[(Uuid, i64)]| -> String {
+        let row = |(position, (account, amount)): (usize, &(Uuid, i64))| {
+            format!(
+                "insert into ledger_entries (tenant_id, transaction_id, position, account_id, amount_minor)
+                values ({tenant}, {}, {position}, {}, {amount});",
+                text.uuid(id),
+                text.uuid(*account)
+            )
+        };
+        values.iter().enumerate().map(row).collect()
+    };
+    let again = nobody(3);
+    vec![
+        Fault {
+            name: "two transactions are out of balance by the same amount",
+            sql: add(a, deferred, 1) + &add(b, deferred, -1),
+            rules: &["transactions-balance"],
+            names: vec![a.id.to_string(), b.id.to_string()],
+        },
+        Fault {
+            name: "a transaction has one entry",
+            sql: header(nobody(1), first, "manual/half", "null")
+                + &entries(nobody(1), &[(cash, 5)])
+                + &cached(cash, 5, 1),
+            rules: &["transactions-balance", "trial-balance-zero"],
+            names: vec![named("txn", nobody(1))],
+        },
+        Fault {
+            name: "a transaction has no entries",
+            sql: header(nobody(1), first, "manual/empty", "null"),
+            rules: &["headers-have-entries"],
+            names: vec![named("txn", nobody(1))],
+        },
+        Fault {
+            name: "entries have no transaction",
+            sql: entries(nobody(2), &[(cash, 7), (cash, -7)]) + &cached(cash, 0, 2),
+            rules: &["entries-have-headers"],
+            names: vec![named("txn", nobody(2))],
+        },
+        Fault {
+            name: "a transaction is in another currency than its accounts",
+            sql: format!("update ledger_transactions set currency = 'EUR' where id = {}", text.id(first.id)),
+            rules: &["entry-currency"],
+            names: vec![first.id.to_string()],
+        },
+        Fault {
+            name: "a cached balance moved from one account to another",
+            sql: cached(cash, 1, 0) + &cached(funds, -1, 0),
+            rules: &["balances-equal-entries"],
+            names: vec![named("acc", cash), named("acc", funds)],
+        },
+        Fault {
+            name: "an account counts an entry that is not there",
+            sql: cached(cash, 0, 1),
+            rules: &["balances-equal-entries"],
+            names: vec![named("acc", cash)],
+        },
+        Fault {
+            // Balances that do not sum to zero always have a cause, whose rule fails too.
+            name: "a cached balance is off by one",
+            sql: cached(cash, 1, 0),
+            rules: &["trial-balance-zero", "balances-equal-entries"],
+            names: vec!["RUB: the balances sum to 1".to_owned()],
+        },
+        Fault {
+            name: "a source key is posted twice",
+            sql: text.without_unique("ledger_transactions", "source_key")
+                + &format!(
+                    "update ledger_transactions set source_key = 'manual/first' where id = {}",
+                    text.id(third.id)
+                ),
+            rules: &["source-key-unique"],
+            names: vec![third.id.to_string()],
+        },
+        Fault {
+            name: "a reversal is not the negative of its original",
+            sql: format!(
+                "update ledger_transactions set reverses_id = {} where id = {}",
+                text.id(first.id),
+                text.id(third.id)
+            ),
+            rules: &["reversal-bounded"],
+            names: vec![third.id.to_string()],
+        },
+        Fault {
+            name: "a transaction is reversed twice",
+            sql: header(again, second, "reversal/again", &text.id(second.id))
+                + &entries(again, &[(cash, -70_000), (funds, 70_000)])
+                + &cached(cash, -70_000, 1)
+                + &cached(funds, 70_000, 1),
+            rules: &["reversal-bounded"],
+            names: vec![second.id.to_string()],
+        },
+        Fault {
+            name: "a reversal is reversed",
+            sql: header(
+                again,
+                second,
+                "reversal/again",
+                &text.id(world.transaction(&format!("reversal/{}", second.id)).id),
+            ) + &entries(again, &[(cash, 70_000), (funds, -70_000)])
+                + &cached(cash, 70_000, 1)
+                + &cached(funds, -70_000, 1),
+            rules: &["reversal-bounded"],
+            names: vec![named("txn", again)],
+        },
+    ]
+}
+
+fn invoices(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let home = world.invoices_of(0, NOVEMBER)[0];
+    let second = world.invoices_of(1, NOVEMBER)[0];
+    let free = world.invoices_of(2, NOVEMBER)[0];
+    let book = world.invoices_of(3, NOVEMBER)[0];
+    let shift = |table: &str, place: String, net: i64| {
+        format!("update {table} set net_minor = net_minor + {net}, tax_minor = tax_minor - {net} where {place};")
+    };
+    let of_invoice = |invoice| format!("id = {}", text.id(invoice));
+    let of_line = |invoice, position: i32| format!("invoice_id = {} and position = {position}", text.id(invoice));
+    let charge = home.lines.as_ref().unwrap()[0].charge_id;
+    let posting = world.posting(NOVEMBER, 0);
+    let third = world.transaction("manual/third");
+    let rename = |transaction: &TransactionView, key: &str| {
+        format!("update ledger_transactions set source_key = '{key}' where id = {}", text.id(transaction.id))
+    };
+    vec![
+        Fault {
+            name: "invoices do not sum their lines",
+            sql: shift("invoices", of_invoice(home.id), 1) + &shift("invoices", of_invoice(second.id), -1),
+            rules: &["invoice-totals"],
+            names: vec![home.id.to_string(), second.id.to_string()],
+        },
+        Fault {
+            name: "an invoice has no line",
+            sql: format!("delete from invoice_lines where invoice_id = {}", text.id(free.id)),
+            rules: &["invoice-totals", "charge-has-line"],
+            names: vec![free.id.to_string()],
+        },
+        Fault {
+            name: "two lines have each other's kopeck of tax",
+            sql: shift("invoice_lines", of_line(home.id, 0), 1) + &shift("invoice_lines", of_line(home.id, 1), -1),
+            rules: &["tax-recomputed"],
+            names: vec![format!("{}: {} line 0", home.id, home.number), format!("{}: {} line 1", home.id, home.number)],
+        },
+        Fault {
+            name: "an exempt line has a tax",
+            sql: shift("invoice_lines", of_line(book.id, 0), -1)
+                + &shift("invoices", of_invoice(book.id), -1)
+                + &shift("runs", format!("id = {}", text.id(book.run_id.unwrap())), -1),
+            rules: &["tax-recomputed"],
+            names: vec![format!("{}: {} line 0: has no rate", book.id, book.number)],
+        },
+        Fault {
+            name: "a charge has another amount than its line",
+            sql: format!("update charges set amount_minor = amount_minor + 1 where id = {}", text.id(charge)),
+            rules: &["charge-has-line"],
+            names: vec![charge.to_string()],
+        },
+        Fault {
+            name: "a line shows a charge that does not exist",
+            sql: format!("update invoice_lines set charge_id = {} where {}", text.uuid(nobody(1)), of_line(home.id, 0)),
+            rules: &["charge-has-line"],
+            names: vec![charge.to_string(), format!("{}: line 0", home.id)],
+        },
+        Fault {
+            name: "a line shows the charge of another invoice",
+            sql: format!("update invoice_lines set charge_id = {} where {}", text.id(charge), of_line(free.id, 0)),
+            rules: &["charge-has-line"],
+            names: vec![free.lines.as_ref().unwrap()[0].charge_id.to_string(), format!("{}: line 0", free.id)],
+        },
+        Fault {
+            name: "an invoice is not posted",
+            sql: rename(posting, "manual/gone"),
+            rules: &["invoice-posted"],
+            names: vec![world.contracts[0].to_string()],
+        },
+        Fault {
+            name: "a posting has no invoice",
+            sql: rename(third, &format!("run/{NOVEMBER}/{}", world.contracts[4])),
+            rules: &["invoice-posted"],
+            names: vec![third.id.to_string()],
+        },
+        Fault {
+            name: "a posting of a run names no contract",
+            sql: rename(third, "run/yesterday"),
+            rules: &["invoice-posted"],
+            names: vec![third.id.to_string()],
+        },
+        Fault {
+            name: "an invoice of zero is posted",
+            sql: rename(third, &format!("run/{NOVEMBER}/{}", world.contracts[2])),
+            rules: &["invoice-posted"],
+            names: vec![world.contracts[2].to_string()],
+        },
+    ]
+}
+
+fn numbers(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let last = world.invoices.iter().max_by_key(|invoice| &invoice.number).unwrap();
+    let free = world.invoices_of(2, NOVEMBER)[0];
+    let home = world.invoices_of(0, NOVEMBER)[0];
+    let value = |to: &str, of: String| format!("update invoices set sequence_value = {to} where id = {of}");
+    vec![
+        Fault {
+            name: "a sequence stands beyond its numbers",
+            sql: "update sequences set next_value = next_value + 1".to_owned(),
+            rules: &["numbers-gapless"],
+            names: vec![last.seller_id.to_string()],
+        },
+        Fault {
+            name: "a number is left out and one is beyond the next",
+            sql: value("sequence_value + 5", text.id(last.id)),
+            rules: &["numbers-gapless"],
+            names: vec![last.id.to_string(), last.seller_id.to_string()],
+        },
+        Fault {
+            name: "a value is given twice",
+            sql: value(
+                &format!("(select sequence_value from invoices where id = {})", text.id(home.id)),
+                text.id(last.id),
+            ),
+            rules: &["numbers-gapless"],
+            names: vec![last.seller_id.to_string()],
+        },
+        Fault {
+            name: "a number belongs to no sequence",
+            sql: format!("update invoices set sequence_key = 'other' where id = {}", text.id(last.id)),
+            rules: &["numbers-gapless"],
+            names: vec![last.id.to_string()],
+        },
+        Fault {
+            name: "two invoices have one number",
+            sql: text.without_unique("invoices", "seller_id_number")
+                + &format!("update invoices set number = '{}' where id = {}", home.number, text.id(free.id)),
+            rules: &["numbers-gapless"],
+            names: vec![home.number.clone()],
+        },
+    ]
+}
+
+fn coverage(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let charge = world.charges.iter().find(|charge| charge.contract_id == world.contracts[0]).unwrap();
+    // Charged from 31 August on: the second of its four periods ends on a short month's last day.
+    let mut lessons: Vec<_> = world.charges.iter().filter(|charge| charge.contract_id == world.contracts[3]).collect();
+    lessons.sort_by_key(|charge| charge.period.start);
+    let middle = lessons[1];
+    let subscription =
+        |set: &str| format!("update subscriptions set {set} where id = {}", text.id(charge.subscription_id));
+    let period = |start: &str, end: &str| {
+        format!(
+            "update charges set period_start = '{start}', period_end = '{end}', used_start = '{start}',
+            used_end = '{end}' where id = {}",
+            text.id(middle.id)
+        )
+    };
+    let (rules, lesson): (&[&str], _) = (&["recurring-disjoint-gapless"], middle.subscription_id.to_string());
+    vec![
+        Fault {
+            name: "a period is longer than the calendar's",
+            sql: period("2026-09-30", "2026-11-01"),
+            rules,
+            names: vec![lesson.clone(), middle.id.to_string()],
+        },
+        Fault {
+            name: "a period is charged years ahead and leaves a gap",
+            sql: period("2030-08-31", "2030-09-30"),
+            rules,
+            names: vec![lesson],
+        },
+        Fault {
+            name: "a subscription believes to be charged further than it is",
+            sql: subscription("next_index = next_index + 1"),
+            rules,
+            names: vec![charge.subscription_id.to_string()],
+        },
+        Fault {
+            name: "a subscription is due on another day than its calendar says",
+            sql: subscription("next_charge_on = '2026-12-30'"),
+            rules,
+            names: vec![charge.subscription_id.to_string()],
+        },
+    ]
+}
+
+fn runs(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let run = world.invoices_of(0, DECEMBER)[0].run_id.unwrap();
+    let counter = |name| format!("update runs set {name} = {name} + 1 where id = {}", text.id(run));
+    let fault = |name, sql| Fault { name, sql, rules: &["run-totals"], names: vec![run.to_string()] };
+    vec![
+        fault("a run reports an invoice too many", counter("invoices")),
+        fault("a run reports a charge too many", counter("charges")),
+        fault("a run reports a kopeck too much", counter("gross_minor")),
+        fault("a run reports a parked contract too many", counter("parked")),
+        fault("a run reports a plan that waits", counter("awaiting")),
+        fault(
+            "an executed plan promised another amount",
+            format!(
+                "update run_plans set gross_minor = gross_minor + 1 where run_id = {} and contract_id = {}",
+                text.id(run),
+                text.id(world.contracts[0])
+            ),
+        ),
+    ]
+}
+
+fn references(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let tenant = text.id(world.tenant);
+    let invoice = world.invoices_of(0, NOVEMBER)[0];
+    let charge = invoice.lines.as_ref().unwrap()[0].charge_id;
+    let third = world.transaction("manual/third");
+    let call = &world.calls[0];
+    let nobody_1 = text.uuid(nobody(1));
+    let fault = |name, sql, named: String| Fault { name, sql, rules: &["references"], names: vec![named] };
+    vec![
+        fault(
+            "a charge belongs to another contract than its subscription",
+            format!("update charges set contract_id = {} where id = {}", text.id(world.contracts[2]), text.id(charge)),
+            charge.to_string(),
+        ),
+        fault(
+            "a charge's proration was never recorded",
+            format!("update charges set proration_call_id = {nobody_1} where id = {}", text.id(charge)),
+            charge.to_string(),
+        ),
+        fault(
+            "an invoice's number was never recorded",
+            format!("update invoices set numbering_call_id = {nobody_1} where id = {}", text.id(invoice.id)),
+            invoice.id.to_string(),
+        ),
+        fault(
+            "a line's tax was never recorded",
+            format!(
+                "update invoice_lines set tax_call_id = {nobody_1} where invoice_id = {} and position = 0",
+                text.id(invoice.id)
+            ),
+            format!("{}: line 0", invoice.id),
+        ),
+        fault(
+            "a call was made by no binding",
+            format!("update plugin_calls set binding_id = {nobody_1} where id = {}", text.id(call.id)),
+            call.id.to_string(),
+        ),
+        fault(
+            "a contract's funds are another contract's",
+            format!(
+                "update contracts set funds_account_id = {} where id = {}",
+                text.uuid(entry(third, "contract/")),
+                text.id(world.contracts[4])
+            ),
+            world.contracts[4].to_string(),
+        ),
+        Fault {
+            name: "an entry stands on no account",
+            sql: format!(
+                "update ledger_entries set account_id = {nobody_1} where transaction_id = {} and account_id = {}",
+                text.id(third.id),
+                text.uuid(entry(third, "cash"))
+            ),
+            rules: &["references", "balances-equal-entries"],
+            names: vec![third.id.to_string()],
+        },
+        Fault {
+            name: "a line belongs to no invoice",
+            sql: format!(
+                "insert into invoice_lines (tenant_id, invoice_id, position, charge_id, title, quantity, net_minor,
+                tax_minor, gross_minor, tax_code) values ({tenant}, {nobody_1}, 0, {nobody_1}, 'x', '1', 0, 0, 0, 'none')"
+            ),
+            rules: &["references", "charge-has-line"],
+            names: vec![named("inv", nobody(1))],
+        },
+        Fault {
+            name: "a charge has another subscription",
+            sql: format!("update charges set subscription_id = {nobody_1} where id = {}", text.id(charge)),
+            rules: &["references", "recurring-disjoint-gapless"],
+            names: vec![charge.to_string()],
+        },
+        Fault {
+            name: "the question of a call is gone",
+            sql: format!(
+                "delete from evidence where digest = {}",
+                text.bytes(&hex::decode(&call.input_digest).unwrap())
+            ),
+            rules: &["references", "evidence-content"],
+            names: vec![call.id.to_string()],
+        },
+    ]
+}
+
+fn evidence(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let call = world.calls.iter().find(|call| call.export == "numbering.numbers").unwrap();
+    let output = text.bytes(&hex::decode(call.output_digest.as_ref().unwrap()).unwrap());
+    let pack = |plain: &[u8]| text.bytes(&zstd::bulk::compress(plain, 1).unwrap());
+    let forged = b"[\"forged\"]";
+    vec![
+        Fault {
+            name: "the content of evidence was exchanged",
+            sql: format!(
+                "update evidence set zstd = {}, size_bytes = {} where digest = {output}",
+                pack(forged),
+                forged.len()
+            ),
+            rules: &["evidence-content"],
+            names: vec![call.id.to_string()],
+        },
+        Fault {
+            name: "a call claims another answer than its plugin gives",
+            sql: format!(
+                "insert into evidence (tenant_id, digest, size_bytes, zstd) values ({}, {digest}, {}, {});
+                update plugin_calls set output_digest = {digest} where id = {}",
+                text.id(world.tenant),
+                forged.len(),
+                pack(forged),
+                text.id(call.id),
+                digest = text.bytes(&sha256(forged)),
+            ),
+            rules: &["evidence-replays"],
+            names: vec![call.id.to_string()],
+        },
+    ]
+}

@@ -1,0 +1,419 @@
+//! A small operator with two billed days, made by the services and three real plugins, and copies of its database.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::{Arc, OnceLock},
+};
+
+use altyn_domain::{
+    calendar::Cadence,
+    catalogue::{BillingDay, PlanStatus},
+    id::{ContractId, ProductId, TenantId},
+    ledger::{AccountCode, Entry, TransactionKind},
+    money::Currency,
+    party::{ContractKind, CustomerKind, VatRegime},
+    run::{RunMode, RunState},
+    tax::PriceMode,
+};
+use altyn_runtime::{Runtime, RuntimeConfig};
+use altyn_service::{
+    Altyn, Request,
+    charges::{ChargeFilter, ChargeView},
+    contracts::CreateContract,
+    customers::CreateCustomer,
+    explain::CallView,
+    invoices::{InvoiceFilter, InvoiceView},
+    ledger::{PostTransaction, ReverseTransaction, TransactionView},
+    page::Page,
+    plans::{CreateComponent, CreatePlan, CreatePlanVersion},
+    plugins::{CreateBinding, Plugins},
+    ports::{Ids as _, SystemIds, VirtualClock},
+    products::CreateProduct,
+    runs::{Advanced, StartRun},
+    sellers::CreateSeller,
+    settings::Settings,
+    subscriptions::CreateSubscription,
+    tenants::CreateTenant,
+};
+use altyn_store::{Db, Engine};
+use chrono::NaiveDate;
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
+};
+
+/// Where the suite's PostgreSQL is; the role must be a superuser, because planting a fault means getting past triggers.
+const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// The largest page.
+pub fn page() -> Page {
+    Page { limit: Some(100), cursor: None }
+}
+
+fn component(name: &str) -> Vec<u8> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
+    let folder = std::env::var_os("ALTYN_PLUGINS_DIR").map_or(built, PathBuf::from);
+    let path = folder.join(name).with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; build the guests first: cargo xtask plugins", path.display());
+    })
+}
+
+/// The books as they were written, with what the faults are planted into.
+pub struct World {
+    pub engine: Engine,
+    pub tenant: TenantId,
+    pub other: TenantId,
+    /// Contracts by what they subscribe to: home, business and home, free, book, unheard-of.
+    pub contracts: [ContractId; 5],
+    pub invoices: Vec<InvoiceView>,
+    pub charges: Vec<ChargeView>,
+    pub calls: Vec<CallView>,
+    /// All transactions with their entries.
+    pub transactions: Vec<TransactionView>,
+    altyn: Altyn,
+    url: String,
+    directory: tempfile::TempDir,
+    copies: std::sync::atomic::AtomicUsize,
+}
+
+/// A copy of the books that may be spoilt.
+pub struct Copy {
+    pub url: String,
+    pub altyn: Altyn,
+}
+
+impl World {
+    pub async fn build(engine: Engine) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = match engine {
+            Engine::Sqlite => format!("sqlite:{}", directory.path().join("books.db").display()),
+            Engine::Postgres => {
+                let name = format!("verify_{}", SystemIds::default().next().simple());
+                Db::create_postgres_database(&server(), &name).await.unwrap()
+            }
+        };
+        Db::migrate(&url).await.unwrap();
+        let clock = Arc::new(VirtualClock::new("2026-12-02T09:00:00Z".parse().unwrap()));
+        let runtime = RuntimeConfig { instances: 8, ..RuntimeConfig::default() };
+        let plugins = Plugins::new(Runtime::new(&runtime).unwrap());
+        let db = Db::connect(&url, 4).await.unwrap();
+        let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, Settings::default());
+        let tenant = altyn.tenant_create_root(tenant("Оператор")).await.unwrap().id;
+        let request = Request::internal(tenant, "test");
+        let other = altyn.tenant_create(&request, self::tenant("Реселлер")).await.unwrap().value.id;
+        bind(&altyn, &request).await;
+        let contracts = sell(&altyn, &request).await;
+        pay(&altyn, &request, contracts[0]).await;
+        for on in ["2026-11-01", "2026-12-01"] {
+            let command = StartRun { business_on: day(on), mode: Some(RunMode::Automatic) };
+            let run = altyn.run_start(&request, command).await.unwrap().value;
+            assert_eq!(altyn.run_advance(tenant, run.id, "test").await.unwrap(), Advanced::Done);
+            assert_eq!(altyn.run_get(&request, run.id).await.unwrap().state, RunState::Done);
+        }
+        let mut invoices = Vec::new();
+        for invoice in altyn.invoice_list(&request, InvoiceFilter::default(), &page()).await.unwrap().data {
+            invoices.push(altyn.invoice_get(&request, invoice.id).await.unwrap());
+        }
+        let mut transactions = Vec::new();
+        for transaction in altyn.transaction_list(&request, &page()).await.unwrap().data {
+            transactions.push(altyn.transaction_get(&request, transaction.id).await.unwrap());
+        }
+        let charges = altyn.charge_list(&request, ChargeFilter::default(), &page()).await.unwrap().data;
+        let calls = altyn.call_list(&request, &page()).await.unwrap().data;
+        // A file without a writer is whole by itself, and a template may have nobody connected.
+        altyn.db.close().await;
+        Self {
+            engine,
+            tenant,
+            other,
+            contracts,
+            invoices,
+            charges,
+            calls,
+            transactions,
+            altyn,
+            url,
+            directory,
+            copies: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    pub fn request(&self) -> Request {
+        Request::internal(self.tenant, "test")
+    }
+
+    /// The invoices of a contract (by its place) on a day.
+    pub fn invoices_of(&self, contract: usize, on: &str) -> Vec<&InvoiceView> {
+        let of =
+            |invoice: &&InvoiceView| invoice.contract_id == self.contracts[contract] && invoice.issued_on == day(on);
+        self.invoices.iter().filter(of).collect()
+    }
+
+    /// The one transaction with a source key.
+    pub fn transaction(&self, source_key: &str) -> &TransactionView {
+        let found = self.transactions.iter().find(|transaction| transaction.source_key == source_key);
+        found.unwrap_or_else(|| panic!("{source_key} is not posted"))
+    }
+
+    /// The posting of a run for a contract (by its place).
+    pub fn posting(&self, on: &str, contract: usize) -> &TransactionView {
+        self.transaction(&format!("run/{on}/{}", self.contracts[contract]))
+    }
+
+    /// A copy with the statements run on it past every trigger, foreign key and check.
+    pub async fn copy(&self, spoil: &str) -> Copy {
+        let ordinal = self.copies.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let url = match self.engine {
+            Engine::Sqlite => {
+                let path = self.directory.path().join(format!("copy-{ordinal}.db"));
+                std::fs::copy(self.directory.path().join("books.db"), &path).unwrap();
+                spoil_sqlite(&path, spoil).await;
+                format!("sqlite:{}", path.display())
+            }
+            Engine::Postgres => {
+                let (base, template) = self.url.rsplit_once('/').unwrap();
+                let mut connection = PgConnection::connect(&server()).await.unwrap();
+                let text = format!("create database {template}_{ordinal} template {template}");
+                sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+                let url = format!("{base}/{template}_{ordinal}");
+                spoil_postgres(&url, spoil).await;
+                url
+            }
+        };
+        let db = Db::connect(&url, 4).await.unwrap();
+        Copy { url, altyn: Altyn { db, ..self.altyn.clone() } }
+    }
+
+    /// Removes a copy.
+    pub async fn discard(&self, copy: Copy) {
+        copy.altyn.db.close().await;
+        match self.engine {
+            Engine::Sqlite => std::fs::remove_file(copy.url.strip_prefix("sqlite:").unwrap()).unwrap(),
+            Engine::Postgres => drop_database(&copy.url).await,
+        }
+    }
+
+    /// Removes the books.
+    pub async fn end(self) {
+        if self.engine == Engine::Postgres {
+            drop_database(&self.url).await;
+        }
+    }
+}
+
+impl Copy {
+    /// The application over this copy with nothing compiled yet.
+    pub fn with_fresh_plugins(&self) -> Altyn {
+        let runtime = RuntimeConfig { instances: 8, ..RuntimeConfig::default() };
+        let plugins = Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()));
+        Altyn { plugins, ..self.altyn.clone() }
+    }
+}
+
+fn server() -> String {
+    static URL: OnceLock<String> = OnceLock::new();
+    URL.get_or_init(|| {
+        std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+            panic!("set {POSTGRES_URL} to a PostgreSQL whose role is a superuser, or run `cargo xtask test`")
+        })
+    })
+    .clone()
+}
+
+async fn drop_database(url: &str) {
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    let text = format!("drop database {name} with (force)");
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+}
+
+async fn spoil_sqlite(path: &Path, spoil: &str) {
+    let options = SqliteConnectOptions::from_str("sqlite:").unwrap();
+    let options = options.filename(path).foreign_keys(false).journal_mode(SqliteJournalMode::Wal);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    let triggers: Vec<(String,)> = sqlx::query_as("select name from sqlite_master where type = 'trigger'")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let drops: String = triggers.iter().map(|(name,)| format!("drop trigger {name};")).collect();
+    let text = format!("pragma ignore_check_constraints = on; {drops} {spoil}");
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn spoil_postgres(url: &str, spoil: &str) {
+    // The owner, not the application's role: row-level security and grants do not bind it.
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let text = format!("set session_replication_role = replica; {spoil}");
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn tenant(name: &str) -> CreateTenant {
+    CreateTenant {
+        name: name.into(),
+        locale: None,
+        zone: Some("Europe/Moscow".into()),
+        currency: Some("RUB".into()),
+        run_mode: Some(RunMode::Automatic),
+        run_at: None,
+    }
+}
+
+async fn bind(altyn: &Altyn, request: &Request) {
+    let numbers = serde_json::json!({ "template": "СЧ-{year}-{seq:6}", "reset": "yearly" });
+    for (name, config) in
+        [("day-ratio", serde_json::json!({})), ("ru-vat", serde_json::json!({})), ("number-template", numbers)]
+    {
+        let installed = altyn.plugin_install(request, component(name)).await.unwrap().value;
+        let command =
+            CreateBinding { component: installed.digest, config, priority: 0, effective_from: day("2026-01-01") };
+        altyn.binding_create(request, command).await.unwrap();
+    }
+}
+
+/// A monthly plan with (code, price in kopecks, tax category) of its components.
+async fn plan(
+    altyn: &Altyn,
+    request: &Request,
+    product: ProductId,
+    code: &str,
+    price_mode: PriceMode,
+    billing_day: BillingDay,
+    components: &[(&str, i64, &str)],
+) {
+    let components = components
+        .iter()
+        .map(|(code, unit_price_minor, tax_category)| CreateComponent {
+            code: (*code).into(),
+            title: (*code).into(),
+            kind: None,
+            product_id: product,
+            unit_price_minor: *unit_price_minor,
+            tax_category: Some((*tax_category).into()),
+        })
+        .collect();
+    let command = CreatePlan {
+        code: code.into(),
+        title: code.into(),
+        status: Some(PlanStatus::Active),
+        version: CreatePlanVersion {
+            effective_from: Some(day("2026-01-01")),
+            cadence: Cadence::Months(1),
+            currency: None,
+            price_mode,
+            billing_day: Some(billing_day),
+            components,
+        },
+    };
+    altyn.plan_create(request, command).await.unwrap();
+}
+
+async fn sell(altyn: &Altyn, request: &Request) -> [ContractId; 5] {
+    let seller = CreateSeller {
+        name: "ООО «Меридиан»".into(),
+        kind: CustomerKind::LegalEntity,
+        country: None,
+        inn: Some("7707083893".into()),
+        kpp: Some("773601001".into()),
+        ogrn: None,
+        vat_regime: VatRegime::General,
+        bank_account: None,
+        bank_bik: None,
+    };
+    let seller_id = altyn.seller_create(request, seller).await.unwrap().value.id;
+    let product =
+        CreateProduct { code: "internet".into(), title: "Интернет".into(), tax_category: "standard".into() };
+    let product = altyn.product_create(request, product).await.unwrap().value.id;
+    let (included, on_top) = (PriceMode::Included, PriceMode::OnTop);
+    let (anniversary, last_day) = (BillingDay::Anniversary, BillingDay::Fixed(31));
+    let home = [("internet", 59_000, "standard"), ("books", 19_990, "reduced")];
+    plan(altyn, request, product, "home", included, anniversary, &home).await;
+    plan(altyn, request, product, "business", on_top, last_day, &[("line", 100_033, "standard")]).await;
+    plan(altyn, request, product, "free", included, anniversary, &[("trial", 0, "standard")]).await;
+    plan(altyn, request, product, "book", included, anniversary, &[("lesson", 30_000, "exempt")]).await;
+    plan(altyn, request, product, "odd", included, anniversary, &[("odd", 100, "unheard-of")]).await;
+    let mut contracts = Vec::new();
+    for (number, plans) in [
+        ("Д-1", &[("home", "2026-11-01")][..]),
+        ("Д-2", &[("business", "2026-11-01"), ("home", "2026-11-01")]),
+        ("Д-3", &[("free", "2026-11-01")]),
+        ("Д-4", &[("book", "2026-08-31")]),
+        ("Д-5", &[("odd", "2026-11-01")]),
+    ] {
+        let customer = CreateCustomer {
+            kind: CustomerKind::Individual,
+            name: format!("Абонент {number}"),
+            country: None,
+            inn: None,
+            kpp: None,
+            ogrn: None,
+            email: None,
+            phone: None,
+            address: None,
+            external_system: None,
+            external_id: None,
+        };
+        let customer_id = altyn.customer_create(request, customer).await.unwrap().value.id;
+        let contract = CreateContract {
+            customer_id,
+            seller_id,
+            number: number.into(),
+            kind: ContractKind::Prepaid,
+            currency: None,
+            zone: None,
+            credit_limit_minor: None,
+            signed_on: None,
+            external_system: None,
+            external_id: None,
+        };
+        let contract_id = altyn.contract_create(request, contract).await.unwrap().value.id;
+        for (plan, starts_on) in plans {
+            let subscription = CreateSubscription {
+                contract_id,
+                plan_id: None,
+                plan_code: Some((*plan).into()),
+                starts_on: day(starts_on),
+                quantity: None,
+                discount_percent: None,
+                charges: None,
+                external_system: None,
+                external_id: None,
+            };
+            altyn.subscription_create(request, subscription).await.unwrap();
+        }
+        contracts.push(contract_id);
+    }
+    contracts.try_into().unwrap()
+}
+
+/// Three payments in cash, the second of which is taken back.
+async fn pay(altyn: &Altyn, request: &Request, contract: ContractId) {
+    for (source_key, amount_minor) in [("first", 59_000), ("second", 70_000), ("third", 1_000)] {
+        let command = PostTransaction {
+            source_key: source_key.into(),
+            effective_on: day("2026-11-01"),
+            currency: Currency::RUB,
+            description: "оплата".into(),
+            kind: TransactionKind::PaymentReceived,
+            entries: vec![
+                Entry { account: AccountCode::Cash, amount_minor },
+                Entry { account: AccountCode::ContractFunds(contract), amount_minor: -amount_minor },
+            ],
+        };
+        let posted = altyn.transaction_post(request, command).await.unwrap().value;
+        if source_key == "second" {
+            let command = ReverseTransaction {
+                effective_on: day("2026-11-02"), description: "ошибка кассира".into()
+            };
+            altyn.transaction_reverse(request, posted.id, command).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! The invariants of a tenant's books, each as one statement that names the rows that break it.
+//!
+//! Owns the rules that sets of rows can state; rules that need money or calendar arithmetic get their rows from here in
+//! pages. Invariant: a statement answers no row exactly when its rule holds, and at most [`EXAMPLES`] rows otherwise.
+//!
+//! The statements compare rows with rows and never with a cached figure of their own, so that they find what the code that
+//! wrote the rows got wrong. They read in the order of primary keys where they can: neither engine has to sort the books.
+
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use crate::{Result, Sql, Tx};
+
+/// How many broken rows a rule names.
+pub const EXAMPLES: usize = 20;
+
+/// How many rows there are to check.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Counts {
+    /// Ledger transactions.
+    pub transactions: i64,
+    /// Ledger entries.
+    pub entries: i64,
+    /// Ledger accounts.
+    pub accounts: i64,
+    /// Currencies of accounts.
+    pub currencies: i64,
+    /// Transactions that reverse another.
+    pub reversals: i64,
+    /// Invoices.
+    pub invoices: i64,
+    /// Invoice lines.
+    pub lines: i64,
+    /// Charges.
+    pub charges: i64,
+    /// Contracts.
+    pub contracts: i64,
+    /// Billing runs.
+    pub runs: i64,
+    /// Recorded plugin calls.
+    pub calls: i64,
+}
+
+const COUNTS: &str = "select
+    (select count(*) from ledger_transactions where tenant_id = $1) as transactions,
+    (select count(*) from ledger_entries where tenant_id = $1) as entries,
+    (select count(*) from ledger_accounts where tenant_id = $1) as accounts,
+    (select count(distinct currency) from ledger_accounts where tenant_id = $1) as currencies,
+    (select count(*) from ledger_transactions where tenant_id = $1 and reverses_id is not null) as reversals,
+    (select count(*) from invoices where tenant_id = $1) as invoices,
+    (select count(*) from invoice_lines where tenant_id = $1) as lines,
+    (select count(*) from charges where tenant_id = $1) as charges,
+    (select count(*) from contracts where tenant_id = $1) as contracts,
+    (select count(*) from runs where tenant_id = $1) as runs,
+    (select count(*) from plugin_calls where tenant_id = $1) as calls";
+/// How many rows there are to check.
+pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
+    tx.fetch_one(COUNTS, (tenant,)).await
+}
+
+/// An invariant that one statement checks.
+pub struct Rule {
+    /// Stable code.
+    pub code: &'static str,
+    /// What holds, for people.
+    pub title: &'static str,
+    /// How many rows it is about.
+    pub checked: fn(&Counts) -> i64,
+    statement: Sql,
+}
+
+/// A row that breaks a rule.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct BrokenRow {
+    /// Prefix of the object's id, `inv` for an invoice; empty when the rule is about a set.
+    pub kind: String,
+    /// The object.
+    pub subject: Option<Uuid>,
+    /// What is wrong with it.
+    pub detail: String,
+    /// How many rows break the rule in all.
+    pub violations: i64,
+}
+
+/// The rows that break a rule of one tenant: [`EXAMPLES`] at most, each with the number of all.
+pub async fn broken(tx: &mut Tx, tenant: Uuid, rule: &Rule) -> Result<Vec<BrokenRow>> {
+    tx.fetch_all(rule.statement, (tenant,)).await
+}
+
+/// A statement from a query of `kind, subject, detail`.
+macro_rules! broken {
+    ($($query:tt)*) => {
+        concat!(
+            "with broken as (", $($query)*, ")
+            select kind, subject, detail, count(*) over () as violations from broken
+            order by kind, subject, detail limit 20"
+        )
+    };
+}
+
+/// A rule with one text for both engines.
+macro_rules! rule {
+    ($code:literal, $title:literal, $checked:expr, $query:literal) => {
+        Rule { code: $code, title: $title, checked: $checked, statement: Sql::each(broken!($query), broken!($query)) }
+    };
+}
+
+const TRANSACTIONS_BALANCE: Rule = rule!(
+    "transactions-balance",
+    "every transaction has two entries or more and they sum to zero",
+    |counts| counts.transactions,
+    "select 'txn' as kind, t.id as subject,
+        cast(count(*) as text) || ' entries sum to ' || cast(sum(e.amount_minor) as text) as detail
+    from ledger_transactions t
+    join ledger_entries e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
+    where t.tenant_id = $1
+    group by t.id having count(*) < 2 or sum(e.amount_minor) <> 0"
+);
+
+const HEADERS_HAVE_ENTRIES: Rule = rule!(
+    "headers-have-entries",
+    "every transaction has entries",
+    |counts| counts.transactions,
+    "select 'txn' as kind, t.id as subject, t.source_key || ' has no entries' as detail
+    from ledger_transactions t
+    left join ledger_entries e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
+    where t.tenant_id = $1 and e.transaction_id is null"
+);
+
+const ENTRIES_HAVE_HEADERS: Rule = rule!(
+    "entries-have-headers",
+    "every entry belongs to a transaction",
+    |counts| counts.entries,
+    "select 'txn' as kind, e.transaction_id as subject,
+        'entry ' || cast(e.position as text) || ' has no transaction' as detail
+    from ledger_entries e
+    left join ledger_transactions t on t.tenant_id = e.tenant_id and t.id = e.transaction_id
+    where e.tenant_id = $1 and t.id is null"
+);
+
+const ENTRY_CURRENCY: Rule = rule!(
+    "entry-currency",
+    "every entry stands on an account of its transaction's currency",
+    |counts| counts.entries,
+    "select 'txn' as kind, t.id as subject,
+        'in ' || t.currency || ', but entry ' || cast(e.position as text) || ' stands on ' || a.code || ' in ' || a.currency
+            as detail
+    from ledger_transactions t
+    join ledger_entries e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
+    join ledger_accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
+    where t.tenant_id = $1 and a.currency <> t.currency"
+);
+
+const BALANCES_EQUAL_ENTRIES: Rule = rule!(
+    "balances-equal-entries",
+    "every account's balance and entry count are those of its entries",
+    |counts| counts.accounts,
+    "select 'acc' as kind, a.id as subject,
+        a.code || ' has ' || cast(a.balance_minor as text) || ' of ' || cast(a.entry_count as text)
+            || ' entries, its entries say ' || cast(coalesce(s.amount, 0) as text) || ' of '
+            || cast(coalesce(s.entries, 0) as text) as detail
+    from ledger_accounts a
+    left join (
+        select account_id, sum(amount_minor) as amount, count(*) as entries
+        from ledger_entries where tenant_id = $1 group by account_id
+    ) s on s.account_id = a.id
+    where a.tenant_id = $1 and (a.balance_minor <> coalesce(s.amount, 0) or a.entry_count <> coalesce(s.entries, 0))"
+);
+
+const TRIAL_BALANCE_ZERO: Rule = rule!(
+    "trial-balance-zero",
+    "the balances of all accounts sum to zero in each currency",
+    |counts| counts.currencies,
+    "select '' as kind, cast(null as uuid) as subject,
+        currency || ': the balances sum to ' || cast(sum(balance_minor) as text) as detail
+    from ledger_accounts where tenant_id = $1
+    group by currency having sum(balance_minor) <> 0"
+);
+
+const SOURCE_KEY_UNIQUE: Rule = rule!(
+    "source-key-unique",
+    "a source key has one transaction",
+    |counts| counts.transactions,
+    "select 'txn' as kind, k.id as subject, k.source_key || ' is posted twice' as detail
+    from (
+        select id, source_key, lag(source_key) over (order by source_key, id) as before
+        from ledger_transactions where tenant_id = $1
+    ) k where k.source_key = k.before"
+);
+
+const REVERSAL_BOUNDED: Rule = rule!(
+    "reversal-bounded",
+    "a transaction is reversed at most once, exactly, and a reversal never",
+    |counts| counts.reversals,
+    "select 'txn' as kind, r.reverses_id as subject, 'has ' || cast(count(*) as text) || ' reversals' as detail
+    from ledger_transactions r where r.tenant_id = $1 and r.reverses_id is not null
+    group by r.reverses_id having count(*) > 1
+    union all
+    select 'txn', r.id, 'is not the exact negative of the transaction that it reverses'
+    from ledger_transactions r
+    where r.tenant_id = $1 and r.reverses_id is not null and exists (
+        select 1 from ledger_entries e
+        where e.tenant_id = $1 and e.transaction_id in (r.id, r.reverses_id)
+        group by e.account_id having sum(e.amount_minor) <> 0
+    )
+    union all
+    select 'txn', r.id, 'reverses a reversal'
+    from ledger_transactions r
+    join ledger_transactions t on t.tenant_id = r.tenant_id and t.id = r.reverses_id
+    where r.tenant_id = $1 and t.reverses_id is not null"
+);
+
+const INVOICE_TOTALS: Rule = rule!(
+    "invoice-totals",
+    "an invoice has lines and sums them; net and tax make gross",
+    |counts| counts.invoices,
+    "select 'inv' as kind, i.id as subject,
+        i.number || ': ' || cast(i.net_minor as text) || ' + ' || cast(i.tax_minor as text) || ' = '
+            || cast(i.gross_minor as text) || ', its ' || cast(count(l.position) as text) || ' lines sum to '
+            || cast(coalesce(sum(l.net_minor), 0) as text) || ' + ' || cast(coalesce(sum(l.tax_minor), 0) as text)
+            || ' = ' || cast(coalesce(sum(l.gross_minor), 0) as text) as detail
+    from invoices i
+    left join invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
+    where i.tenant_id = $1
+    group by i.id, i.number, i.net_minor, i.tax_minor, i.gross_minor
+    having count(l.position) = 0 or i.net_minor + i.tax_minor <> i.gross_minor
+        or i.net_minor <> sum(l.net_minor) or i.tax_minor <> sum(l.tax_minor) or i.gross_minor <> sum(l.gross_minor)
+        or sum(case when l.net_minor + l.tax_minor = l.gross_minor then 0 else 1 end) > 0"
+);
+
+const CHARGE_HAS_LINE: Rule = rule!(
+    "charge-has-line",
+    "a charge stands on one invoice line with its amount, and a line shows one charge",
+    |counts| counts.charges,
+    "select 'chg' as kind, c.id as subject,
+        'stands on ' || cast(count(l.position) as text) || ' lines of its invoice' as detail
+    from charges c
+    left join invoice_lines l on l.tenant_id = c.tenant_id and l.invoice_id = c.invoice_id and l.charge_id = c.id
+    where c.tenant_id = $1
+    group by c.id having count(l.position) <> 1
+    union all
+    select 'inv', l.invoice_id, 'line ' || cast(l.position as text)
+        || case when c.id is null then ' shows a charge that does not exist'
+            else ' shows a charge of another invoice' end
+    from invoice_lines l
+    left join charges c on c.tenant_id = l.tenant_id and c.id = l.charge_id
+    where l.tenant_id = $1 and (c.id is null or c.invoice_id <> l.invoice_id)
+    union all
+    select 'chg', c.id, cast(c.amount_minor as text) || ' ' || c.currency || ' ' || i.price_mode || ', its line says '
+        || cast(l.net_minor as text) || ' + ' || cast(l.tax_minor as text) || ' ' || i.currency
+    from invoice_lines l
+    join charges c on c.tenant_id = l.tenant_id and c.id = l.charge_id
+    join invoices i on i.tenant_id = l.tenant_id and i.id = l.invoice_id
+    where l.tenant_id = $1 and (c.currency <> i.currency or c.amount_minor
+        <> case i.price_mode when 'included' then l.gross_minor else l.net_minor end)"
+);
+
+const NUMBERS_GAPLESS: Rule = rule!(
+    "numbers-gapless",
+    "the values of a sequence are given once each, from its start to the one before its next; a number is unique",
+    |counts| counts.invoices,
+    "select 'inv' as kind, o.id as subject,
+        o.sequence_key || ': value ' || cast(o.sequence_value as text) || case
+            when s.key is null then ' of no sequence'
+            when o.before is null then ', but the sequence starts at ' || cast(s.start_value as text)
+            else ' follows ' || cast(o.before as text) end as detail
+    from (
+        select id, seller_id, sequence_key, sequence_value,
+            lag(sequence_value) over (partition by seller_id, sequence_key order by sequence_value) as before
+        from invoices where tenant_id = $1
+    ) o
+    left join sequences s on s.tenant_id = $1 and s.seller_id = o.seller_id and s.key = o.sequence_key
+    where s.key is null or o.sequence_value <> coalesce(o.before + 1, s.start_value)
+    union all
+    select 'sel', s.seller_id, s.key || ': the next value is ' || cast(s.next_value as text) || ', given are '
+        || cast(s.start_value as text) || ' to ' || cast(s.reached - 1 as text)
+    from (
+        select q.seller_id, q.key, q.start_value, q.next_value, coalesce(
+            (select max(i.sequence_value) + 1 from invoices i
+                where i.tenant_id = $1 and i.seller_id = q.seller_id and i.sequence_key = q.key),
+            q.start_value) as reached
+        from sequences q where q.tenant_id = $1
+    ) s where s.next_value <> s.reached
+    union all
+    select 'inv', n.id, 'number ' || n.number || ' stands on another invoice of the seller'
+    from (
+        select id, number, lag(number) over (partition by seller_id order by number, id) as before
+        from invoices where tenant_id = $1
+    ) n where n.number = n.before"
+);
+
+const RUN_TOTALS: Rule = rule!(
+    "run-totals",
+    "a run's report is the sum of its invoices, charges and plans",
+    |counts| counts.runs,
+    "select 'run' as kind, r.id as subject, 'run of ' || cast(r.business_on as text) || ': ' || case
+        when r.invoices <> coalesce(i.invoices, 0) then 'reports ' || cast(r.invoices as text) || ' invoices of '
+            || cast(coalesce(i.invoices, 0) as text)
+        when r.charges <> coalesce(c.charges, 0) then 'reports ' || cast(r.charges as text) || ' charges of '
+            || cast(coalesce(c.charges, 0) as text)
+        when r.net_minor <> coalesce(i.net, 0) or r.tax_minor <> coalesce(i.tax, 0)
+            or r.gross_minor <> coalesce(i.gross, 0) then 'reports ' || cast(r.net_minor as text) || ' + '
+            || cast(r.tax_minor as text) || ' = ' || cast(r.gross_minor as text) || ', its invoices sum to '
+            || cast(coalesce(i.net, 0) as text) || ' + ' || cast(coalesce(i.tax, 0) as text) || ' = '
+            || cast(coalesce(i.gross, 0) as text)
+        when r.parked <> coalesce(p.parked, 0) or r.awaiting <> coalesce(p.awaiting, 0) then 'reports '
+            || cast(r.parked as text) || ' parked and ' || cast(r.awaiting as text) || ' awaiting plans, there are '
+            || cast(coalesce(p.parked, 0) as text) || ' and ' || cast(coalesce(p.awaiting, 0) as text)
+        else 'its executed plans have ' || cast(coalesce(p.lines, 0) as text) || ' lines and '
+            || cast(coalesce(p.gross, 0) as text) || ' gross, its report ' || cast(r.charges as text) || ' and '
+            || cast(r.gross_minor as text)
+        end as detail
+    from runs r
+    left join (
+        select run_id, count(*) as invoices, sum(net_minor) as net, sum(tax_minor) as tax, sum(gross_minor) as gross
+        from invoices where tenant_id = $1 group by run_id
+    ) i on i.run_id = r.id
+    left join (select run_id, count(*) as charges from charges where tenant_id = $1 group by run_id) c on c.run_id = r.id
+    left join (
+        select run_id,
+            sum(case when state = 'parked' then 1 else 0 end) as parked,
+            sum(case when state in ('awaiting', 'approved') then 1 else 0 end) as awaiting,
+            sum(case when state = 'done' then lines else 0 end) as lines,
+            sum(case when state = 'done' then gross_minor else 0 end) as gross
+        from run_plans where tenant_id = $1 group by run_id
+    ) p on p.run_id = r.id
+    where r.tenant_id = $1 and (
+        r.invoices <> coalesce(i.invoices, 0) or r.charges <> coalesce(c.charges, 0)
+        or r.net_minor <> coalesce(i.net, 0) or r.tax_minor <> coalesce(i.tax, 0) or r.gross_minor <> coalesce(i.gross, 0)
+        or r.charges <> coalesce(p.lines, 0) or r.gross_minor <> coalesce(p.gross, 0)
+        or (r.state = 'done' and (r.parked <> coalesce(p.parked, 0) or r.awaiting <> coalesce(p.awaiting, 0))))"
+);
+
+// The two rules below spell an id as text, which the engines do differently.
+macro_rules! invoice_posted {
+    ($day:literal, $hex:literal, $contract_of_key:literal) => {
+        broken!(
+            "select distinct 'ctr' as kind, g.contract_id as subject, 'run of ' || cast(g.business_on as text)
+                || ': invoices sum to ' || cast(g.gross as text) || ', posted is ' || case when t.id is null then 'nothing'
+                else cast(coalesce((
+                    select sum(e.amount_minor) from ledger_entries e
+                    where e.tenant_id = $1 and e.transaction_id = t.id and e.account_id = g.funds_account_id), 0) as text) end as detail
+            from (
+                select i.contract_id, r.business_on, c.funds_account_id, (
+                    select sum(o.gross_minor) from invoices o
+                    where o.tenant_id = $1 and o.contract_id = i.contract_id and o.run_id = i.run_id
+                ) as gross
+                from invoices i
+                join runs r on r.tenant_id = i.tenant_id and r.id = i.run_id
+                left join contracts c on c.tenant_id = i.tenant_id and c.id = i.contract_id
+                where i.tenant_id = $1
+            ) g
+            left join ledger_transactions t on t.tenant_id = $1
+                and t.source_key = 'run/' || cast(g.business_on as text) || '/ctr_' || ",
+            $hex,
+            "
+            where case when g.gross = 0 then t.id is not null else g.gross <> coalesce((
+                select sum(e.amount_minor) from ledger_entries e
+                where e.tenant_id = $1 and e.transaction_id = t.id and e.account_id = g.funds_account_id), 0) end
+            union all
+            select 'txn', t.id, t.source_key || ' is posted, but there is no such invoice'
+            from ledger_transactions t
+            where t.tenant_id = $1 and t.source_key like 'run/%' and not exists (
+                select 1 from runs r join invoices i on i.tenant_id = r.tenant_id and i.run_id = r.id
+                where r.tenant_id = $1 and i.contract_id = ",
+            $contract_of_key,
+            " and ",
+            $day,
+            " = substr(t.source_key, 5, 10))"
+        )
+    };
+}
+
+const INVOICE_POSTED: Rule = Rule {
+    code: "invoice-posted",
+    title: "a run posts the gross of a contract's invoices to its funds, once, and nothing for zero",
+    checked: |counts| counts.invoices,
+    statement: Sql::each(
+        invoice_posted!("r.business_on", "lower(hex(g.contract_id))", "unhex(substr(t.source_key, 20))"),
+        invoice_posted!(
+            "cast(r.business_on as text)",
+            "replace(cast(g.contract_id as text), '-', '')",
+            "case when t.source_key ~ '^run/[0-9-]{10}/ctr_[0-9a-f]{32}$' then cast(substr(t.source_key, 20) as uuid) end"
+        ),
+    ),
+};
+
+macro_rules! references {
+    ($hex:literal) => {
+        broken!(
+            "select 'chg' as kind, c.id as subject, case
+                when s.id is null then 'its subscription does not exist'
+                when s.contract_id <> c.contract_id then 'its subscription belongs to another contract'
+                when k.id is null then 'its contract does not exist'
+                when m.id is null then 'its component does not exist'
+                when i.id is null then 'its invoice does not exist'
+                when i.contract_id <> c.contract_id then 'its invoice belongs to another contract'
+                when c.run_id is not null and r.id is null then 'its run does not exist'
+                else 'its proration was never recorded' end as detail
+            from charges c
+            left join subscriptions s on s.tenant_id = c.tenant_id and s.id = c.subscription_id
+            left join contracts k on k.tenant_id = c.tenant_id and k.id = c.contract_id
+            left join plan_components m on m.tenant_id = c.tenant_id and m.id = c.component_id
+            left join invoices i on i.tenant_id = c.tenant_id and i.id = c.invoice_id
+            left join runs r on r.tenant_id = c.tenant_id and r.id = c.run_id
+            left join plugin_calls p on p.tenant_id = c.tenant_id and p.id = c.proration_call_id
+            where c.tenant_id = $1 and (s.id is null or s.contract_id <> c.contract_id or k.id is null or m.id is null
+                or i.id is null or i.contract_id <> c.contract_id or (c.run_id is not null and r.id is null)
+                or (c.proration_call_id is not null and p.id is null))
+            union all
+            select 'inv', i.id, case
+                when k.id is null then 'its contract does not exist'
+                when s.id is null then 'its seller does not exist'
+                when i.run_id is not null and r.id is null then 'its run does not exist'
+                else 'its number was never recorded' end
+            from invoices i
+            left join contracts k on k.tenant_id = i.tenant_id and k.id = i.contract_id
+            left join sellers s on s.tenant_id = i.tenant_id and s.id = i.seller_id
+            left join runs r on r.tenant_id = i.tenant_id and r.id = i.run_id
+            left join plugin_calls p on p.tenant_id = i.tenant_id and p.id = i.numbering_call_id
+            where i.tenant_id = $1 and (k.id is null or s.id is null or (i.run_id is not null and r.id is null)
+                or (i.numbering_call_id is not null and p.id is null))
+            union all
+            select 'inv', l.invoice_id, 'line ' || cast(l.position as text)
+                || case when i.id is null then ' belongs to no invoice' else ' has a tax that was never recorded' end
+            from invoice_lines l
+            left join invoices i on i.tenant_id = l.tenant_id and i.id = l.invoice_id
+            left join plugin_calls p on p.tenant_id = l.tenant_id and p.id = l.tax_call_id
+            where l.tenant_id = $1 and (i.id is null or (l.tax_call_id is not null and p.id is null))
+            union all
+            select 'txn', e.transaction_id, 'entry ' || cast(e.position as text) || ' stands on no account'
+            from ledger_entries e
+            left join ledger_accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
+            where e.tenant_id = $1 and a.id is null
+            union all
+            select 'cal', p.id, case
+                when b.id is null then 'its binding does not exist'
+                when m.digest is null then 'its component is not installed'
+                when n.digest is null then 'its input is not kept'
+                else 'its output is not kept' end
+            from plugin_calls p
+            left join bindings b on b.tenant_id = p.tenant_id and b.id = p.binding_id
+            left join components m on m.digest = p.component_digest
+            left join evidence n on n.tenant_id = p.tenant_id and n.digest = p.input_digest
+            left join evidence o on o.tenant_id = p.tenant_id and o.digest = p.output_digest
+            where p.tenant_id = $1 and (b.id is null or m.digest is null or n.digest is null
+                or (p.output_digest is not null and o.digest is null) or (p.output_digest is null and p.fault_code is null))
+            union all
+            select 'ctr', k.id, case when a.id is null then 'its funds account does not exist'
+                else 'its funds account is ' || a.code || ' in ' || a.currency end
+            from contracts k
+            left join ledger_accounts a on a.tenant_id = k.tenant_id and a.id = k.funds_account_id
+            where k.tenant_id = $1 and (a.id is null or a.currency <> k.currency or a.code <> 'contract/ctr_' || ",
+            $hex,
+            " || '/funds')"
+        )
+    };
+}
+
+const REFERENCES: Rule = Rule {
+    code: "references",
+    title: "what a row names exists and belongs together",
+    checked: |counts| {
+        counts.charges + counts.invoices + counts.lines + counts.entries + counts.calls + counts.contracts
+    },
+    statement: Sql::each(references!("lower(hex(k.id))"), references!("replace(cast(k.id as text), '-', '')")),
+};
+
+/// The rules of a tenant's books that statements check.
+pub const RULES: &[Rule] = &[
+    TRANSACTIONS_BALANCE,
+    HEADERS_HAVE_ENTRIES,
+    ENTRIES_HAVE_HEADERS,
+    ENTRY_CURRENCY,
+    BALANCES_EQUAL_ENTRIES,
+    TRIAL_BALANCE_ZERO,
+    SOURCE_KEY_UNIQUE,
+    REVERSAL_BOUNDED,
+    INVOICE_TOTALS,
+    INVOICE_POSTED,
+    CHARGE_HAS_LINE,
+    NUMBERS_GAPLESS,
+    RUN_TOTALS,
+    REFERENCES,
+];
+
+/// An invoice line with what its tax follows from.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct TaxedLineRow {
+    /// The invoice.
+    pub invoice_id: Uuid,
+    /// Its place, from 0.
+    pub position: i32,
+    /// The invoice's number.
+    pub number: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// `included` or `on-top`.
+    pub price_mode: String,
+    /// Without tax, minor units.
+    pub net_minor: i64,
+    /// The tax, minor units.
+    pub tax_minor: i64,
+    /// With tax, minor units.
+    pub gross_minor: i64,
+    /// Per cent, canonical decimal.
+    pub tax_rate: Option<String>,
+}
+
+const TAXED_LINES: &str =
+    "select l.invoice_id, l.position, i.number, i.currency, i.price_mode, l.net_minor, l.tax_minor,
+        l.gross_minor, l.tax_rate
+    from invoice_lines l join invoices i on i.tenant_id = l.tenant_id and i.id = l.invoice_id
+    where l.tenant_id = $1 and (l.invoice_id, l.position) > ($2, $3)
+    order by l.invoice_id, l.position limit $4";
+/// A page of invoice lines behind a place, (nil, -1) for the first.
+pub async fn taxed_lines(tx: &mut Tx, tenant: Uuid, after: (Uuid, i32), limit: i64) -> Result<Vec<TaxedLineRow>> {
+    tx.fetch_all(TAXED_LINES, (tenant, after.0, after.1, limit)).await
+}
+
+/// A period that was charged.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ChargedPeriodRow {
+    /// The charge.
+    pub id: Uuid,
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// The component.
+    pub component_id: Uuid,
+    /// First day of the full period.
+    pub period_start: NaiveDate,
+    /// The day after the full period.
+    pub period_end: NaiveDate,
+}
+
+const CHARGED_PERIODS: &str = "select id, subscription_id, component_id, period_start, period_end from charges
+    where tenant_id = $1 and kind = 'recurring'
+        and (subscription_id, component_id, period_start) > ($2, $3, $4) and subscription_id <= $5
+    order by subscription_id, component_id, period_start limit $6";
+/// A page of recurring charges behind a (subscription, component, period start), of subscriptions up to one, in order.
+pub async fn charged_periods(
+    tx: &mut Tx,
+    tenant: Uuid,
+    after: (Uuid, Uuid, NaiveDate),
+    through: Uuid,
+    limit: i64,
+) -> Result<Vec<ChargedPeriodRow>> {
+    tx.fetch_all(CHARGED_PERIODS, (tenant, after.0, after.1, after.2, through, limit)).await
+}
+
+const TENANT_PATHS: Sql = Sql::each(
+    broken!(
+        "select 'ten' as kind, t.id as subject, 'stands at ' || t.path as detail
+        from tenants t left join tenants p on p.id = t.parent_id
+        where t.path <> coalesce(p.path, '/') || lower(hex(t.id)) || '/' or (t.parent_id is not null and p.id is null)"
+    ),
+    broken!(
+        "select 'ten' as kind, t.id as subject, 'stands at ' || t.path as detail
+        from tenants t left join tenants p on p.id = t.parent_id
+        where t.path <> coalesce(p.path, '/') || replace(cast(t.id as text), '-', '') || '/'
+            or (t.parent_id is not null and p.id is null)"
+    ),
+);
+/// The tenants whose path is not the path of their parent and their own id; for the platform.
+pub async fn tenants_misplaced(tx: &mut Tx) -> Result<Vec<BrokenRow>> {
+    tx.fetch_all(TENANT_PATHS, ()).await
+}
+
+const TENANTS: &str = "select count(*) from tenants";
+/// How many tenants there are; for the platform.
+pub async fn tenants(tx: &mut Tx) -> Result<i64> {
+    Ok(tx.fetch_one::<(i64,)>(TENANTS, ()).await?.0)
+}

@@ -1,0 +1,251 @@
+//! The resources: an operator's day through the interface, files, and who may see what.
+
+use altyn_service::runs::Advanced;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    books::{self, DAY},
+    support::{Host, on_both_engines, send},
+};
+
+on_both_engines!(
+    a_day_is_billed_through_the_interface,
+    a_changed_plan_is_not_confirmed,
+    an_object_of_another_tenant_does_not_exist,
+    an_id_of_another_tenant_is_no_reference,
+    a_posting_is_reversed_once,
+    a_file_is_imported_and_its_wrong_rows_are_named,
+    a_component_that_is_none_is_refused,
+    an_end_needs_the_version_that_was_read,
+);
+
+async fn a_day_is_billed_through_the_interface(host: Host) {
+    let mut books = books::prepare(&host).await;
+    books::start(&host, &mut books, "with-confirmation").await;
+    let run = books.path("/v1/runs");
+    let follower = tokio::spawn(send(host.ask(Method::GET, &format!("{run}/events"))));
+    assert_eq!(books::advance(&host, &books).await, Advanced::Awaiting);
+
+    let plans = host.get(&format!("{run}/plans?state=awaiting")).await.expect(200);
+    assert_eq!(plans["data"].as_array().unwrap().len(), 1, "{plans}");
+    assert_eq!(host.get(&format!("{run}/plans?state=done")).await.expect(200)["data"], json!([]));
+    let path = format!("{run}/plans/{}", books.id("/v1/contracts"));
+    let plan = host.get(&path).await.expect(200);
+    assert!(plan["effects"].is_object(), "{plan}");
+
+    let confirm = || {
+        let request = host.ask(Method::POST, &format!("{path}/confirm")).header("idempotency-key", "confirm-1");
+        send(request.json(&json!({ "plan_hash": plan["plan_hash"] })))
+    };
+    let first = confirm().await;
+    let again = confirm().await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    assert_eq!(again.text, first.text, "a repeated confirmation gets the first one's answer");
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(books::advance(&host, &books).await, Advanced::Done);
+
+    let report = host.get(&run).await.expect(200);
+    assert_eq!(
+        (&report["state"], &report["invoices"], &report["gross_minor"]),
+        (&json!("done"), &json!(1), &json!(59_000))
+    );
+    let invoice = host.get("/v1/invoices").await.expect(200)["data"][0].clone();
+    assert_eq!(invoice["number"], "СЧ-2026-000001");
+    assert_eq!(invoice["net_minor"].as_i64().unwrap() + invoice["tax_minor"].as_i64().unwrap(), 59_000);
+    let found = host.get(&format!("/v1/invoices/{}/lines", invoice["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(found["data"][0]["tax_rate"], "22", "{found}");
+    let charges = host.get(&format!("/v1/charges?contract_id={}", books.id("/v1/contracts"))).await.expect(200);
+    assert_eq!(charges["data"][0]["amount_minor"], 59_000);
+    let contract = host.get(&books.path("/v1/contracts")).await.expect(200);
+    assert_eq!(contract["balance_minor"], 10_000 - 59_000);
+    let line = format!("/v1/invoices/{}/lines/0/explanation", invoice["id"].as_str().unwrap());
+    let explained = host.get(&line).await.expect(200);
+    let decisions = explained["decisions"].as_array().unwrap();
+    let about: Vec<&str> = decisions.iter().map(|one| one["about"].as_str().unwrap()).collect();
+    assert_eq!(about, ["proration", "tax", "numbering"]);
+    assert!(decisions.iter().all(|one| one["replayed_identical"] == true), "{explained}");
+    host.get(&line.replace("/0/", "/1/")).await.problem(404, "not-found");
+    host.get(&line.replace("/0/", "/x/")).await.problem(404, "not-found");
+    let verified = send(host.ask(Method::POST, "/v1/verify").json(&json!({ "replay_percent": 100 }))).await.expect(200);
+    assert_eq!(verified["ok"], true, "{verified}");
+    assert_eq!(verified["calls_replayed"], verified["calls_identical"]);
+    assert!(verified["calls_replayed"].as_i64().unwrap() >= 3);
+    let balance = host.get("/v1/ledger/trial-balance").await.expect(200);
+    assert_eq!(balance["totals"], json!({ "RUB": 0 }));
+
+    // What is decided stays decided.
+    host.post(&format!("{path}/confirm"), &json!({ "plan_hash": plan["plan_hash"] }))
+        .await
+        .problem(409, "plan-decided");
+    host.post(&format!("{run}/cancel"), &json!({})).await.problem(409, "run-ended");
+    host.post("/v1/runs", &json!({ "business_on": DAY })).await.problem(409, "run-exists");
+
+    // The stream told the way in order and ended with the run; a client that saw all gets nothing more.
+    let events = follower.await.unwrap();
+    assert_eq!(events.header("content-type"), Some("text/event-stream"));
+    let ids: Vec<i64> =
+        events.text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect();
+    assert!(ids.len() >= 2 && ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    let last = events.text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(last).unwrap()["state"], "done");
+    let rest = host.ask(Method::GET, &format!("{run}/events")).header("last-event-id", ids.last().unwrap().to_string());
+    assert_eq!(send(rest).await.text, "");
+}
+
+async fn a_changed_plan_is_not_confirmed(host: Host) {
+    let mut books = books::prepare(&host).await;
+    books::start(&host, &mut books, "with-confirmation").await;
+    assert_eq!(books::advance(&host, &books).await, Advanced::Awaiting);
+    let path = format!("{}/plans/{}", books.path("/v1/runs"), books.id("/v1/contracts"));
+    host.post(&format!("{path}/confirm"), &json!({ "plan_hash": "00" })).await.problem(409, "plan-changed");
+    host.post(&format!("{path}/reject"), &json!({ "reason": "moved out" })).await.expect(200);
+    books::advance(&host, &books).await;
+    assert_eq!(host.get("/v1/invoices").await.expect(200)["data"], json!([]), "nothing was billed");
+}
+
+async fn an_object_of_another_tenant_does_not_exist(host: Host) {
+    let mut books = books::billed(&host).await;
+    let csv = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/operator/plans.csv")).unwrap();
+    let import = import(&host, &books, "kind=plans&file_name=plans.csv&dry_run=true", csv).await.expect(201);
+    books.0.insert("/v1/imports", import["id"].as_str().unwrap().to_owned());
+    let (_, stranger) = host.stranger().await;
+
+    let document = host.get("/openapi.json").await.expect(200);
+    let mut checked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        // Components belong to the platform; their bytes are no tenant's secret.
+        if !path.starts_with("/v1/") || !path.contains('{') || path.starts_with("/v1/plugins/") {
+            continue;
+        }
+        let (collection, rest) = path.split_once("/{id}").unwrap_or_else(|| panic!("{path} has no id"));
+        let id = books.0.get(collection).unwrap_or_else(|| panic!("the books hold no object of {collection}"));
+        let rest = rest.replace("{contract_id}", books.id("/v1/contracts")).replace("{position}", "0");
+        let concrete = format!("{collection}/{id}{rest}");
+        for (method, operation) in item.as_object().unwrap() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let mut request = host.ask_as(&stranger, method.clone(), &concrete);
+            request = request.header("idempotency-key", host.fresh()).header("if-match", "\"1\"");
+            let example = &operation["requestBody"]["content"]["application/json"]["example"];
+            if !example.is_null() {
+                request = request.json(example);
+            }
+            let problem = send(request).await;
+            assert_eq!(problem.status, 404, "{method} {concrete}: {}", problem.text);
+            problem.problem(404, "not-found");
+            checked += 1;
+            if method == Method::GET {
+                let own = send(host.ask(method, &concrete)).await;
+                assert!(own.status.is_success(), "the owner reads {concrete}: {}", own.text);
+            }
+        }
+    }
+    assert!(checked > 30, "only {checked} operations were checked");
+    // Nothing of it is in the stranger's lists either.
+    for path in
+        document["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/v1/") && !path.contains('{'))
+    {
+        let answer = send(host.ask_as(&stranger, Method::GET, path)).await;
+        if answer.status == 200 && path != "/v1/plugins" {
+            let text = answer.text;
+            assert!(
+                books.0.iter().all(|(_, id)| !text.contains(id.as_str())),
+                "{path} shows the owner's objects: {text}"
+            );
+        }
+    }
+}
+
+async fn an_id_of_another_tenant_is_no_reference(host: Host) {
+    let books = books::prepare(&host).await;
+    let (_, stranger) = host.stranger().await;
+    let post = |path: &str, body: Value| {
+        send(host.ask_as(&stranger, Method::POST, path).header("idempotency-key", host.fresh()).json(&body))
+    };
+    let contract = json!({ "customer_id": books.id("/v1/customers"), "seller_id": books.id("/v1/sellers"),
+        "number": "Д-1", "kind": "prepaid" });
+    post("/v1/contracts", contract).await.problem(422, "invalid-request");
+    let subscription =
+        json!({ "contract_id": books.id("/v1/contracts"), "plan_id": books.id("/v1/plans"), "starts_on": DAY });
+    post("/v1/subscriptions", subscription).await.problem(422, "invalid-request");
+    let funds = format!("contract/{}/funds", books.id("/v1/contracts"));
+    let steal = json!({ "source_key": "steal", "effective_on": DAY, "currency": "RUB", "kind": "transfer",
+    "description": "steal", "entries": [
+        { "account": funds, "amount_minor": 1 }, { "account": "adjustments", "amount_minor": -1 },
+    ]});
+    post("/v1/ledger/transactions", steal).await.problem(422, "invalid-request");
+}
+
+async fn a_posting_is_reversed_once(host: Host) {
+    let books = books::prepare(&host).await;
+    let path = books.path("/v1/ledger/transactions");
+    let reversal = json!({ "effective_on": DAY, "description": "by mistake" });
+    let reversed = host.post(&format!("{path}/reverse"), &reversal).await.expect(201);
+    assert_eq!(reversed["reverses_id"], books.id("/v1/ledger/transactions"));
+    host.post(&format!("{path}/reverse"), &reversal).await.problem(409, "already-reversed");
+    let contract = host.get(&books.path("/v1/contracts")).await.expect(200);
+    assert_eq!(contract["balance_minor"], 0);
+    let unbalanced = json!({ "source_key": "x", "effective_on": DAY, "currency": "RUB", "kind": "transfer",
+    "description": "x", "entries": [
+        { "account": "cash", "amount_minor": 2 }, { "account": "adjustments", "amount_minor": -1 },
+    ]});
+    host.post("/v1/ledger/transactions", &unbalanced).await.problem(422, "invalid-request");
+}
+
+async fn import(host: &Host, books: &books::Books, query: &str, csv: Vec<u8>) -> crate::support::Answer {
+    let path = format!("/v1/imports?{query}&seller={}", books.id("/v1/sellers"));
+    let request = host.ask(Method::POST, &path).header("idempotency-key", host.fresh());
+    send(request.header("content-type", "text/csv; charset=windows-1251").body(csv)).await
+}
+
+async fn a_file_is_imported_and_its_wrong_rows_are_named(host: Host) {
+    let books = books::prepare(&host).await;
+    let csv = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/operator/customers.csv")).unwrap();
+    let query = "kind=customers&file_name=customers.csv";
+    let report = import(&host, &books, query, csv.clone()).await.expect(201);
+    let count = |report: &Value, field: &str| report[field].as_i64().unwrap();
+    assert!(count(&report, "rows_created") > 1_000 && count(&report, "rows_refused") > 0, "{report}");
+    let problem = &report["errors"][0];
+    assert!(count(problem, "row") > 1 && !problem["code"].as_str().unwrap().is_empty(), "{problem}");
+    let path = format!("/v1/imports/{}", report["id"].as_str().unwrap());
+    assert_eq!(host.get(&path).await.expect(200), report);
+    let errors = host.get(&format!("{path}/errors?limit=1")).await.expect(200);
+    assert_eq!(errors["data"][0], report["errors"][0]);
+
+    let again = import(&host, &books, query, csv.clone()).await.expect(201);
+    assert_eq!((count(&again, "rows_created"), count(&again, "rows_unchanged")), (0, count(&report, "rows_created")));
+
+    let wrong = host.ask(Method::POST, &format!("/v1/imports?{query}")).header("idempotency-key", host.fresh());
+    send(wrong.header("content-type", "text/csv").body(csv.clone())).await.problem(400, "invalid-query");
+    let wrong = import(&host, &books, "kind=poems&file_name=x", csv).await.problem(400, "invalid-query");
+    assert!(wrong["detail"].as_str().unwrap().contains("customers"), "{wrong}");
+}
+
+async fn a_component_that_is_none_is_refused(host: Host) {
+    let post = |path: &str, media_type: &'static str, body: Vec<u8>| {
+        let request = host.ask(Method::POST, path).header("idempotency-key", host.fresh());
+        send(request.header("content-type", media_type).body(body))
+    };
+    post("/v1/plugins", "application/wasm", b"\0asm\x01\0\0\0".to_vec()).await.problem(422, "plugin-refused");
+    post("/v1/plugins", "application/json", b"{}".to_vec()).await.problem(415, "unsupported-media-type");
+    post("/v1/plugins", "application/wasm", vec![0; (16 << 20) + 1]).await.problem(413, "body-too-large");
+    let inspect = host.ask(Method::POST, "/v1/plugins/inspect").header("content-type", "application/wasm");
+    let found = send(inspect.body(books::plugin("ru-vat"))).await.expect(200);
+    assert_eq!(found["world"], "tax-rule");
+    assert_eq!(host.get("/v1/plugins").await.expect(200)["data"], json!([]), "looking installs nothing");
+}
+
+async fn an_end_needs_the_version_that_was_read(host: Host) {
+    let (component, binding) = books::bind(&host, "day-ratio", json!({})).await;
+    // The same bytes again are the same component.
+    let install = host.ask(Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
+    let again = send(install.header("content-type", "application/wasm").body(books::plugin("day-ratio"))).await;
+    assert_eq!(again.expect(200), component);
+
+    let path = format!("/v1/bindings/{}", binding["id"].as_str().unwrap());
+    send(host.ask(Method::DELETE, &path)).await.problem(428, "version-required");
+    send(host.ask(Method::DELETE, &path).header("if-match", "\"9\"")).await.problem(412, "stale-version");
+    let etag = host.get(&path).await.header("etag").unwrap().to_owned();
+    let ended = send(host.ask(Method::DELETE, &path).header("if-match", etag)).await.expect(200);
+    assert!(ended["ended_at"].is_string(), "{ended}");
+}
