@@ -190,10 +190,15 @@ impl Config {
                 wrong.push((key, what.to_owned()));
             }
         };
-        let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| self.database.url.starts_with(scheme));
+        let known =
+            ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| self.database.url.starts_with(scheme));
         must(known, "database.url", "must be sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE");
         must((1..=1_000).contains(&self.database.connections), "database.connections", "must be between 1 and 1000");
-        must(self.http.listen.parse::<SocketAddr>().is_ok(), "http.listen", "must be ADDRESS:PORT, such as 127.0.0.1:8080");
+        must(
+            self.http.listen.parse::<SocketAddr>().is_ok(),
+            "http.listen",
+            "must be ADDRESS:PORT, such as 127.0.0.1:8080",
+        );
         must(self.plugins.instances > 0, "plugins.instances", "must be above zero");
         must(self.plugins.tick_ms > 0, "plugins.tick_ms", "must be above zero");
         must((1..=100_000).contains(&self.runs.run_chunk), "runs.run_chunk", "must be between 1 and 100000");
@@ -217,7 +222,9 @@ fn layer(error: &config::ConfigError) -> ConfigError {
 }
 
 /// Our variables, with those that end in `_FILE` replaced by what the named files hold.
-fn with_secrets(environment: impl IntoIterator<Item = (String, String)>) -> Result<HashMap<String, String>, ConfigError> {
+fn with_secrets(
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<HashMap<String, String>, ConfigError> {
     let ours: HashMap<String, String> = environment
         .into_iter()
         .map(|(name, value)| (name.to_uppercase(), value))
@@ -233,8 +240,11 @@ fn with_secrets(environment: impl IntoIterator<Item = (String, String)>) -> Resu
             return Err(ConfigError::Twice(target.to_owned()));
         }
         let path = PathBuf::from(value);
-        let secret = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::Secret { variable: name.clone(), path, source })?;
+        let secret = std::fs::read_to_string(&path).map_err(|source| ConfigError::Secret {
+            variable: name.clone(),
+            path,
+            source,
+        })?;
         plain.insert(target.to_owned(), secret.trim_end_matches(['\r', '\n']).to_owned());
     }
     Ok(plain)
@@ -286,9 +296,13 @@ mod tests {
 
     #[test]
     fn later_layers_win() {
-        let (_folder, mut flags) = with_file("[database]\nurl = \"sqlite:file.db\"\nconnections = 3\n[runs]\nrun_chunk = 7");
+        let (_folder, mut flags) =
+            with_file("[database]\nurl = \"sqlite:file.db\"\nconnections = 3\n[runs]\nrun_chunk = 7");
         let config = load(&flags, &[]).unwrap();
-        assert_eq!((config.database.url.as_str(), config.database.connections, config.runs.run_chunk), ("sqlite:file.db", 3, 7));
+        assert_eq!(
+            (config.database.url.as_str(), config.database.connections, config.runs.run_chunk),
+            ("sqlite:file.db", 3, 7)
+        );
         assert_eq!(config.http.listen, "127.0.0.1:8080");
 
         let environment = [("ALTYN__DATABASE__URL", "sqlite:env.db"), ("ALTYN__PLUGINS__LIMITS__TAX_RULE__FUEL", "9")];
@@ -349,7 +363,10 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         for (url, shown) in [
-            ("postgres://app:s3:cr@et@host:5432/altyn?sslmode=require", "postgres://app:***@host:5432/altyn?sslmode=require"),
+            (
+                "postgres://app:s3:cr@et@host:5432/altyn?sslmode=require",
+                "postgres://app:***@host:5432/altyn?sslmode=require",
+            ),
             ("postgres://app@host/altyn?password=s3cret", "postgres://app@host/altyn?password=***"),
             ("postgres://host/altyn", "postgres://host/altyn"),
             ("sqlite:altyn.db", "sqlite:altyn.db"),

@@ -98,8 +98,7 @@ impl ChargeCommand {
         let (altyn, printer) = (&session.altyn, session.printer);
         match self {
             Self::List { contract, subscription, invoice, page } => {
-                let filter =
-                    ChargeFilter { contract_id: contract, subscription_id: subscription, invoice_id: invoice };
+                let filter = ChargeFilter { contract_id: contract, subscription_id: subscription, invoice_id: invoice };
                 printer.list(&altyn.charge_list(&request, filter, &page.page()).await?, CHARGE)
             }
             Self::Show { id } => printer.object(&altyn.charge_get(&request, id).await?, CHARGE),

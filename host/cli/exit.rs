@@ -173,10 +173,8 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let mut failure = Self::new(Exit::Usage, "invalid-configuration", chain(&error));
         if let ConfigError::Invalid(wrong) = error {
-            failure.fields = wrong
-                .into_iter()
-                .map(|(key, message)| FieldError { pointer: key.to_owned(), message })
-                .collect();
+            failure.fields =
+                wrong.into_iter().map(|(key, message)| FieldError { pointer: key.to_owned(), message }).collect();
         }
         failure
     }

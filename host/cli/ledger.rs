@@ -97,7 +97,11 @@ impl LedgerCommand {
                 if out_of_balance(&balance) == 0 {
                     return Ok(());
                 }
-                Err(Failure::new(Exit::Unverified, "trial-balance", "the trial balance is not zero; run `altyn verify`"))
+                Err(Failure::new(
+                    Exit::Unverified,
+                    "trial-balance",
+                    "the trial balance is not zero; run `altyn verify`",
+                ))
             }
             Self::Post { file } => {
                 let command: PostTransaction = command_of(&file)?;

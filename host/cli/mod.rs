@@ -129,7 +129,8 @@ pub fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let words: Vec<String> = std::env::args().collect();
-    let json = words.iter().any(|word| word == "--output=json") || words.windows(2).any(|two| two == ["--output", "json"]);
+    let json =
+        words.iter().any(|word| word == "--output=json") || words.windows(2).any(|two| two == ["--output", "json"]);
     if json && !help {
         let text = error.render().to_string();
         let sentence = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
@@ -188,11 +189,8 @@ fn named<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
 
 /// Reads a JSON file as a command; `-` is stdin.
 fn command_of<T: serde::de::DeserializeOwned>(file: &std::path::Path) -> Result<T, Failure> {
-    let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
+    let text =
+        if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let text = text.map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
     serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{} does not read: {error}", file.display())))
 }
@@ -204,5 +202,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_gives_a_global_option_another_meaning() {
+        fn walk(command: &clap::Command, globals: &[String]) {
+            for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                assert!(!globals.iter().any(|global| global == option), "{} --{option}", command.get_name());
+            }
+            for below in command.get_subcommands() {
+                walk(below, globals);
+            }
+        }
+        let program = super::Cli::command();
+        let globals: Vec<String> =
+            program.get_arguments().filter_map(|argument| argument.get_long()).map(str::to_owned).collect();
+        assert!(globals.contains(&"database".to_owned()));
+        for command in program.get_subcommands() {
+            walk(command, &globals);
+        }
     }
 }

@@ -89,7 +89,10 @@ impl Table {
             .map(|(at, header)| self.rows.iter().map(|row| width(&row[at])).fold(width(header), usize::max))
             .collect();
         let right: Vec<bool> = (0..self.headers.len())
-            .map(|at| !self.rows.is_empty() && self.rows.iter().all(|row| is_number(&row[at])))
+            .map(|at| {
+                let digits = self.rows.iter().any(|row| row[at].contains(|c: char| c.is_ascii_digit()));
+                digits && self.rows.iter().all(|row| is_number(&row[at]))
+            })
             .collect();
         let mut text = String::new();
         for row in std::iter::once(&self.headers).chain(&self.rows) {
@@ -200,8 +203,7 @@ impl Printer {
 
     fn cell(self, object: &Map<String, Value>, key: &str) -> String {
         let value = object.get(key).unwrap_or(&Value::Null);
-        if let (true, Some(minor), Some(currency)) =
-            (key.ends_with("_minor"), value.as_i64(), self.currency_of(object))
+        if let (true, Some(minor), Some(currency)) = (key.ends_with("_minor"), value.as_i64(), self.currency_of(object))
         {
             return amount(Money::new(minor, currency));
         }
@@ -209,7 +211,9 @@ impl Printer {
             Value::Null => "-".to_owned(),
             Value::String(text) => text.clone(),
             Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
-            Value::Object(period) if period.len() == 2 && period.contains_key("start") && period.contains_key("end") => {
+            Value::Object(period)
+                if period.len() == 2 && period.contains_key("start") && period.contains_key("end") =>
+            {
                 let day = |key: &str| period[key].as_str().unwrap_or_default().to_owned();
                 format!("{}..{}", day("start"), day("end"))
             }

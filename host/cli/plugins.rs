@@ -48,8 +48,8 @@ pub enum PluginCommand {
         #[arg(long, value_name = "DATE")]
         from: NaiveDate,
         /// Configuration: JSON, or @FILE
-        #[arg(long, default_value = "{}")]
-        config: String,
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        plugin_config: String,
         /// Smaller wins between bindings of the same date
         #[arg(long, default_value_t)]
         priority: i32,
@@ -81,10 +81,10 @@ impl PluginCommand {
                 printer.object(&altyn.plugin_install(&request, wasm).await?.value, COMPONENT)
             }
             Self::List { page } => printer.list(&altyn.plugin_list(&page.page()).await?, COMPONENT),
-            Self::Bind { component, from, config, priority } => {
+            Self::Bind { component, from, plugin_config, priority } => {
                 let request = session.request().await?;
                 let component = digest(session, component).await?;
-                let config = configuration(&config)?;
+                let config = configuration(&plugin_config)?;
                 let command = CreateBinding { component, config, priority, effective_from: from };
                 printer.object(&altyn.binding_create(&request, command).await?.value, BINDING)
             }
@@ -122,7 +122,7 @@ fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
         }
         None => text.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("--config is not JSON: {error}")))
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("--plugin-config is not JSON: {error}")))
 }
 
 /// The digest that was given, or that of the only installed component with the given plugin id.

@@ -37,7 +37,8 @@ pub async fn advance(altyn: &Altyn, request: &Request, id: RunId) -> Result<RunV
             }
         }
     };
-    ended.map_err(|error| Failure::failed(format!("the run stopped: {error}; go on with `altyn run resume {id}`")))??;
+    ended
+        .map_err(|error| Failure::failed(format!("the run stopped: {error}; go on with `altyn run resume {id}`")))??;
     Ok(altyn.run_get(request, id).await?)
 }
 

@@ -19,8 +19,19 @@ use altyn_domain::money::Currency;
 use altyn_service::{Request, runs::RunView};
 
 const RUN: &[&str] = &[
-    "id", "business_on", "mode", "state", "contracts", "subscriptions", "charges", "invoices", "net_minor", "tax_minor",
-    "gross_minor", "awaiting", "parked",
+    "id",
+    "business_on",
+    "mode",
+    "state",
+    "contracts",
+    "subscriptions",
+    "charges",
+    "invoices",
+    "net_minor",
+    "tax_minor",
+    "gross_minor",
+    "awaiting",
+    "parked",
 ];
 const PLAN: &[&str] =
     &["contract_id", "state", "lines", "net_minor", "tax_minor", "gross_minor", "plan_hash", "reason_code", "reason"];
@@ -191,7 +202,10 @@ async fn finish(
     let run = if wait.here() { advance(&session.altyn, request, run.id).await? } else { run };
     printer.object(&run, RUN)?;
     if run.awaiting > 0 {
-        eprintln!("{} plans wait: see `altyn run plans {} --state awaiting`, then confirm or reject", run.awaiting, run.id);
+        eprintln!(
+            "{} plans wait: see `altyn run plans {} --state awaiting`, then confirm or reject",
+            run.awaiting, run.id
+        );
     }
     if run.parked > 0 {
         eprintln!("{} contracts are parked: see `altyn run plans {} --state parked`", run.parked, run.id);

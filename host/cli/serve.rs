@@ -39,7 +39,8 @@ impl Serve {
         // A database of another release is told now, not with the first request.
         session.altyn.tenant_list_all(&Page { limit: Some(1), cursor: None }).await?;
         let listener = listen(&session.config.http.listen).await?;
-        let tick_ms = (session.config.scheduler.enabled && !self.no_scheduler).then_some(session.config.scheduler.tick_ms);
+        let tick_ms =
+            (session.config.scheduler.enabled && !self.no_scheduler).then_some(session.config.scheduler.tick_ms);
         let served = until_stopped(session.altyn.clone(), listener, tick_ms).await;
         session.close().await;
         served
@@ -66,7 +67,11 @@ pub async fn until_stopped(altyn: Altyn, listener: TcpListener, tick_ms: Option<
     }
     let shutdown = async move {
         asked_to_stop().await;
-        tracing::info!("stopping: requests under way are finished");
+        tracing::info!("stopping: requests under way are finished; ask again to end at once");
+        tokio::spawn(async {
+            asked_to_stop().await;
+            std::process::exit(1);
+        });
         // Nobody listening means that there is no scheduler.
         let _ = stop.send(true);
     };

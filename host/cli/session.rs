@@ -3,7 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use altyn_domain::{id::TenantId, money::Currency};
-use altyn_service::{Request, page::Page, ports::{Clock, SystemClock}, tenants::TenantView};
+use altyn_service::{
+    Request,
+    page::Page,
+    ports::{Clock, SystemClock},
+    tenants::TenantView,
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -47,8 +52,8 @@ impl Global {
             log: self.log.clone(),
         };
         // A variable that is not text cannot be one of ours.
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Config::load(&flags, environment)?)
     }
 

@@ -10,8 +10,17 @@ use super::{
     session::{PageArgs, Session},
 };
 
-const COLUMNS: &[&str] =
-    &["id", "contract_id", "plan_code", "status", "quantity", "discount_percent", "starts_on", "next_charge_on", "ends_on"];
+const COLUMNS: &[&str] = &[
+    "id",
+    "contract_id",
+    "plan_code",
+    "status",
+    "quantity",
+    "discount_percent",
+    "starts_on",
+    "next_charge_on",
+    "ends_on",
+];
 
 /// Verbs of `altyn subscription`.
 #[derive(Debug, Subcommand)]

@@ -96,3 +96,36 @@ pub async fn unknown_path() -> Problem {
 pub async fn unknown_method() -> Problem {
     Problem::of_status(StatusCode::METHOD_NOT_ALLOWED)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, routing::get};
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn broken() {
+        panic!("select secret from keys")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_shows_nothing() {
+        let router: Router = Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "internal-error");
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn only_a_harmless_id_is_taken_over() {
+        let given = |id: &str| given_id(&Request::builder().header("x-request-id", id).body(Body::empty()).unwrap());
+        assert_eq!(given("order-17_a.b"), Some("order-17_a.b".into()));
+        for id in ["", "a b", "a\tb", "<script>", &"x".repeat(65)] {
+            assert_eq!(given(id), None, "{id:?}");
+        }
+    }
+}

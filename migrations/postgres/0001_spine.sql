@@ -496,12 +496,17 @@ create trigger invoices_immutable before update or delete on invoices for each r
 
 -- A transaction's entries are written first and its header seals them: the header is refused unless they balance,
 -- and a sealed transaction takes no further entry. Statement-level, so that a thousand postings are one check.
-create function altyn_transactions_balance() returns trigger language plpgsql as $$
-declare broken uuid;
+-- The checks are planned anew each time (a variable in them and the setting do that): a plan made while the tables were
+-- empty would read them whole for every row.
+create function altyn_transactions_balance() returns trigger language plpgsql
+    set plan_cache_mode = force_custom_plan set enable_seqscan = off as $$
+declare broken uuid; least bigint := 2;
 begin
-    select n.id into broken from written n
-        left join ledger_entries e on e.tenant_id = n.tenant_id and e.transaction_id = n.id
-        group by n.tenant_id, n.id having count(e.position) < 2 or coalesce(sum(e.amount_minor), 1) <> 0 limit 1;
+    -- Lateral, so that each header costs one look-up by the entries' key whatever the planner knows of the tables.
+    select n.id into broken from written n, lateral (
+            select count(*) as entries, coalesce(sum(e.amount_minor), 1) as amount from ledger_entries e
+            where e.tenant_id = n.tenant_id and e.transaction_id = n.id) as found
+        where found.entries < least or found.amount <> 0 limit 1;
     if broken is not null then
         raise exception 'unbalanced: the entries of transaction % do not sum to zero', broken using errcode = 'check_violation';
     end if;
@@ -510,11 +515,14 @@ end $$;
 create trigger ledger_transactions_balance after insert on ledger_transactions referencing new table as written
     for each statement execute function altyn_transactions_balance();
 
-create function altyn_entries_unsealed() returns trigger language plpgsql as $$
-declare sealed uuid;
+create function altyn_entries_unsealed() returns trigger language plpgsql
+    set plan_cache_mode = force_custom_plan set enable_seqscan = off as $$
+declare sealed uuid; least bigint := 1;
 begin
-    select n.transaction_id into sealed from written n
-        join ledger_transactions t on t.tenant_id = n.tenant_id and t.id = n.transaction_id limit 1;
+    select found.id into sealed from (select distinct tenant_id, transaction_id from written) n, lateral (
+            select t.id from ledger_transactions t
+            where t.tenant_id = n.tenant_id and t.id = n.transaction_id limit 1) as found
+        limit least;
     if sealed is not null then
         raise exception 'append-only: transaction % is sealed', sealed using errcode = 'restrict_violation';
     end if;

@@ -12,6 +12,7 @@ use crate::{
 on_both_engines!(
     a_day_is_billed_through_the_interface,
     a_changed_plan_is_not_confirmed,
+    a_stopping_host_ends_its_streams,
     an_object_of_another_tenant_does_not_exist,
     an_id_of_another_tenant_is_no_reference,
     a_posting_is_reversed_once,
@@ -102,6 +103,17 @@ async fn a_changed_plan_is_not_confirmed(host: Host) {
     host.post(&format!("{path}/reject"), &json!({ "reason": "moved out" })).await.expect(200);
     books::advance(&host, &books).await;
     assert_eq!(host.get("/v1/invoices").await.expect(200)["data"], json!([]), "nothing was billed");
+}
+
+async fn a_stopping_host_ends_its_streams(mut host: Host) {
+    let mut books = books::prepare(&host).await;
+    books::start(&host, &mut books, "with-confirmation").await;
+    assert_eq!(books::advance(&host, &books).await, Advanced::Awaiting);
+    // The run waits for a person, and so does the stream: without an end of its own it would hold the host up.
+    let stream = host.ask(Method::GET, &format!("{}/events", books.path("/v1/runs"))).send().await.unwrap();
+    host.stop();
+    let text = tokio::time::timeout(std::time::Duration::from_secs(5), stream.text()).await.unwrap().unwrap();
+    assert!(text.contains("awaiting"), "{text}");
 }
 
 async fn an_object_of_another_tenant_does_not_exist(host: Host) {

@@ -16,6 +16,7 @@ on_both_engines!(
     a_body_is_refused_with_its_reason,
     an_unknown_path_or_method_is_a_problem,
     every_answer_carries_its_id_and_its_guards,
+    a_host_without_its_database_is_alive_and_not_ready,
     a_stopping_host_ends,
 );
 
@@ -177,6 +178,17 @@ async fn every_answer_carries_its_id_and_its_guards(host: Host) {
     assert_eq!(given.problem(404, "not-found")["instance"], "order-17");
     let refused = send(host.ask(Method::GET, "/healthz").header("x-request-id", "a\tb c")).await;
     assert!(refused.header("x-request-id").unwrap().starts_with("req_"));
+}
+
+async fn a_host_without_its_database_is_alive_and_not_ready(host: Host) {
+    host.get("/readyz").await.expect(200);
+    host.altyn.db.close().await;
+    host.get("/healthz").await.expect(200);
+    let answer = host.get("/readyz").await;
+    assert!(answer.header("retry-after").is_some());
+    answer.problem(503, "not-ready");
+    let problem = host.get("/v1/customers").await.problem(500, "internal-error");
+    assert!(!problem.to_string().contains("pool"), "{problem}");
 }
 
 async fn a_stopping_host_ends(mut host: Host) {

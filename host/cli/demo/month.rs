@@ -62,9 +62,8 @@ pub async fn bill(stage: &Stage, operator: &Operator, first: NaiveDate, summary:
 
 fn days_text(operator: &Operator, days: &[(RunView, i64)]) -> String {
     let amount = |minor| output::amount(Money::new(minor, operator.currency));
-    let mut table = Table::new([
-        "day", "mode", "subscriptions", "charges", "invoices", "net", "tax", "gross", "parked", "ms",
-    ]);
+    let mut table =
+        Table::new(["day", "mode", "subscriptions", "charges", "invoices", "net", "tax", "gross", "parked", "ms"]);
     for (run, millis) in days {
         table.row([
             run.business_on.to_string(),

@@ -83,7 +83,13 @@ impl Operator {
         Ok(operator)
     }
 
-    async fn books(&self, stage: &Stage, summary: &mut Summary, seller: SellerId, folder: &Path) -> Result<(), Failure> {
+    async fn books(
+        &self,
+        stage: &Stage,
+        summary: &mut Summary,
+        seller: SellerId,
+        folder: &Path,
+    ) -> Result<(), Failure> {
         stage.teller.title("The books");
         let first = self.import_all(stage, seller, folder).await?;
         stage.teller.say(&reports_text(&first));

@@ -151,6 +151,7 @@ impl Altyn {
     pub async fn verify(&self, request: &Request, options: VerifyOptions) -> Result<VerifyReport> {
         let mut tx = self.read(request).await?;
         tenants::acting(&mut tx, request).await?;
+        rows::spill(&mut tx).await?;
         let mut reports = books(&mut tx, request.tenant.0).await?;
         drop(tx);
         let replayed = self.replay_evidence(request, options.replay_percent, |_| {}).await?;

@@ -1,5 +1,7 @@
 //! Verification finds every fault that is planted into billed books and names it, on both engines.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where a step fails")]
+
 #[path = "verify/faults.rs"]
 mod faults;
 #[path = "verify/world.rs"]
@@ -57,7 +59,8 @@ async fn billed_books_keep_every_rule_and_replay_identically(engine: Engine) {
         assert_eq!((rule.violations, rule.examples.len()), (0, 0), "{}", rule.code);
     }
     let answered = world.calls.iter().filter(|call| call.output_digest.is_some()).count();
-    assert_eq!((report.calls_replayed, report.calls_identical), (answered as i64, answered as i64));
+    assert_eq!(usize::try_from(report.calls_replayed), Ok(answered));
+    assert_eq!(report.calls_identical, report.calls_replayed);
 
     let platform = copy.altyn.verify_platform().await.unwrap();
     assert!(platform.ok && platform.rules.iter().all(|rule| rule.checked > 0), "{platform:#?}");
@@ -197,7 +200,7 @@ async fn a_share_is_replayed_by_content(engine: Engine) {
         if percent == 100 {
             let faulty = world.calls.iter().filter(|call| call.fault_code.is_some()).count();
             assert!(faulty > 0);
-            assert_eq!(report.skipped_faulty, faulty as i64);
+            assert_eq!(usize::try_from(report.skipped_faulty), Ok(faulty));
         }
     }
     world.discard(copy).await;

@@ -296,8 +296,14 @@ impl Db {
     pub async fn optimize(&self) -> Result<()> {
         match self {
             Self::Sqlite { write, .. } => write.execute("pragma optimize").await.map(|_| ())?,
-            // The application's role owns no table and may not analyze; autovacuum does, in its own time.
-            Self::Postgres(_) => {}
+            // The application's role owns no table and may not analyze them: for this statement the login's own role does.
+            Self::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                connection.execute("reset role").await?;
+                let analyzed = connection.execute("analyze").await;
+                connection.execute("set role altyn_app").await?;
+                analyzed?;
+            }
         }
         Ok(())
     }
@@ -485,11 +491,15 @@ impl Tx {
 
     /// Makes the planner keep to indexes for the rest of this transaction; SQLite always does.
     ///
-    /// PostgreSQL guesses the length of an array parameter, and a wrong guess scans a table for a thousand keys.
+    /// PostgreSQL guesses the length of an array parameter, and a wrong guess scans a table for a thousand keys; and it
+    /// keeps a plan made while a table was empty.
     pub async fn prefer_indexes(&mut self) -> Result<()> {
         if let Self::Postgres(tx) = self {
             (&mut **tx)
-                .execute("set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off")
+                .execute(
+                    "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off; \
+                     set local plan_cache_mode = force_custom_plan",
+                )
                 .await?;
         }
         Ok(())

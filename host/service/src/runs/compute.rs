@@ -315,7 +315,7 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
                 price: line.price,
                 period: line.period,
                 used: line.used,
-                current_day: CurrentDay::Old,
+                current_day: CurrentDay::New,
                 billed: Money::zero(line.price.currency),
                 credited: Money::zero(line.price.currency),
             });

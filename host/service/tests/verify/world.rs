@@ -1,4 +1,4 @@
-//! A small operator with two billed days, made by the services and three real plugins, and copies of its database.
+//! A small operator with two billed days, one confirmed by hand, made by the services and three real plugins, and copies of its database.
 
 use std::{
     path::{Path, PathBuf},
@@ -30,7 +30,7 @@ use altyn_service::{
     plugins::{CreateBinding, Plugins},
     ports::{Ids as _, SystemIds, VirtualClock},
     products::CreateProduct,
-    runs::{Advanced, StartRun},
+    runs::{Advanced, ConfirmPlans, StartRun},
     sellers::CreateSeller,
     settings::Settings,
     subscriptions::CreateSubscription,
@@ -83,7 +83,7 @@ pub struct World {
 }
 
 /// A copy of the books that may be spoilt.
-pub struct Copy {
+pub struct BooksCopy {
     pub url: String,
     pub altyn: Altyn,
 }
@@ -110,10 +110,15 @@ impl World {
         bind(&altyn, &request).await;
         let contracts = sell(&altyn, &request).await;
         pay(&altyn, &request, contracts[0]).await;
-        for on in ["2026-11-01", "2026-12-01"] {
-            let command = StartRun { business_on: day(on), mode: Some(RunMode::Automatic) };
+        for (on, mode) in [("2026-11-01", RunMode::Automatic), ("2026-12-01", RunMode::WithConfirmation)] {
+            let command = StartRun { business_on: day(on), mode: Some(mode) };
             let run = altyn.run_start(&request, command).await.unwrap().value;
-            assert_eq!(altyn.run_advance(tenant, run.id, "test").await.unwrap(), Advanced::Done);
+            let mut advanced = altyn.run_advance(tenant, run.id, "test").await.unwrap();
+            if advanced == Advanced::Awaiting {
+                altyn.run_confirm_all(&request, run.id, ConfirmPlans::default()).await.unwrap();
+                advanced = altyn.run_advance(tenant, run.id, "test").await.unwrap();
+            }
+            assert_eq!(advanced, Advanced::Done);
             assert_eq!(altyn.run_get(&request, run.id).await.unwrap().state, RunState::Done);
         }
         let mut invoices = Vec::new();
@@ -167,7 +172,7 @@ impl World {
     }
 
     /// A copy with the statements run on it past every trigger, foreign key and check.
-    pub async fn copy(&self, spoil: &str) -> Copy {
+    pub async fn copy(&self, spoil: &str) -> BooksCopy {
         let ordinal = self.copies.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let url = match self.engine {
             Engine::Sqlite => {
@@ -188,11 +193,11 @@ impl World {
             }
         };
         let db = Db::connect(&url, 4).await.unwrap();
-        Copy { url, altyn: Altyn { db, ..self.altyn.clone() } }
+        BooksCopy { url, altyn: Altyn { db, ..self.altyn.clone() } }
     }
 
     /// Removes a copy.
-    pub async fn discard(&self, copy: Copy) {
+    pub async fn discard(&self, copy: BooksCopy) {
         copy.altyn.db.close().await;
         match self.engine {
             Engine::Sqlite => std::fs::remove_file(copy.url.strip_prefix("sqlite:").unwrap()).unwrap(),
@@ -208,7 +213,7 @@ impl World {
     }
 }
 
-impl Copy {
+impl BooksCopy {
     /// The application over this copy with nothing compiled yet.
     pub fn with_fresh_plugins(&self) -> Altyn {
         let runtime = RuntimeConfig { instances: 8, ..RuntimeConfig::default() };
@@ -242,8 +247,8 @@ async fn spoil_sqlite(path: &Path, spoil: &str) {
         .fetch_all(&mut connection)
         .await
         .unwrap();
-    let drops: String = triggers.iter().map(|(name,)| format!("drop trigger {name};")).collect();
-    let text = format!("pragma ignore_check_constraints = on; {drops} {spoil}");
+    let drops: Vec<String> = triggers.iter().map(|(name,)| format!("drop trigger {name};")).collect();
+    let text = format!("pragma ignore_check_constraints = on; {} {spoil}", drops.concat());
     sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }

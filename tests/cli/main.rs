@@ -1,0 +1,9 @@
+//! The program as its users meet it: words in, exit code and two streams out.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
+
+mod answers;
+mod books;
+mod desk;
+mod scheduler;
+mod settings;

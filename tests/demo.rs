@@ -1,0 +1,73 @@
+//! The demonstration: the same month on both engines gives the same figures, to the minor unit.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use altyn_store::Db;
+use serde_json::Value;
+
+const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+
+/// Figures that the machine decides, not the books.
+const OF_THE_MACHINE: [&str; 3] = ["database", "seconds", "peak_rss_bytes"];
+
+fn demo(folder: &Path, words: &[&str]) -> std::process::Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let plugins = std::env::var_os("ALTYN_PLUGINS_DIR").map_or_else(|| root.join("target/plugins"), PathBuf::from);
+    Command::new(env!("CARGO_BIN_EXE_altyn"))
+        .current_dir(folder)
+        .args(["demo", "--no-serve", "--output", "json"])
+        .args(words)
+        .arg("--plugins")
+        .arg(plugins)
+        .arg("--books")
+        .arg(root.join("examples/operator"))
+        .output()
+        .unwrap()
+}
+
+fn figures(output: &std::process::Output) -> Value {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}\n{told}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_month_comes_to_the_same_on_both_engines() {
+    let server = std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+        panic!("set {POSTGRES_URL} to a PostgreSQL whose role may create databases, or run `cargo xtask test`")
+    });
+    let url = Db::create_postgres_database(&server, &format!("altyn_demo_{}", std::process::id())).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = figures(&demo(folder.path(), &[]));
+    assert!(folder.path().join("target/demo/altyn.db").exists(), "the default is a file of its own");
+    let mut postgres = figures(&demo(folder.path(), &["--database", &url]));
+    assert_eq!((sqlite["database"].as_str(), postgres["database"].as_str()), (Some("sqlite"), Some("postgres")));
+
+    for name in OF_THE_MACHINE {
+        for figures in [&mut sqlite, &mut postgres] {
+            let taken = figures.as_object_mut().unwrap().remove(name).unwrap();
+            assert!(taken.is_string() || taken.as_f64().is_some_and(|figure| figure > 0.0), "{name} is {taken}");
+        }
+    }
+    assert_eq!(sqlite, postgres);
+
+    let figure = |name: &str| sqlite[name].as_i64().unwrap_or_else(|| panic!("{name} in {sqlite:#}"));
+    assert_eq!(figure("days"), 30);
+    assert!(figure("subscriptions_billed") > 2_900 && figure("invoices") > 2_000);
+    assert_eq!(figure("net_minor") + figure("tax_minor"), figure("gross_minor"));
+    for zero in ["trial_balance_minor", "rows_changed_by_second_import", "rules_broken", "parked"] {
+        assert_eq!(figure(zero), 0, "{zero}");
+    }
+    assert_eq!(figure("evidence_identical"), figure("evidence_replayed"));
+    assert_eq!(figure("rows_refused"), 8);
+
+    // Somebody's books are never mixed with the story, and stay as they are.
+    let again = demo(folder.path(), &["--database", &url]);
+    assert_eq!(again.status.code(), Some(3), "{}", String::from_utf8_lossy(&again.stderr));
+    assert!(again.stdout.is_empty());
+}
