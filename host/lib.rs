@@ -33,7 +33,9 @@
 //! - [`config`] is the one tree of settings; [`compose`] turns it into an [`Altyn`], in the order store, plugins, services.
 //! - [`cli`] and [`http`] turn words and JSON into commands, and answers into tables and JSON; [`scheduler`] claims due
 //!   jobs and starts the daily runs. Time is an argument there, so a test lives through a month in seconds.
+//! - [`bench`] measures all of it beside baselines taken on the same machine in the same minutes.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod http;

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use altyn_domain::{id::Id as _, run::RunMode};
-use altyn_service::{Altyn, Request, ports::{Clock as _, Ids as _}, runs::{Advanced, StartRun}};
+use altyn_service::{
+    Altyn, Request,
+    runs::{Advanced, StartRun},
+};
 use altyn_store::{Rows, Scope, ledger, runs as rows};
 use anyhow::ensure;
 use serde_json::json;

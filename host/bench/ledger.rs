@@ -6,7 +6,7 @@ use altyn_domain::{
     ledger::{AccountCode, About, Transaction, transfer},
     money::{Currency, Money},
 };
-use altyn_service::{Altyn, ledger as postings, ports::Clock as _};
+use altyn_service::{Altyn, ledger as postings};
 use altyn_store::Scope;
 use anyhow::ensure;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use altyn_runtime::{Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request,
     plugins::{CreateBinding, Plugins},
-    ports::{Clock as _, Ids as _, SystemIds, VirtualClock},
+    ports::{SystemIds, VirtualClock},
     settings::Settings,
 };
 use altyn_store::{Db, Scope, catalogue, contracts, customers, ledger, sellers, subscriptions, tenants};

@@ -54,6 +54,8 @@ enum Command {
     Config(settings::ConfigCommand),
     /// Bill a month of example books end to end, then serve
     Demo(demo::Demo),
+    /// Measure this machine: billing, ledger, plugin calls
+    Bench(crate::bench::BenchArgs),
     /// Look into, install and bind plugins
     #[command(subcommand)]
     Plugin(plugins::PluginCommand),
@@ -148,6 +150,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => return serve::migrate(&global).await,
         Command::Config(command) => return command.run(&global),
         Command::Demo(command) => return command.run(&global).await,
+        Command::Bench(command) => return measure(&global, &command).await,
         Command::Plugin(plugins::PluginCommand::Inspect { file }) => return plugins::inspect(&global, &file).await,
         _ => {}
     }
@@ -178,8 +181,19 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Explain(command) => command.run(session).await,
         Command::Verify(command) => command.run(session).await,
         // Handled before a database was opened.
-        Command::Serve(_) | Command::Migrate | Command::Config(_) | Command::Demo(_) => Ok(()),
+        Command::Serve(_) | Command::Migrate | Command::Config(_) | Command::Demo(_) | Command::Bench(_) => Ok(()),
     }
+}
+
+/// `altyn bench`.
+async fn measure(global: &Global, command: &crate::bench::BenchArgs) -> Result<(), Failure> {
+    start_log(&global.load(None)?.log);
+    let figures = crate::bench::run(command).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
+    match global.output {
+        output::Output::Table => output::write(&crate::bench::table(&figures)),
+        output::Output::Json => output::line(&format!("{:#}", serde_json::Value::Object(figures))),
+    }
+    Ok(())
 }
 
 /// Reads the text of a value, such as a role, that JSON writes as a word.

@@ -15,6 +15,9 @@ use serde_json::{Map, Value};
 
 use crate::cli::exit::Failure;
 
+/// The fields that lead in objects inside objects.
+const LEADING: &[&str] = &["position", "id", "number", "code", "title", "used_start", "used_end", "quantity"];
+
 /// What stands on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
@@ -179,14 +182,15 @@ impl Printer {
         let keys: Vec<&str> = first.iter().copied().filter(|key| object.contains_key(*key)).chain(rest).collect();
         let width = keys.iter().map(|key| header(key).chars().count()).max().unwrap_or_default();
         let (mut text, mut below) = (String::new(), String::new());
+        let inner = self.in_currency(self.currency_of(object));
         for key in keys {
             let name = header(key);
             match &object[key] {
                 Value::Array(rows) if rows.first().is_some_and(Value::is_object) => {
-                    let columns: Vec<&str> =
-                        rows[0].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
-                    let table = self.in_currency(self.currency_of(object)).rows_text(rows, &columns);
-                    let _ = write!(below, "\n{name}\n{table}");
+                    let _ = write!(below, "\n{name}\n{}", inner.array_text(rows));
+                }
+                section @ Value::Object(fields) if !is_period(fields) && !fields.is_empty() => {
+                    let _ = write!(below, "\n{name}\n{}", indented(&inner.object_text(section, LEADING)));
                 }
                 _ => {
                     let _ = writeln!(text, "{name:width$}  {}", self.cell(object, key));
@@ -194,6 +198,20 @@ impl Printer {
             }
         }
         text + &below
+    }
+
+    /// Objects of a list inside an object: a table, or one after the other when they hold lists themselves.
+    fn array_text(self, rows: &[Value]) -> String {
+        let deep = |row: &Value| row.as_object().is_some_and(|object| object.values().any(Value::is_array));
+        if rows.iter().any(deep) {
+            let texts: Vec<String> = rows.iter().map(|row| indented(&self.object_text(row, LEADING))).collect();
+            return texts.join("\n");
+        }
+        let keys = rows[0].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+        let mut columns: Vec<&str> = keys.collect();
+        // A stable sort: what leads comes first, the others stay in their order.
+        columns.sort_by_key(|column| LEADING.iter().position(|leading| leading == column).unwrap_or(LEADING.len()));
+        self.rows_text(rows, &columns)
     }
 
     fn currency_of(self, object: &Map<String, Value>) -> Option<Currency> {
@@ -224,6 +242,14 @@ impl Printer {
 
 fn json(view: &impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(view).map_err(|error| Failure::failed(format!("the answer cannot be shown: {error}")))
+}
+
+fn is_period(object: &Map<String, Value>) -> bool {
+    object.len() == 2 && object.contains_key("start") && object.contains_key("end")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().fold(String::new(), |all, line| all + if line.is_empty() { "" } else { "  " } + line + "\n")
 }
 
 fn header(key: &str) -> String {

@@ -258,7 +258,6 @@ create table invoices (
     check (net_minor + tax_minor = gross_minor)
 ) strict, without rowid;
 create index invoices_by_contract on invoices (tenant_id, contract_id, id);
-create index invoices_by_sequence on invoices (tenant_id, seller_id, sequence_key, sequence_value);
 
 create table invoice_lines (
     tenant_id blob not null,

@@ -13,7 +13,7 @@ use altyn_service::{
     imports::{ImportKind, ImportOptions},
     page::Page,
     plugins::CreateBinding,
-    ports::VirtualClock,
+    ports::{Ids as _, SystemIds, VirtualClock},
     runs::{RunView, StartRun},
     tenants::CreateTenant,
 };
@@ -21,6 +21,34 @@ use altyn_store::Db;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::desk::plugins;
+
+const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+
+/// Runs each rule on SQLite and on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $( #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(super::House::on_sqlite().await).await;
+            } )+
+        }
+        mod postgres {
+            $( #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(super::House::on_postgres().await).await;
+            } )+
+        }
+    };
+}
+
+on_both_engines!(
+    the_first_daily_run_waits_until_every_decision_has_a_plugin,
+    a_day_is_closed_at_the_tenants_local_time_and_once,
+    missed_days_are_caught_up_in_order_one_a_tick,
+    a_cancelled_day_is_not_started_again_and_holds_up_nothing,
+    work_that_fails_is_tried_again_later,
+);
 
 struct House {
     altyn: Altyn,
@@ -30,9 +58,21 @@ struct House {
 }
 
 impl House {
-    async fn new() -> Self {
+    async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("altyn.db").display());
+        Self::at(url, folder).await
+    }
+
+    async fn on_postgres() -> Self {
+        let server = std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+            panic!("set {POSTGRES_URL} to a PostgreSQL whose role may create databases, or run `cargo xtask test`")
+        });
+        let name = format!("altyn_scheduler_{}", SystemIds::default().next().simple());
+        Self::at(Db::create_postgres_database(&server, &name).await.unwrap(), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn at(url: String, folder: tempfile::TempDir) -> Self {
         Db::migrate(&url).await.unwrap();
         let config = Config { database: Database { url, connections: 4 }, ..Config::default() };
         let clock = Arc::new(VirtualClock::new(at("2026-11-01T09:00:00Z")));
@@ -121,9 +161,7 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_daily_run_waits_until_every_decision_has_a_plugin() {
-    let mut house = House::new().await;
+async fn the_first_daily_run_waits_until_every_decision_has_a_plugin(mut house: House) {
     let tenant = house.tenant().await;
     assert_eq!(house.tick("2026-11-02T00:00:00Z").await, Ticked::default());
     house.bind(tenant, "day-ratio").await;
@@ -135,9 +173,7 @@ async fn the_first_daily_run_waits_until_every_decision_has_a_plugin() {
     assert_eq!(house.days(tenant).await, ["2026-11-01"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_day_is_closed_at_the_tenants_local_time_and_once() {
-    let mut house = House::new().await;
+async fn a_day_is_closed_at_the_tenants_local_time_and_once(mut house: House) {
     let tenant = house.bound_tenant().await;
     house.tick("2026-11-02T00:00:00Z").await;
     assert_eq!(house.tick("2026-11-02T23:59:59Z").await.runs_started, 0, "it is 02:59 in Moscow");
@@ -149,9 +185,7 @@ async fn a_day_is_closed_at_the_tenants_local_time_and_once() {
     assert!(runs.iter().all(|run| run.state == RunState::Done));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn missed_days_are_caught_up_in_order_one_a_tick() {
-    let mut house = House::new().await;
+async fn missed_days_are_caught_up_in_order_one_a_tick(mut house: House) {
     let tenant = house.bound_tenant().await;
     house.tick("2026-11-02T00:00:00Z").await;
     for _ in 0..5 {
@@ -161,9 +195,7 @@ async fn missed_days_are_caught_up_in_order_one_a_tick() {
     assert_eq!(house.tick("2026-11-06T12:00:01Z").await, Ticked::default());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_day_is_not_started_again_and_holds_up_nothing() {
-    let mut house = House::new().await;
+async fn a_cancelled_day_is_not_started_again_and_holds_up_nothing(mut house: House) {
     let tenant = house.bound_tenant().await;
     house.sell(tenant, "2026-11-02").await;
     house.tick("2026-11-02T00:00:00Z").await;
@@ -180,9 +212,7 @@ async fn a_cancelled_day_is_not_started_again_and_holds_up_nothing() {
     assert_eq!(states, expected.map(|(day, state)| (day.to_owned(), state)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn work_that_fails_is_tried_again_later() {
-    let mut house = House::new().await;
+async fn work_that_fails_is_tried_again_later(mut house: House) {
     let tenant = house.bound_tenant().await;
     let request = Request::internal(tenant, "test");
     for binding in house.altyn.binding_list(&request, &Page::default()).await.unwrap().data {

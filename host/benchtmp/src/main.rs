@@ -1,6 +1,8 @@
 #[path = "../../bench/mod.rs"]
 mod bench;
 use clap::Parser;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 struct A { #[command(flatten)] a: bench::BenchArgs }
 #[tokio::main]

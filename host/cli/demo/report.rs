@@ -109,7 +109,7 @@ impl Summary {
     /// Notes how long it took and how much memory.
     pub fn ended(&mut self, elapsed: Duration) {
         self.seconds = elapsed.as_secs_f64();
-        self.peak_rss_bytes = peak_rss_bytes();
+        self.peak_rss_bytes = crate::bench::peak_memory_bytes();
     }
 
     /// Everything that does not hold; empty when all is well.
@@ -271,12 +271,4 @@ async fn show(stage: &Stage, operator: &Operator, summary: &mut Summary, invoice
         }
     }
     Ok(())
-}
-
-/// The largest resident memory so far, bytes; 0 where the system does not tell.
-fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kibibytes.unwrap_or_default() * 1_024
 }

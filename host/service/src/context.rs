@@ -93,6 +93,7 @@ pub struct Reply<T> {
 }
 
 /// What [`Altyn::begin`] found.
+#[expect(clippy::large_enum_variant, reason = "one lives for the length of one request")]
 pub enum Begun<T> {
     /// The key was used before: its answer.
     Replay(Reply<T>),

@@ -31,7 +31,7 @@ pub fn record(
     run: Option<RunId>,
     binding: BindingId,
     at: DateTime<Utc>,
-    record: CallRecord,
+    record: &CallRecord,
     failure: Option<&CallFailure>,
 ) -> Result<Recorded> {
     let mut blobs = Vec::with_capacity(2);

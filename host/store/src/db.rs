@@ -10,6 +10,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use chrono::{Datelike as _, NaiveDate};
 use sqlx::{
     Arguments as _, AssertSqlSafe, Encode, Executor, FromRow, Postgres, Sqlite, Type,
     error::BoxDynError,
@@ -207,6 +208,7 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(30))
             .statement_cache_capacity(400)
+            .row_buffer_size(1_000)
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "8000")
@@ -660,8 +662,8 @@ impl Column {
             Self::I64Option(values) => arguments.add(values[row]),
             Self::Text(values) => arguments.add(values[row].clone()),
             Self::TextOption(values) => arguments.add(values[row].clone()),
-            Self::Date(values) => arguments.add(values[row]),
-            Self::DateOption(values) => arguments.add(values[row]),
+            Self::Date(values) => arguments.add(date_text(values[row])),
+            Self::DateOption(values) => arguments.add(values[row].map(date_text)),
             Self::Bytes(values) => arguments.add(values[row].clone()),
             Self::BytesOption(values) => arguments.add(values[row].clone()),
         }
@@ -669,9 +671,38 @@ impl Column {
 }
 
 
+/// A date as SQLite keeps it, `YYYY-MM-DD`; the driver's own formatting is a tenth of the cost of a bulk write.
+fn date_text(date: NaiveDate) -> String {
+    let Ok(year @ 0..=9999) = u32::try_from(date.year()) else { return date.format("%F").to_string() };
+    let digit = |number: u32, place: u32| char::from_digit(number / place % 10, 10).unwrap_or('0');
+    let (month, day) = (date.month(), date.day());
+    [
+        digit(year, 1000),
+        digit(year, 100),
+        digit(year, 10),
+        digit(year, 1),
+        '-',
+        digit(month, 10),
+        digit(month, 1),
+        '-',
+        digit(day, 10),
+        digit(day, 1),
+    ]
+    .iter()
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_reads_as_the_driver_writes_it() {
+        for (year, month, day) in [(1, 1, 1), (987, 12, 31), (2026, 11, 21), (9999, 10, 9)] {
+            let date = NaiveDate::from_ymd_opt(year, month, day).unwrap();
+            assert_eq!(date_text(date), date.format("%F").to_string());
+        }
+    }
 
     #[test]
     fn a_sqlite_with_the_wal_reset_corruption_is_refused() {

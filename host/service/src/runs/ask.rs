@@ -34,7 +34,7 @@ pub(super) struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    fn keep(&mut self, binding: BindingId, record: CallRecord, failure: Option<&CallFailure>) -> Result<CallId> {
+    fn keep(&mut self, binding: BindingId, record: &CallRecord, failure: Option<&CallFailure>) -> Result<CallId> {
         let id = CallId(self.ids.next());
         self.recorded.push(evidence::record(id, Some(self.run), binding, self.at, record, failure)?);
         Ok(id)
@@ -72,7 +72,7 @@ fn descend<Q, A>(
             if found.len() != items.len() {
                 return Err(ServiceError::Internal("the runtime passed an answer of another length".into()));
             }
-            let id = recorder.keep(binding, record, None)?;
+            let id = recorder.keep(binding, &record, None)?;
             answers.extend(found.into_iter().map(|answer| Ok((answer, id))));
         }
         Err(failure) if failure.is_transient() => {
@@ -82,7 +82,7 @@ fn descend<Q, A>(
             // A wrong configuration fails every item alike: halving would only multiply the failure.
             let hopeless = matches!(failure, CallFailure::Refused { kind: FaultKind::Misconfigured, .. });
             if items.len() == 1 || hopeless {
-                let id = recorder.keep(binding, record, Some(&failure))?;
+                let id = recorder.keep(binding, &record, Some(&failure))?;
                 let fault = Fault { code: failure.code().to_owned(), reason: failure.to_string(), call: Some(id) };
                 answers.extend(items.iter().map(|_| Err(fault.clone())));
             } else {

@@ -163,6 +163,7 @@ struct Open {
     fault: Option<Fault>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and formatted texts")]
 fn fault(code: &str, reason: impl ToString) -> Fault {
     Fault { code: code.to_owned(), reason: reason.to_string(), call: None }
 }

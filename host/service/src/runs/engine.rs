@@ -5,7 +5,7 @@
 //! on behind the last contract that was written; what was computed ahead is thrown away.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -16,9 +16,12 @@ use altyn_domain::{
     run::{PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
-use altyn_store::{Scope, StoreError, ledger, runs as rows, tenants};
+use altyn_store::{Engine, Scope, StoreError, ledger, runs as rows, tenants};
 use chrono::{NaiveTime, TimeDelta};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 use super::{
@@ -61,6 +64,9 @@ struct Pass {
     fence: i64,
     action: Action,
 }
+
+/// Whether a written chunk leaves the run going on, or why it was not written.
+type Written = std::result::Result<bool, Refused>;
 
 /// A chunk of due subscriptions; whole contracts only.
 struct Chunk {
@@ -269,30 +275,52 @@ impl Altyn {
     }
 
     /// Computes and writes the chunks a reader sends; `false` when the run was cancelled.
+    ///
+    /// PostgreSQL writes two chunks at a time on two connections, so that one works while the other waits for the disk;
+    /// each waits for its turn before the part they share. SQLite has one writing connection.
     async fn pipeline(
         &self,
         pass: &mut Pass,
         mut chunks: mpsc::Receiver<Result<Chunk>>,
     ) -> std::result::Result<bool, Refused> {
-        let mut writing: Option<tokio::task::JoinHandle<std::result::Result<bool, Refused>>> = None;
+        let writers = match self.db.engine() {
+            Engine::Sqlite => 1,
+            Engine::Postgres => 2,
+        };
+        let mut writing: VecDeque<JoinHandle<Written>> = VecDeque::new();
+        let mut turn = None;
+        let mut outcome = Ok(true);
         while let Some(chunk) = chunks.recv().await {
             let prepared = match chunk {
                 Ok(chunk) => self.prepare(pass, chunk.rows).await,
                 Err(error) => Err(error),
             };
-            // The chunk before must be written whatever became of this one.
-            if let Some(before) = writing.take()
-                && !joined(before.await)?
+            if writing.len() == writers
+                && let Some(oldest) = writing.pop_front()
             {
-                return Ok(false);
+                outcome = joined(oldest.await);
             }
-            let prepared = prepared.map_err(Refused::Failed)?;
-            writing = Some(tokio::spawn(self.clone().write_chunk(Arc::clone(&pass.inputs), prepared, pass.fence)));
+            let prepared = match (&outcome, prepared) {
+                (Ok(true), Ok(prepared)) => prepared,
+                (Ok(true), Err(error)) => {
+                    outcome = Err(Refused::Failed(error));
+                    break;
+                }
+                _ => break,
+            };
+            let (done, next_turn) = oneshot::channel();
+            let after = turn.replace(next_turn).filter(|_| writers > 1);
+            let task = self.clone().write_chunk(Arc::clone(&pass.inputs), prepared, pass.fence, after, done);
+            writing.push_back(tokio::spawn(task));
         }
-        match writing {
-            Some(last) => joined(last.await),
-            None => Ok(true),
+        // Chunks that were computed before the trouble are still written, or refused because their turn never comes.
+        for task in writing {
+            let written = joined(task.await);
+            if matches!(outcome, Ok(true)) {
+                outcome = written;
+            }
         }
+        outcome
     }
 
     async fn write_chunk(
@@ -300,9 +328,12 @@ impl Altyn {
         inputs: Arc<Inputs>,
         prepared: Prepared,
         fence: i64,
-    ) -> std::result::Result<bool, Refused> {
+        turn: Option<oneshot::Receiver<()>>,
+        done: oneshot::Sender<()>,
+    ) -> Written {
         let lease = Lease { fence, until: self.lease_until() };
-        write(&self.db, &inputs, &prepared, lease, self.ids.next(), self.clock.now()).await?;
+        write(&self.db, &inputs, &prepared, lease, self.ids.next(), self.clock.now(), turn).await?;
+        let _ = done.send(());
         let mut tx = self.db.read(Scope::Tenant(inputs.tenant.0)).await?;
         let run = rows::find(&mut tx, inputs.tenant.0, inputs.run.0).await?;
         Ok(run.is_some_and(|run| !run.cancel_requested))
@@ -479,12 +510,14 @@ impl Altyn {
             .chain(fresh.parked.iter().map(|parked| parked.contract))
             .collect();
         let gone: Vec<Uuid> = contracts.iter().copied().filter(|contract| !due.contains(contract)).collect();
-        let prepared = self.prepare_planned(pass, Computed { planned: same, ..fresh }).await.map_err(Refused::Failed)?;
+        let same = Computed { planned: same, ..fresh };
+        let prepared = self.prepare_planned(pass, same).await.map_err(Refused::Failed)?.counted_before();
         let lease = Lease { fence: pass.fence, until: self.lease_until() };
-        write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now()).await?;
+        write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await?;
         if !changed.is_empty() {
-            let prepared = prepare_proposal(&changed, &[], Vec::new(), 0, None).map_err(Refused::Failed)?;
-            write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now()).await?;
+            let changed = prepare_proposal(&changed, &[], Vec::new(), 0, None);
+            let prepared = changed.map_err(Refused::Failed)?.counted_before();
+            write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
         for contract in gone {
@@ -595,8 +628,9 @@ impl Altyn {
                         prepare_proposal(&planned, &parked, recorded, calls, None).map_err(Refused::Failed)?
                     }
                 };
+                let prepared = prepared.counted_before();
                 let lease = Lease { fence: pass.fence, until: self.lease_until() };
-                write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now()).await
+                write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await
             };
             match written.await {
                 Ok(()) => return Ok(()),
@@ -614,8 +648,6 @@ fn lease_lost() -> ServiceError {
     ServiceError::conflict("run-taken-over", "another host works on this run now; watch it there")
 }
 
-fn joined(
-    outcome: std::result::Result<std::result::Result<bool, Refused>, tokio::task::JoinError>,
-) -> std::result::Result<bool, Refused> {
+fn joined(outcome: std::result::Result<Written, tokio::task::JoinError>) -> Written {
     outcome.map_err(|error| Refused::Failed(ServiceError::Internal(format!("a write stopped: {error}"))))?
 }

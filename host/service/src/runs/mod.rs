@@ -203,7 +203,7 @@ impl Altyn {
         }
         self.run_job(&mut work.tx, request, id, 0, work.now).await?;
         let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
-        work.finish(201, run_view(run)?).await
+        work.finish(201, run_view(&run)?).await
     }
 
     /// Asks a host to work on the run; one job a state of the run, named by its version.
@@ -224,13 +224,13 @@ impl Altyn {
     /// One run with its report.
     pub async fn run_get(&self, request: &Request, id: RunId) -> Result<RunView> {
         let mut tx = self.read(request).await?;
-        run_view(rows::find(&mut tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?)
+        run_view(&rows::find(&mut tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?)
     }
 
     /// The run of a day, if there is one.
     pub async fn run_of_day(&self, request: &Request, on: NaiveDate) -> Result<Option<RunView>> {
         let mut tx = self.read(request).await?;
-        rows::find_by_date(&mut tx, request.tenant.0, on).await?.map(run_view).transpose()
+        rows::find_by_date(&mut tx, request.tenant.0, on).await?.as_ref().map(run_view).transpose()
     }
 
     /// A page of runs.
@@ -238,7 +238,7 @@ impl Altyn {
         let (limit, after) = page.bounds::<RunId>()?;
         let mut tx = self.read(request).await?;
         let found = rows::list(&mut tx, request.tenant.0, after, limit).await?;
-        let views = found.into_iter().map(run_view).collect::<Result<Vec<_>>>()?;
+        let views = found.iter().map(run_view).collect::<Result<Vec<_>>>()?;
         Ok(page.listed(views, |view| view.id.to_string(), |view| view))
     }
 
@@ -346,7 +346,7 @@ impl Altyn {
         let version = self.touched(&mut work.tx, request, id).await?;
         self.run_job(&mut work.tx, request, id, version, work.now).await?;
         let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
-        work.finish(200, run_view(run)?).await
+        work.finish(200, run_view(&run)?).await
     }
 
     /// Rejects one plan: its contract is not billed in this run and leaves no gap in the numbers.
@@ -404,7 +404,7 @@ impl Altyn {
         }
         let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
         self.run_job(&mut work.tx, request, id, run.version, work.now).await?;
-        work.finish(200, run_view(run)?).await
+        work.finish(200, run_view(&run)?).await
     }
 
     async fn touched(&self, tx: &mut altyn_store::Tx, request: &Request, id: RunId) -> Result<i64> {
@@ -471,7 +471,7 @@ impl Altyn {
     }
 }
 
-fn run_view(row: rows::RunRow) -> Result<RunView> {
+fn run_view(row: &rows::RunRow) -> Result<RunView> {
     Ok(RunView {
         id: RunId(row.id),
         business_on: row.business_on,

@@ -65,7 +65,7 @@ fn drafts(inputs: &Inputs, planned: &[Planned]) -> (Vec<Draft>, Vec<usize>) {
     (drafts, owner)
 }
 
-fn recorder<'a>(inputs: &'a Inputs, at: DateTime<Utc>) -> Recorder<'a> {
+fn recorder(inputs: &Inputs, at: DateTime<Utc>) -> Recorder<'_> {
     Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 }
 }
 

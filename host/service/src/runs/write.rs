@@ -10,6 +10,7 @@ use altyn_domain::{
 };
 use altyn_store::{Db, Rows, Scope, StoreError, ledger, plugins, runs as rows};
 use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
@@ -49,13 +50,25 @@ pub(super) struct Prepared {
     entries: Rows,
     headers: Rows,
     balances: Rows,
+    /// Balances that every chunk of the run moves.
+    shared_balances: Rows,
     taken: Vec<(SequenceName, i64, i64)>,
     calls: Vec<plugins::CallRow>,
-    evidence: Vec<(Vec<u8>, i64, Vec<u8>)>,
+    evidence: Vec<Blob>,
     progress: rows::Progress,
     cursor: Option<Uuid>,
     numbers: Vec<(Uuid, Uuid, String)>,
     event: Option<String>,
+}
+
+impl Prepared {
+    /// The same rows for contracts the run's report has counted before.
+    pub(super) fn counted_before(mut self) -> Self {
+        self.progress.contracts = 0;
+        self.progress.parked = 0;
+        self.progress.awaiting = 0;
+        self
+    }
 }
 
 /// Why a chunk was not written.
@@ -169,6 +182,7 @@ pub(super) fn prepare_proposal(
         entries: Rows::new(),
         headers: Rows::new(),
         balances: Rows::new(),
+        shared_balances: Rows::new(),
         taken: Vec::new(),
         calls: call_rows,
         evidence,
@@ -185,7 +199,10 @@ pub(super) fn prepare_proposal(
     })
 }
 
-fn split(recorded: Vec<Recorded>) -> (Vec<plugins::CallRow>, Vec<(Vec<u8>, i64, Vec<u8>)>) {
+/// (SHA-256, plain size, compressed bytes).
+type Blob = (Vec<u8>, i64, Vec<u8>);
+
+fn split(recorded: Vec<Recorded>) -> (Vec<plugins::CallRow>, Vec<Blob>) {
     let mut calls = Vec::with_capacity(recorded.len());
     let mut evidence = Vec::with_capacity(recorded.len() * 2);
     for call in recorded {
@@ -200,6 +217,7 @@ fn count(length: usize) -> i64 {
 }
 
 /// Lays out the rows of a chunk that is executed.
+#[expect(clippy::too_many_arguments, reason = "everything a chunk came to")]
 pub(super) fn prepare_execution(
     inputs: &Inputs,
     planned: &[Planned],
@@ -315,6 +333,7 @@ pub(super) fn prepare_execution(
         entries: ledger.entries,
         headers: ledger.headers,
         balances: ledger.balances,
+        shared_balances: ledger.shared_balances,
         taken: numbered.taken,
         calls: call_rows,
         evidence,
@@ -332,13 +351,14 @@ struct LedgerRows {
     entries: Rows,
     headers: Rows,
     balances: Rows,
+    shared_balances: Rows,
 }
 
 /// One posting a contract: contract funds against deferred revenue.
 fn ledger_rows(inputs: &Inputs, planned: &[Planned], deferred: &DeferredAccounts) -> Result<LedgerRows> {
     let mut entries = Vec::with_capacity(planned.len() * 2);
     let mut headers = Vec::with_capacity(planned.len());
-    let mut moved: Vec<(Uuid, i64, i64)> = Vec::with_capacity(planned.len() + 1);
+    let mut moved: Vec<(Uuid, i64, i64)> = Vec::with_capacity(planned.len());
     let mut shared: HashMap<Uuid, (i64, i64)> = HashMap::new();
     for plan in planned {
         let gross = plan.plan.totals.gross;
@@ -377,7 +397,8 @@ fn ledger_rows(inputs: &Inputs, planned: &[Planned], deferred: &DeferredAccounts
         }
         headers.push((id.0, transaction));
     }
-    moved.extend(shared.into_iter().map(|(account, (amount, entries))| (account, amount, entries)));
+    let shared: Vec<(Uuid, i64, i64)> =
+        shared.into_iter().map(|(account, (amount, entries))| (account, amount, entries)).collect();
     Ok(LedgerRows {
         entries: columns!(entries, {
             transaction_id: |entry| entry.0,
@@ -399,13 +420,19 @@ fn ledger_rows(inputs: &Inputs, planned: &[Planned], deferred: &DeferredAccounts
             amount_minor: |moved| moved.1,
             entries: |moved| moved.2,
         }),
+        shared_balances: columns!(shared, {
+            id: |moved| moved.0,
+            amount_minor: |moved| moved.1,
+            entries: |moved| moved.2,
+        }),
     })
 }
 
 /// Writes a prepared chunk in one transaction.
 ///
-/// Order: the checkpoint first (it locks the run's row and checks the fence), then the renewals (they check that every
-/// subscription is as it was read), then new rows, then what other writers may want too: balances, sequences.
+/// Order: the renewals first (they check that every subscription is as it was read), then new rows, then what the next
+/// chunk wants too: the checkpoint (it locks the run's row and checks the fence), shared balances, sequences. That last
+/// part waits for the chunk before to commit, so chunks commit in order while most of their work overlaps.
 pub(super) async fn write(
     db: &Db,
     inputs: &Inputs,
@@ -413,13 +440,11 @@ pub(super) async fn write(
     lease: Lease,
     event_id: Uuid,
     at: DateTime<Utc>,
+    turn: Option<oneshot::Receiver<()>>,
 ) -> std::result::Result<(), Refused> {
     let (tenant, run) = (inputs.tenant.0, inputs.run.0);
     let mut tx = db.write(Scope::Tenant(tenant)).await?;
     tx.prefer_indexes().await?;
-    if !rows::checkpoint(&mut tx, tenant, run, lease.fence, prepared.cursor, lease.until, prepared.progress).await? {
-        return Err(Refused::LeaseLost);
-    }
     if rows::renew(&mut tx, tenant, &prepared.renewals).await? != prepared.renewals.len() as u64 {
         return Err(Refused::Moved);
     }
@@ -445,6 +470,19 @@ pub(super) async fn write(
     }
     if ledger::balances_add(&mut tx, tenant, &prepared.balances).await? != prepared.balances.len() as u64 {
         return Err(Refused::Failed(ServiceError::Internal("a contract has no funds account".into())));
+    }
+    if let Some(turn) = turn
+        && turn.await.is_err()
+    {
+        // The chunk before was not written: this one was computed on top of it.
+        return Err(Refused::Moved);
+    }
+    if !rows::checkpoint(&mut tx, tenant, run, lease.fence, prepared.cursor, lease.until, prepared.progress).await? {
+        return Err(Refused::LeaseLost);
+    }
+    let shared = &prepared.shared_balances;
+    if ledger::balances_add(&mut tx, tenant, shared).await? != shared.len() as u64 {
+        return Err(Refused::Failed(ServiceError::Internal("deferred revenue has no account".into())));
     }
     for ((seller, key), from, to) in &prepared.taken {
         if !rows::sequence_take(&mut tx, tenant, *seller, key, *from, *to).await? {
