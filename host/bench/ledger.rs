@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use altyn_domain::{
-    ledger::{AccountCode, About, Transaction, transfer},
+    ledger::{About, AccountCode, Transaction, transfer},
     money::{Currency, Money},
 };
 use altyn_service::{Altyn, ledger as postings};
@@ -15,7 +15,8 @@ use super::{BenchArgs, Figures, rate, round, world};
 
 const CALLERS: u32 = 16;
 const SINGLES: u32 = 1_500;
-const BATCHES: u32 = 60;
+const BATCHES: u32 = 120;
+const BATCH_CALLERS: u32 = 2;
 const BATCH: u32 = 1_000;
 const CONTRACTS: u32 = 2_000;
 
@@ -38,7 +39,7 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
                     let posted = altyn.poster.post(&altyn, tenant, transaction).await?;
                     ensure!(posted.fresh, "a posting was taken for a repetition");
                 }
-                Ok(())
+                anyhow::Ok(())
             }));
         }
         for caller in callers {
@@ -47,11 +48,23 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
         let single = rate(u64::from(CALLERS * SINGLES), begun.elapsed());
 
         let begun = Instant::now();
-        for batch in 0..BATCHES {
-            let transactions = (0..BATCH)
-                .map(|n| between(&sold, batch * BATCH + n, &format!("batch/{batch}/{n}")))
-                .collect::<anyhow::Result<Vec<Transaction>>>()?;
-            post(&altyn, &world, &transactions).await?;
+        let mut callers = Vec::new();
+        for caller in 0..BATCH_CALLERS {
+            let (altyn, sold) = (altyn.clone(), sold.clone());
+            let tenant = world.tenant;
+            callers.push(tokio::spawn(async move {
+                for batch in (caller..BATCHES).step_by(usize::try_from(BATCH_CALLERS)?) {
+                    let transactions = (0..BATCH)
+                        .map(|n| between(&sold, batch * BATCH + n, &format!("batch/{batch}/{n:04}")))
+                        .collect::<anyhow::Result<Vec<Transaction>>>()?;
+                    let posted = altyn.poster.post_many(&altyn, tenant, &transactions).await?;
+                    ensure!(posted.iter().all(|posted| posted.fresh), "a posting was taken for a repetition");
+                }
+                anyhow::Ok(())
+            }));
+        }
+        for caller in callers {
+            caller.await??;
         }
         let batched = rate(u64::from(BATCHES * BATCH), begun.elapsed());
         eprintln!("  {single:.0}/s single at {CALLERS} callers, {batched:.0}/s batched");
@@ -63,15 +76,6 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
     }
     let pgbench = args.pgbench_tps.as_deref().and_then(|text| text.parse::<f64>().ok());
     figures.insert("pgbench_tps".into(), pgbench.map_or(Value::Null, |tps| json!(tps)));
-    Ok(())
-}
-
-async fn post(altyn: &Altyn, world: &world::World, transactions: &[Transaction]) -> anyhow::Result<()> {
-    let mut tx = altyn.db.write(Scope::Tenant(world.tenant.0)).await?;
-    tx.prefer_indexes().await?;
-    let posted = postings::post_all(&mut tx, &*altyn.ids, world.tenant, altyn.clock.now(), transactions).await?;
-    ensure!(posted == transactions.len(), "{posted} of {} postings were new", transactions.len());
-    tx.commit().await?;
     Ok(())
 }
 

@@ -75,7 +75,35 @@ pub async fn post_each(
     Ok(answers)
 }
 
-type Accounts = HashMap<(String, Currency), Uuid>;
+/// Account ids by code and currency. An account keeps its id for ever, so what was read once stays true.
+pub(crate) type Accounts = HashMap<(String, Currency), Uuid>;
+
+/// Posts transactions whose source keys are believed to be new, with the accounts known from before; learns the others.
+///
+/// A taken source key is a [`StoreError::Duplicate`] and the caller's transaction is lost.
+pub(crate) async fn post_new(
+    tx: &mut Tx,
+    ids: &dyn Ids,
+    tenant: TenantId,
+    now: DateTime<Utc>,
+    transactions: &[Transaction],
+    accounts: &mut Accounts,
+) -> Result<Vec<Posted>> {
+    let known = |transaction: &Transaction| {
+        transaction
+            .entries
+            .iter()
+            .all(|entry| accounts.contains_key(&(entry.account.to_string(), transaction.currency)))
+    };
+    let unknown: Vec<&Transaction> = transactions.iter().filter(|transaction| !known(transaction)).collect();
+    if !unknown.is_empty() {
+        accounts.extend(accounts_for(tx, ids, tenant, unknown.into_iter()).await?);
+    }
+    let fresh: Vec<(Uuid, &Transaction)> =
+        transactions.iter().map(|transaction| (ids.next(), transaction)).collect();
+    write(tx, tenant, now, &fresh, accounts, None).await?;
+    Ok(fresh.iter().map(|(id, _)| Posted { id: TransactionId(*id), fresh: true }).collect())
+}
 
 /// The ids of all accounts the transactions name; opens missing ones.
 async fn accounts_for<'a>(

@@ -1,0 +1,10 @@
+//! The billing run proved on both engines: what it bills, what it parks, and that nothing is billed twice or left out.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
+
+mod confirmation;
+mod hosts;
+mod large;
+mod plugins;
+mod repeat;
+mod world;

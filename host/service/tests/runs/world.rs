@@ -1,0 +1,579 @@
+//! An operator with forty contracts, made once an engine, and copies of it: each test bills its own.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use altyn_domain::{
+    calendar::Cadence,
+    catalogue::{BillingDay, PlanStatus},
+    id::{ContractId, CustomerId, Id as _, ProductId, RunId, SellerId, SubscriptionId, TenantId},
+    party::VatRegime,
+    run::{PlanState, RunMode, RunState},
+    tax::PriceMode,
+};
+use altyn_runtime::{Runtime, RuntimeConfig};
+use altyn_service::{
+    Altyn, Request, ServiceError,
+    contracts::{ContractFilter, ContractView},
+    imports::{ImportKind, ImportOptions},
+    page::Page,
+    plans::{CreateComponent, CreatePlan, CreatePlanVersion},
+    plugins::{CreateBinding, Plugins},
+    ports::{Ids as _, SystemIds, VirtualClock},
+    products::CreateProduct,
+    runs::{Advanced, PlanView, RunView, StartRun},
+    sellers::CreateSeller,
+    settings::Settings,
+    subscriptions::{CancelSubscription, SubscriptionFilter, SubscriptionView},
+    tenants::CreateTenant,
+    verify::VerifyOptions,
+};
+use altyn_store::{Db, Engine, Record, Scope, db::Params};
+use chrono::NaiveDate;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
+
+/// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
+const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+
+/// How many contracts the operator has; the last starts a subscription on the 28th.
+pub const CONTRACTS: usize = 40;
+
+/// The contract with a price of its own, which a proration plugin can be told to stumble over.
+pub const ODD: usize = 6;
+/// That price.
+pub const ODD_PRICE: i64 = 12_345;
+
+/// Runs each named test, a function of a [`World`], on SQLite and on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let world = $crate::world::World::start(altyn_store::Engine::Sqlite).await;
+                super::$name(&world).await;
+                world.end().await;
+            } )+
+        }
+        mod postgres {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let world = $crate::world::World::start(altyn_store::Engine::Postgres).await;
+                super::$name(&world).await;
+                world.end().await;
+            } )+
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// The largest page.
+pub fn page() -> Page {
+    Page { limit: Some(100), cursor: None }
+}
+
+/// The code of a refusal, or what came instead of one.
+pub fn code<T: std::fmt::Debug>(answer: Result<T, ServiceError>) -> String {
+    match answer {
+        Ok(value) => format!("it was done: {value:?}"),
+        Err(ServiceError::Store(error)) => format!("{error:?}"),
+        Err(ServiceError::Internal(message)) => message,
+        Err(error) => error.code().to_owned(),
+    }
+}
+
+/// The operator before anything is billed: a file, or a PostgreSQL database.
+struct Template {
+    place: String,
+    tenant: TenantId,
+    seller: SellerId,
+    contracts: Vec<ContractView>,
+}
+
+/// A copy of the operator with a host of its own.
+pub struct World {
+    pub engine: Engine,
+    pub altyn: Altyn,
+    pub clock: Arc<VirtualClock>,
+    pub tenant: TenantId,
+    pub seller: SellerId,
+    /// In the order of their numbers, Д-00 to Д-39, which is the order in which runs take them.
+    pub contracts: Vec<ContractView>,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+/// What one period of one component came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    pub amount: i64,
+    pub net: i64,
+    pub tax: i64,
+    pub gross: i64,
+    pub used: (NaiveDate, NaiveDate),
+}
+
+/// What was charged, by subscription, component and first day of the period.
+pub type Charges = BTreeMap<(Uuid, Uuid, NaiveDate), Charged>;
+
+/// The components are compiled once for all tests.
+fn plugins() -> Arc<Plugins> {
+    static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
+    let runtime = RuntimeConfig { instances: 16, ..RuntimeConfig::default() };
+    Arc::clone(PLUGINS.get_or_init(|| Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()))))
+}
+
+pub fn component(name: &str) -> Vec<u8> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
+    let folder = std::env::var_os("ALTYN_PLUGINS_DIR").map_or(built, PathBuf::from);
+    let path = folder.join(name).with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; build the guests first: cargo xtask plugins", path.display());
+    })
+}
+
+async fn connect(url: &str, clock: Arc<VirtualClock>, settings: Settings) -> Altyn {
+    let db = Db::connect(url, 6).await.unwrap();
+    // Its own runtime is never used: an empty one costs little, a compiled component does not.
+    let small = RuntimeConfig { instances: 1, pooling: false, ..RuntimeConfig::default() };
+    let own = Plugins::new(Runtime::new(&small).unwrap());
+    let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), own, settings);
+    Altyn { plugins: plugins(), ..altyn }
+}
+
+fn server() -> String {
+    std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+        panic!("set {POSTGRES_URL} to a PostgreSQL whose role may create databases and roles, or run `cargo xtask test`")
+    })
+}
+
+async fn on_server(statement: String) {
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+impl World {
+    pub async fn start(engine: Engine) -> Self {
+        Self::with(engine, Settings { run_chunk: 7, ..Settings::default() }).await
+    }
+
+    async fn with(engine: Engine, settings: Settings) -> Self {
+        static SQLITE: OnceCell<Template> = OnceCell::const_new();
+        static POSTGRES: OnceCell<Template> = OnceCell::const_new();
+        static COPYING: Mutex<()> = Mutex::const_new(());
+        let template = match engine {
+            Engine::Sqlite => SQLITE.get_or_init(|| Template::build(engine)).await,
+            Engine::Postgres => POSTGRES.get_or_init(|| Template::build(engine)).await,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let url = match engine {
+            Engine::Sqlite => {
+                let path = folder.path().join("altyn.db");
+                std::fs::copy(&template.place, &path).unwrap();
+                format!("sqlite:{}", path.display())
+            }
+            Engine::Postgres => {
+                let name = format!("runs_{}", SystemIds::default().next().simple());
+                let (_, original) = template.place.rsplit_once('/').unwrap();
+                let _alone = COPYING.lock().await;
+                on_server(format!("create database {name} template {original}")).await;
+                format!("{}/{name}", template.place.rsplit_once('/').unwrap().0)
+            }
+        };
+        let clock = Arc::new(VirtualClock::new("2027-02-01T09:00:00Z".parse().unwrap()));
+        let altyn = connect(&url, Arc::clone(&clock), settings).await;
+        let (tenant, seller, contracts) = (template.tenant, template.seller, template.contracts.clone());
+        Self { engine, altyn, clock, tenant, seller, contracts, url, _folder: folder }
+    }
+
+    /// Another copy of the same operator, with the same ids in it.
+    pub async fn twin(&self) -> Self {
+        Self::start(self.engine).await
+    }
+
+    /// The same application with other bounds.
+    pub fn with_settings(&self, settings: Settings) -> Altyn {
+        Altyn { settings: Arc::new(settings), ..self.altyn.clone() }
+    }
+
+    /// Another host on the same database, with connections of its own.
+    pub async fn host(&self, settings: Settings) -> Altyn {
+        connect(&self.url, Arc::clone(&self.clock), settings).await
+    }
+
+    /// Removes the copy.
+    pub async fn end(self) {
+        self.altyn.db.close().await;
+        if self.engine == Engine::Postgres {
+            on_server(format!("drop database {} with (force)", self.url.rsplit_once('/').unwrap().1)).await;
+        }
+    }
+
+    pub fn request(&self) -> Request {
+        Request::internal(self.tenant, "test")
+    }
+
+    pub async fn begin(&self, on: &str, mode: RunMode) -> RunView {
+        let command = StartRun { business_on: day(on), mode: Some(mode) };
+        self.altyn.run_start(&self.request(), command).await.unwrap().value
+    }
+
+    /// Works on a run as one host.
+    pub async fn advance(&self, run: RunId) -> Advanced {
+        self.altyn.run_advance(self.tenant, run, "test").await.unwrap()
+    }
+
+    pub async fn run(&self, id: RunId) -> RunView {
+        self.altyn.run_get(&self.request(), id).await.unwrap()
+    }
+
+    /// Closes a day without asking anybody.
+    pub async fn close_day(&self, on: &str) -> RunView {
+        let run = self.begin(on, RunMode::Automatic).await;
+        assert_eq!(self.advance(run.id).await, Advanced::Done);
+        self.run(run.id).await
+    }
+
+    /// Binds a component that is installed if need be; the latest binding decides.
+    pub async fn bind(&self, name: &str, config: serde_json::Value) {
+        bind(&self.altyn, &self.request(), name, config).await;
+    }
+
+    pub async fn bind_good_plugins(&self) {
+        bind_good(&self.altyn, &self.request()).await;
+    }
+
+    /// The plans of a run in some state, or in any.
+    pub async fn plans(&self, run: RunId, state: Option<PlanState>) -> Vec<PlanView> {
+        let listed = self.altyn.run_plans(&self.request(), run, state, &page()).await.unwrap();
+        assert!(!listed.has_more);
+        listed.data
+    }
+
+    pub async fn plan(&self, run: RunId, contract: ContractId) -> PlanView {
+        self.altyn.run_plan(&self.request(), run, contract).await.unwrap()
+    }
+
+    /// A contract's subscriptions.
+    pub async fn subscriptions(&self, contract: ContractId) -> Vec<SubscriptionView> {
+        let filter = SubscriptionFilter { contract_id: Some(contract) };
+        self.altyn.subscription_list(&self.request(), filter, &page()).await.unwrap().data
+    }
+
+    /// Ends a subscription on a day, whatever its version is by now.
+    pub async fn cancel(&self, altyn: &Altyn, id: SubscriptionId, on: &str) {
+        loop {
+            let version = altyn.subscription_get(&self.request(), id).await.unwrap().version;
+            let command = CancelSubscription { on: day(on) };
+            match altyn.subscription_cancel(&self.request(), id, version, command).await {
+                Ok(_) => return,
+                Err(ServiceError::Stale) => {}
+                Err(error) => panic!("{}", code::<()>(Err(error))),
+            }
+        }
+    }
+
+    pub async fn rows<T: Record>(&self, sql: &'static str, params: impl Params) -> Vec<T> {
+        let mut tx = self.altyn.db.read(Scope::Tenant(self.tenant.0)).await.unwrap();
+        tx.fetch_all(sql, params).await.unwrap()
+    }
+
+    /// Changes rows past the services.
+    pub async fn change(&self, sql: &'static str, params: impl Params) -> u64 {
+        let mut tx = self.altyn.db.write(Scope::Tenant(self.tenant.0)).await.unwrap();
+        let changed = tx.execute(sql, params).await.unwrap();
+        tx.commit().await.unwrap();
+        changed
+    }
+
+    pub async fn charges(&self) -> Charges {
+        type Row = (Uuid, Uuid, NaiveDate, NaiveDate, NaiveDate, i64, i64, i64, i64);
+        let rows: Vec<Row> = self
+            .rows(
+                "select c.subscription_id, c.component_id, c.period_start, c.used_start, c.used_end, c.amount_minor,
+                    l.net_minor, l.tax_minor, l.gross_minor from charges c
+                join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.charge_id = c.id
+                where c.tenant_id = $1 order by c.subscription_id, c.component_id, c.period_start limit 100000",
+                (self.tenant.0,),
+            )
+            .await;
+        let mut charges = Charges::new();
+        for (subscription, component, period, from, to, amount, net, tax, gross) in rows {
+            let charged = Charged { amount, net, tax, gross, used: (from, to) };
+            let before = charges.insert((subscription, component, period), charged);
+            assert_eq!(before, None, "{subscription} is charged twice for the period of {period}");
+        }
+        charges
+    }
+
+    /// The numbers of all invoices, by sequence and value.
+    pub async fn numbers(&self) -> Vec<(String, i64, String)> {
+        self.rows(
+            "select sequence_key, sequence_value, number from invoices where tenant_id = $1
+            order by sequence_key, sequence_value limit 100000",
+            (self.tenant.0,),
+        )
+        .await
+    }
+
+    /// Everything a run could change: how many rows each table has, balances, numbers and the runs with their counters.
+    pub async fn state(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        macro_rules! count {
+            ($($table:literal),*) => {$({
+                let sql = concat!("select count(*) from ", $table, " where tenant_id = $1");
+                let found: Vec<(i64,)> = self.rows(sql, (self.tenant.0,)).await;
+                told.push(format!("{} rows in {}", found[0].0, $table));
+            })*};
+        }
+        count!(
+            "subscriptions", "charges", "invoices", "invoice_lines", "ledger_accounts", "ledger_transactions",
+            "ledger_entries", "runs", "run_plans", "plugin_calls", "evidence", "outbox", "jobs", "idempotency"
+        );
+        let balances: Vec<(String, i64, i64)> = self
+            .rows(
+                "select code, balance_minor, entry_count from ledger_accounts where tenant_id = $1 order by code",
+                (self.tenant.0,),
+            )
+            .await;
+        told.extend(balances.iter().map(|(code, balance, entries)| format!("{code}: {balance} by {entries}")));
+        let sequences: Vec<(String, i64)> =
+            self.rows("select key, next_value from sequences where tenant_id = $1 order by key", (self.tenant.0,)).await;
+        told.extend(sequences.iter().map(|(key, next)| format!("{key} goes on with {next}")));
+        let subscriptions: Vec<(Uuid, i64, NaiveDate)> = self
+            .rows("select id, version, next_charge_on from subscriptions where tenant_id = $1 order by id", (self.tenant.0,))
+            .await;
+        told.extend(subscriptions.iter().map(|(id, version, next)| format!("{id} v{version} is due on {next}")));
+        for run in self.altyn.run_list(&self.request(), &page()).await.unwrap().data {
+            told.push(format!("{run:?}"));
+        }
+        told
+    }
+
+    /// The books are right: verified, balanced, and no number is missing.
+    pub async fn prove(&self) {
+        let options = VerifyOptions { replay_percent: 0 };
+        let report = self.altyn.verify(&self.request(), options).await.unwrap();
+        let broken: Vec<_> = report.rules.iter().filter(|rule| rule.violations > 0).collect();
+        assert!(report.ok, "{broken:#?}");
+        let balance = self.altyn.trial_balance(&self.request()).await.unwrap();
+        let entries: Vec<(i64,)> = self
+            .rows("select cast(coalesce(sum(amount_minor), 0) as bigint) from ledger_entries where tenant_id = $1", (
+                self.tenant.0,
+            ))
+            .await;
+        assert_eq!(entries[0].0, 0, "{balance:?}");
+        let mut expected: BTreeMap<String, i64> = BTreeMap::new();
+        let numbers = self.numbers().await;
+        for (key, value, number) in &numbers {
+            let next = expected.entry(key.clone()).or_insert(1);
+            assert_eq!(value, next, "{number} leaves a gap in {key}: {numbers:?}");
+            *next += 1;
+        }
+        let sequences: Vec<(String, i64)> =
+            self.rows("select key, next_value from sequences where tenant_id = $1 order by key", (self.tenant.0,)).await;
+        assert_eq!(sequences, expected.into_iter().collect::<Vec<_>>(), "sequences stand behind their last number");
+        self.charges().await;
+    }
+
+    /// Imports subscriptions of `product` for a new contract.
+    pub async fn import_contract(&self, number: &str, product: &str, subscriptions: usize, starts_on: &str) -> ContractId {
+        let one = [(number.to_owned(), vec![(product, starts_on); subscriptions])];
+        import(&self.altyn, &self.request(), self.seller, &one).await;
+        let found: Vec<(Uuid,)> =
+            self.rows("select id from contracts where tenant_id = $1 and number = $2", (self.tenant.0, number.to_owned())).await;
+        ContractId(found[0].0)
+    }
+}
+
+/// The differences of two lists of facts, for a failing assertion.
+#[track_caller]
+pub fn same(left: &[String], right: &[String]) {
+    let told = |some: &[String], others: &[String]| -> String {
+        some.iter().filter(|fact| !others.contains(fact)).fold(String::new(), |mut text, fact| {
+            let _ = writeln!(text, "  {fact}");
+            text
+        })
+    };
+    assert!(left == right, "before:\n{}after:\n{}", told(left, right), told(right, left));
+}
+
+/// Shows which charges two operators do not have in common.
+#[track_caller]
+pub fn same_charges(left: &Charges, right: &Charges) {
+    let told = |some: &Charges, others: &Charges| -> String {
+        some.iter().filter(|(key, charged)| others.get(key) != Some(charged)).fold(
+            String::new(),
+            |mut text, (key, charged)| {
+                let _ = writeln!(text, "  {key:?}: {charged:?}");
+                text
+            },
+        )
+    };
+    assert!(left == right, "only on the left:\n{}only on the right:\n{}", told(left, right), told(right, left));
+}
+
+/// The report of a run without what only that run has.
+pub fn report(run: &RunView) -> String {
+    let RunView {
+        business_on, contracts, subscriptions, charges, invoices, parked, awaiting, net_minor, tax_minor, gross_minor, ..
+    } = run;
+    format!(
+        "{business_on}: {contracts} contracts, {subscriptions} subscriptions, {charges} charges, {invoices} invoices, \
+         {parked} parked, {awaiting} awaiting, {net_minor} + {tax_minor} = {gross_minor}, {}",
+        run.state == RunState::Done
+    )
+}
+
+impl Template {
+    async fn build(engine: Engine) -> Self {
+        let (url, place) = match engine {
+            Engine::Sqlite => {
+                let file = format!("runs-template-{}.db", SystemIds::default().next().simple());
+                let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+                (format!("sqlite:{}", path.display()), path.display().to_string())
+            }
+            Engine::Postgres => {
+                let name = format!("runs_template_{}", SystemIds::default().next().simple());
+                let url = Db::create_postgres_database(&server(), &name).await.unwrap();
+                (url.clone(), url)
+            }
+        };
+        Db::migrate(&url).await.unwrap();
+        let clock = Arc::new(VirtualClock::new("2026-10-01T09:00:00Z".parse().unwrap()));
+        let altyn = connect(&url, clock, Settings::default()).await;
+        let tenant = CreateTenant {
+            name: "Оператор".into(),
+            locale: None,
+            zone: Some("Europe/Moscow".into()),
+            currency: Some("RUB".into()),
+            run_mode: Some(RunMode::Automatic),
+            run_at: None,
+        };
+        let tenant = altyn.tenant_create_root(tenant).await.unwrap().id;
+        let request = Request::internal(tenant, "test");
+        bind_good(&altyn, &request).await;
+        let seller = CreateSeller {
+            name: "ООО «Меридиан»".into(),
+            kind: altyn_domain::party::CustomerKind::LegalEntity,
+            country: None,
+            inn: Some("7707083893".into()),
+            kpp: Some("773601001".into()),
+            ogrn: None,
+            vat_regime: VatRegime::General,
+            bank_account: None,
+            bank_bik: None,
+        };
+        let seller = altyn.seller_create(&request, seller).await.unwrap().value.id;
+        let product = CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
+        let product = altyn.product_create(&request, product).await.unwrap().value.id;
+        sell(&altyn, &request, product, seller).await;
+        let contracts = altyn.contract_list(&request, ContractFilter::default(), &page()).await.unwrap().data;
+        assert_eq!(contracts.len(), CONTRACTS);
+        altyn.db.close().await;
+        Self { place, tenant, seller, contracts }
+    }
+}
+
+async fn bind(altyn: &Altyn, request: &Request, name: &str, config: serde_json::Value) {
+    let component = altyn.plugin_install(request, component(name)).await.unwrap().value.digest;
+    let command = CreateBinding { component, config, priority: 0, effective_from: day("2026-01-01") };
+    altyn.binding_create(request, command).await.unwrap();
+}
+
+async fn bind_good(altyn: &Altyn, request: &Request) {
+    bind(altyn, request, "day-ratio", serde_json::json!({})).await;
+    bind(altyn, request, "ru-vat", serde_json::json!({})).await;
+    let numbers = serde_json::json!({ "template": "СЧ-{year}-{seq:6}", "reset": "yearly" });
+    bind(altyn, request, "number-template", numbers).await;
+}
+
+async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: SellerId) {
+    let month = Cadence::Months(1);
+    let (included, on_top) = (PriceMode::Included, PriceMode::OnTop);
+    type Sold<'s> = (&'s str, Cadence, PriceMode, BillingDay, &'s [(&'s str, i64, &'s str)]);
+    let plans: &[Sold<'_>] = &[
+        ("home-1m", month, included, BillingDay::Anniversary, &[("net", 59_000, "standard"), ("books", 19_990, "reduced")]),
+        ("business-1m", month, on_top, BillingDay::Fixed(31), &[("line", 100_033, "standard")]),
+        ("week-7d", Cadence::Days(7), included, BillingDay::Anniversary, &[("week", 7_001, "exempt")]),
+        ("free-1m", month, included, BillingDay::Anniversary, &[("trial", 0, "standard")]),
+        ("odd-1m", month, included, BillingDay::Anniversary, &[("odd", ODD_PRICE, "standard")]),
+    ];
+    for (code, cadence, price_mode, billing_day, components) in plans {
+        let components = components
+            .iter()
+            .map(|(code, unit_price_minor, tax_category)| CreateComponent {
+                code: (*code).into(),
+                title: (*code).into(),
+                kind: None,
+                product_id: product,
+                unit_price_minor: *unit_price_minor,
+                tax_category: Some((*tax_category).into()),
+            })
+            .collect();
+        let version = CreatePlanVersion {
+            effective_from: Some(day("2020-01-01")),
+            cadence: *cadence,
+            currency: None,
+            price_mode: *price_mode,
+            billing_day: Some(*billing_day),
+            components,
+        };
+        let command =
+            CreatePlan { code: (*code).into(), title: (*code).into(), status: Some(PlanStatus::Active), version };
+        altyn.plan_create(request, command).await.unwrap();
+    }
+    let starts: Vec<String> = (0..28).map(|day| format!("2026-11-{:02}", day + 1)).collect();
+    let contracts: Vec<_> = (0..CONTRACTS)
+        .map(|index| {
+            let starts_on = starts[index % starts.len()].as_str();
+            let subscriptions = match index {
+                ODD => vec![("odd-1m", "2026-11-01")],
+                _ if index % 5 == 1 => vec![("business-1m", starts_on), ("home-1m", starts_on)],
+                _ if index % 5 == 2 => vec![("week-7d", starts_on)],
+                _ if index % 5 == 3 => vec![("free-1m", "2026-11-01")],
+                _ => vec![("home-1m", starts_on)],
+            };
+            (format!("Д-{index:02}"), subscriptions)
+        })
+        .collect();
+    import(altyn, request, seller, &contracts).await;
+}
+
+/// Imports contracts, each with a customer of its own and the (plan, first day) pairs it subscribes to.
+async fn import(altyn: &Altyn, request: &Request, seller: SellerId, contracts: &[(String, Vec<(&str, &str)>)]) {
+    let mut customers = String::from("Название;Тип;Начальный баланс;Внешний ID;ИНН;КПП;ОГРН;E-mail;Телефон;Адрес\n");
+    let mut signed = String::from("Номер договора;Внешний ID клиента;Дата;Тип расчётов;Валюта;Кредитный лимит\n");
+    let mut sold = String::from("Номер договора;Продукт;Период;Дата продления;Количество;Скидка, %;Внешний ID\n");
+    for (number, subscriptions) in contracts {
+        let _ = writeln!(customers, "Абонент {number};ФЛ;0;{number};;;;;;");
+        let _ = writeln!(signed, "{number};{number};2026-01-01;prepaid;RUB;0");
+        for (index, (plan, starts_on)) in subscriptions.iter().enumerate() {
+            let (product, period) = plan.rsplit_once('-').unwrap();
+            let _ = writeln!(sold, "{number};{product};{period};{starts_on};1;;{number}/{index}");
+        }
+    }
+    let options = ImportOptions { seller, dry_run: false, external_system: Some("books".to_owned()) };
+    for (kind, file) in
+        [(ImportKind::Customers, customers), (ImportKind::Contracts, signed), (ImportKind::Subscriptions, sold)]
+    {
+        let rows = i64::try_from(file.lines().count()).unwrap() - 1;
+        let report = altyn.import_books(request, kind, "book.csv", file.into_bytes(), options.clone()).await.unwrap();
+        assert_eq!(report.value.rows_created, rows, "{:?}", report.value.errors);
+    }
+}
+
+/// The name by which a tax plugin knows the buyer of a contract.
+pub fn buyer(contract: &ContractView) -> String {
+    CustomerId::from_uuid(contract.customer_id.uuid()).to_string()
+}
