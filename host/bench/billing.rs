@@ -196,10 +196,7 @@ impl Loaded {
             balances: Rows::new()
                 .with("id", part.iter().map(|sold| sold.funds).chain([deferred]).collect::<Vec<_>>())
                 .with("amount_minor", part.iter().map(|_| gross).chain([-total]).collect::<Vec<_>>())
-                .with(
-                    "entries",
-                    part.iter().map(|_| 1).chain([i64::try_from(all).unwrap_or(0)]).collect::<Vec<i64>>(),
-                ),
+                .with("entries", part.iter().map(|_| 1).chain([i64::try_from(all).unwrap_or(0)]).collect::<Vec<i64>>()),
             plans: Rows::new()
                 .with("contract_id", contracts)
                 .with("state", vec!["done".to_owned(); all])

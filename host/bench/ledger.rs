@@ -6,8 +6,6 @@ use altyn_domain::{
     ledger::{About, AccountCode, Transaction, transfer},
     money::{Currency, Money},
 };
-use altyn_service::{Altyn, ledger as postings};
-use altyn_store::Scope;
 use anyhow::ensure;
 use serde_json::{Value, json};
 

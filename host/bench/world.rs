@@ -149,8 +149,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         let path = plugins.join(format!("{file}.wasm"));
         let wasm = std::fs::read(&path).with_context(|| format!("{} is not built", path.display()))?;
         let component = altyn.plugin_install(&request, wasm).await?.value;
-        let binding =
-            CreateBinding { component: component.digest, config, priority: 0, effective_from: due_on() };
+        let binding = CreateBinding { component: component.digest, config, priority: 0, effective_from: due_on() };
         altyn.binding_create(&request, binding).await?;
     }
     Ok(world)
@@ -183,8 +182,7 @@ pub async fn sell(altyn: &Altyn, world: &World, count: u32) -> anyhow::Result<Ve
             })
             .collect();
         ledger::accounts_open(&mut tx, tenant, &rows).await?;
-        let rows: Vec<_> =
-            part.iter().zip(from..).map(|((id, sold), n)| contract(world, *id, sold, n, now)).collect();
+        let rows: Vec<_> = part.iter().zip(from..).map(|((id, sold), n)| contract(world, *id, sold, n, now)).collect();
         contracts::insert_all(&mut tx, tenant, now, &rows).await?;
         let rows: Vec<_> = part.iter().zip(from..).map(|((_, sold), n)| subscription(world, sold, n, now)).collect();
         subscriptions::insert_all(&mut tx, tenant, now, &rows).await?;
@@ -266,7 +264,10 @@ pub async fn fresh_databases(postgres: Option<&str>, purpose: &str) -> anyhow::R
     }
     let mut urls = vec![("sqlite", format!("sqlite:{}", file.display()))];
     if let Some(server) = postgres {
-        urls.push(("postgres", Db::create_postgres_database(server, &format!("bench_{}", purpose.replace('-', "_"))).await?));
+        urls.push((
+            "postgres",
+            Db::create_postgres_database(server, &format!("bench_{}", purpose.replace('-', "_"))).await?,
+        ));
     }
     Ok(urls)
 }

@@ -58,14 +58,7 @@ pub struct IdempotencyKey {
 impl Altyn {
     /// The application around its parts.
     pub fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, plugins: Plugins, settings: Settings) -> Self {
-        Self {
-            db,
-            clock,
-            ids,
-            plugins: Arc::new(plugins),
-            settings: Arc::new(settings),
-            poster: Poster::default(),
-        }
+        Self { db, clock, ids, plugins: Arc::new(plugins), settings: Arc::new(settings), poster: Poster::default() }
     }
 }
 

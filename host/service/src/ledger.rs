@@ -99,8 +99,7 @@ pub(crate) async fn post_new(
     if !unknown.is_empty() {
         accounts.extend(accounts_for(tx, ids, tenant, unknown.into_iter()).await?);
     }
-    let fresh: Vec<(Uuid, &Transaction)> =
-        transactions.iter().map(|transaction| (ids.next(), transaction)).collect();
+    let fresh: Vec<(Uuid, &Transaction)> = transactions.iter().map(|transaction| (ids.next(), transaction)).collect();
     write(tx, tenant, now, &fresh, accounts, None).await?;
     Ok(fresh.iter().map(|(id, _)| Posted { id: TransactionId(*id), fresh: true }).collect())
 }
@@ -332,8 +331,7 @@ impl Altyn {
             Begun::Work(work) => work,
         };
         self.contracts_of_entries_exist(&mut work.tx, request, &transaction).await?;
-        let posted =
-            post_each(&mut work.tx, &*self.ids, request.tenant, work.now, &[transaction], None).await?;
+        let posted = post_each(&mut work.tx, &*self.ids, request.tenant, work.now, &[transaction], None).await?;
         let Some(Posted { id, fresh: true }) = posted.first().copied() else {
             return Err(ServiceError::conflict(
                 "source-key-taken",
@@ -389,8 +387,7 @@ impl Altyn {
         };
         let transaction = Transaction::try_new(about, TransactionKind::Reversal, currency, entries)
             .map_err(|error| ServiceError::Internal(error.to_string()))?;
-        let posted =
-            post_each(&mut work.tx, &*self.ids, request.tenant, work.now, &[transaction], Some(id)).await?;
+        let posted = post_each(&mut work.tx, &*self.ids, request.tenant, work.now, &[transaction], Some(id)).await?;
         let Some(Posted { id: reversal, fresh: true }) = posted.first().copied() else {
             return Err(ServiceError::conflict("already-reversed", "this transaction is reversed already"));
         };
@@ -412,7 +409,11 @@ impl Altyn {
             if rows::accounts_by_code(tx, request.tenant.0, &[key]).await?.is_empty() {
                 return Err(ServiceError::invalid(
                     format!("/entries/{index}/account"),
-                    format!("there is no account {} in {}; name an existing contract", entry.account, transaction.currency.code()),
+                    format!(
+                        "there is no account {} in {}; name an existing contract",
+                        entry.account,
+                        transaction.currency.code()
+                    ),
                 ));
             }
         }
@@ -512,10 +513,9 @@ fn account_view(row: rows::AccountRow) -> Result<AccountView> {
     Ok(AccountView {
         id: AccountId(row.id),
         code: row.code,
-        currency: row
-            .currency
-            .parse()
-            .map_err(|error: altyn_domain::money::MoneyError| StoreError::Corrupt("ledger_accounts.currency", error.to_string()))?,
+        currency: row.currency.parse().map_err(|error: altyn_domain::money::MoneyError| {
+            StoreError::Corrupt("ledger_accounts.currency", error.to_string())
+        })?,
         balance_minor: row.balance_minor,
         entry_count: row.entry_count,
     })

@@ -44,8 +44,8 @@ impl Page {
             return Err(ServiceError::invalid("/limit", format!("must be between 1 and {LARGEST_PAGE}")));
         }
         let after = self.cursor.as_ref().map_or(Ok(-1), |text| text.parse::<i32>()).ok().filter(|after| *after >= -1);
-        let after =
-            after.ok_or_else(|| ServiceError::invalid("/cursor", "is not a cursor of this list; take `next_cursor`"))?;
+        let after = after
+            .ok_or_else(|| ServiceError::invalid("/cursor", "is not a cursor of this list; take `next_cursor`"))?;
         Ok((limit + 1, after))
     }
 

@@ -93,8 +93,7 @@ impl Poster {
             match posted {
                 // Somebody posted the same key or locked the same accounts meanwhile.
                 Err(ServiceError::Store(error))
-                    if attempt < ATTEMPTS
-                        && (error.is_transient() || matches!(error, StoreError::Duplicate(_))) =>
+                    if attempt < ATTEMPTS && (error.is_transient() || matches!(error, StoreError::Duplicate(_))) =>
                 {
                     careful = true;
                 }
@@ -120,12 +119,7 @@ impl Poster {
         Ok(posted)
     }
 
-    async fn try_careful(
-        &self,
-        altyn: &Altyn,
-        tenant: TenantId,
-        transactions: &[Transaction],
-    ) -> Result<Vec<Posted>> {
+    async fn try_careful(&self, altyn: &Altyn, tenant: TenantId, transactions: &[Transaction]) -> Result<Vec<Posted>> {
         let mut tx = altyn.db.write(Scope::Tenant(tenant.0)).await?;
         tx.prefer_indexes().await?;
         let posted = post_each(&mut tx, &*altyn.ids, tenant, altyn.clock.now(), transactions, None).await?;

@@ -384,9 +384,7 @@ impl Tx {
     pub async fn execute(&mut self, sql: impl Into<Sql>, params: impl Params) -> Result<u64> {
         let sql = sql.into();
         Ok(match self {
-            Self::Sqlite(tx) => {
-                sqlx::query_with(sql.sqlite, sqlite(params)?).execute(&mut **tx).await?.rows_affected()
-            }
+            Self::Sqlite(tx) => sqlx::query_with(sql.sqlite, sqlite(params)?).execute(&mut **tx).await?.rows_affected(),
             Self::Postgres(tx) => {
                 sqlx::query_with(sql.postgres, postgres(params)?).execute(&mut **tx).await?.rows_affected()
             }
@@ -669,7 +667,6 @@ impl Column {
         }
     }
 }
-
 
 /// A date as SQLite keeps it, `YYYY-MM-DD`; the driver's own formatting is a tenth of the cost of a bulk write.
 fn date_text(date: NaiveDate) -> String {

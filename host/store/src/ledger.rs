@@ -113,7 +113,8 @@ pub async fn source_keys_posted(tx: &mut Tx, tenant: Uuid, keys: Vec<String>) ->
     tx.fetch_rows(SOURCE_KEYS, (tenant,), &Rows::new().with("source_key", keys)).await
 }
 
-const ENTRIES_INSERT: &str = "insert into ledger_entries (tenant_id, transaction_id, position, account_id, amount_minor)
+const ENTRIES_INSERT: &str =
+    "insert into ledger_entries (tenant_id, transaction_id, position, account_id, amount_minor)
     select $1, v.transaction_id, v.position, v.account_id, v.amount_minor from {rows}";
 /// Columns `transaction_id, position, account_id, amount_minor`; to be followed by the headers.
 pub async fn entries_insert(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<()> {
@@ -137,14 +138,16 @@ pub async fn balances_add(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64>
     tx.execute_rows(BALANCES_ADD, (tenant,), rows).await
 }
 
-const TRANSACTION_FIND: &str = "select id, source_key, kind, currency, effective_on, description, reverses_id, posted_at
+const TRANSACTION_FIND: &str =
+    "select id, source_key, kind, currency, effective_on, description, reverses_id, posted_at
     from ledger_transactions where tenant_id = $1 and id = $2";
 /// One header.
 pub async fn transaction_find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<TransactionRow>> {
     tx.fetch_optional(TRANSACTION_FIND, (tenant, id)).await
 }
 
-const TRANSACTIONS_LIST: &str = "select id, source_key, kind, currency, effective_on, description, reverses_id, posted_at
+const TRANSACTIONS_LIST: &str =
+    "select id, source_key, kind, currency, effective_on, description, reverses_id, posted_at
     from ledger_transactions where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of headers by id.
 pub async fn transactions_list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<TransactionRow>> {

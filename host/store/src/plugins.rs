@@ -120,7 +120,8 @@ pub async fn binding_find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<
     tx.fetch_optional(BINDING_FIND, (tenant, id)).await
 }
 
-const BINDINGS_LIST: &str = "select id, extension_point, component_digest, config, priority, effective_from, created_at,
+const BINDINGS_LIST: &str =
+    "select id, extension_point, component_digest, config, priority, effective_from, created_at,
     ended_at, version from bindings where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of bindings by id.
 pub async fn bindings_list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<BindingRow>> {

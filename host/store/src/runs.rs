@@ -216,7 +216,8 @@ pub async fn release(tx: &mut Tx, tenant: Uuid, id: Uuid, fence: i64) -> Result<
     tx.execute(RELEASE, (tenant, id, fence)).await.map(|_| ())
 }
 
-const REOPEN: &str = "update runs set state = 'executing', finished_at = null where tenant_id = $1 and id = $2 and state = 'done'";
+const REOPEN: &str =
+    "update runs set state = 'executing', finished_at = null where tenant_id = $1 and id = $2 and state = 'done'";
 /// Opens a finished run again for one contract that could not be billed.
 pub async fn reopen(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<()> {
     tx.execute(REOPEN, (tenant, id)).await.map(|_| ())
@@ -309,7 +310,8 @@ pub async fn plans_count(tx: &mut Tx, tenant: Uuid, run: Uuid) -> Result<Vec<(St
     tx.fetch_all(PLANS_COUNT, (tenant, run)).await
 }
 
-const PLAN_DECIDE: &str = "update run_plans set state = $5, decided_by = $6, reason_code = $7, reason = $8, updated_at = $9
+const PLAN_DECIDE: &str =
+    "update run_plans set state = $5, decided_by = $6, reason_code = $7, reason = $8, updated_at = $9
     where tenant_id = $1 and run_id = $2 and contract_id = $3 and state = $4";
 /// Moves one plan from a state to another; `false` when it was not in that state.
 #[expect(clippy::too_many_arguments, reason = "the columns of one decision")]
@@ -413,7 +415,8 @@ pub struct DueRow {
     pub customer_kpp: Option<String>,
 }
 
-const DUE: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
+const DUE: &str =
+    "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
         s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.version,
         c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
@@ -523,7 +526,8 @@ pub async fn numbers_taken(tx: &mut Tx, tenant: Uuid, numbers: &[(Uuid, String)]
     tx.fetch_rows(NUMBERS_TAKEN, (tenant,), &rows).await
 }
 
-const SEQUENCE_FIND: &str = "select start_value, next_value from sequences where tenant_id = $1 and seller_id = $2 and key = $3";
+const SEQUENCE_FIND: &str =
+    "select start_value, next_value from sequences where tenant_id = $1 and seller_id = $2 and key = $3";
 /// The (start, next) values of a sequence.
 pub async fn sequence_find(tx: &mut Tx, tenant: Uuid, seller: Uuid, key: &str) -> Result<Option<(i64, i64)>> {
     tx.fetch_optional(SEQUENCE_FIND, (tenant, seller, key.to_owned())).await
@@ -566,7 +570,8 @@ pub struct PlanComponentRow {
     pub tax_category: String,
 }
 
-const PLAN_COMPONENTS: &str = "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, c.id,
+const PLAN_COMPONENTS: &str =
+    "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, c.id,
         c.product_id, c.code, c.title, c.unit_price_minor, c.tax_category
     from {rows}
     join plan_versions p on p.tenant_id = $1 and p.id = v.id
@@ -594,7 +599,8 @@ pub struct SellerRow {
     pub vat_regime: String,
 }
 
-const SELLERS: &str = "select id, kind, country, inn, kpp, vat_regime from sellers where tenant_id = $1 order by id limit 1000";
+const SELLERS: &str =
+    "select id, kind, country, inn, kpp, vat_regime from sellers where tenant_id = $1 order by id limit 1000";
 /// The sellers of a tenant.
 pub async fn sellers(tx: &mut Tx, tenant: Uuid) -> Result<Vec<SellerRow>> {
     tx.fetch_all(SELLERS, (tenant,)).await

@@ -73,20 +73,7 @@ impl Inputs {
         // The numbering plugin is no input of a plan: numbers are given when a plan is executed.
         let pins = vec![pin(World::ProrationStrategy, &proration), pin(World::TaxRule, &tax)];
         let sellers = sellers.into_iter().map(|seller| (seller.id, seller)).collect();
-        Self {
-            tenant,
-            run,
-            on,
-            proration,
-            tax,
-            numbering,
-            bounds,
-            max_missed_periods,
-            ids,
-            runtime,
-            sellers,
-            pins,
-        }
+        Self { tenant, run, on, proration, tax, numbering, bounds, max_missed_periods, ids, runtime, sellers, pins }
     }
 }
 
@@ -176,17 +163,14 @@ pub(super) fn compute(
     refused: &HashMap<Uuid, Fault>,
     at: DateTime<Utc>,
 ) -> Result<Computed> {
-    let mut recorder =
-        Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 };
+    let mut recorder = Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 };
     let mut open = collect(inputs, plans, due_rows, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
     let (taxed, mut planned) = assess(inputs, &mut recorder, due_rows, &mut open, &shares)?;
     finish(inputs, &mut open, &taxed, &mut planned)?;
     let parked = open
         .iter()
-        .filter_map(|contract| {
-            contract.fault.clone().map(|fault| Parked { contract: contract.contract, fault })
-        })
+        .filter_map(|contract| contract.fault.clone().map(|fault| Parked { contract: contract.contract, fault }))
         .collect();
     Ok(Computed {
         planned,
@@ -198,12 +182,7 @@ pub(super) fn compute(
 }
 
 /// Groups rows by contract and asks the domain what is due.
-fn collect(
-    inputs: &Inputs,
-    plans: &Plans,
-    due_rows: &[rows::DueRow],
-    refused: &HashMap<Uuid, Fault>,
-) -> Vec<Open> {
+fn collect(inputs: &Inputs, plans: &Plans, due_rows: &[rows::DueRow], refused: &HashMap<Uuid, Fault>) -> Vec<Open> {
     let mut open: Vec<Open> = Vec::new();
     for (index, row) in due_rows.iter().enumerate() {
         if open.last().is_none_or(|last| last.contract != row.contract_id) {
@@ -244,12 +223,7 @@ fn collect(
     open
 }
 
-fn add_due(
-    inputs: &Inputs,
-    plans: &Plans,
-    row: &rows::DueRow,
-    contract: &mut Open,
-) -> std::result::Result<(), Fault> {
+fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Open) -> std::result::Result<(), Fault> {
     let plan = plans
         .get(&row.plan_version_id)
         .ok_or_else(|| fault("plan-invalid", format!("{} has no components", PlanVersionId(row.plan_version_id))))?;
@@ -330,11 +304,9 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
     for ((answer, question), owner) in answers.into_iter().zip(&questions).zip(owner) {
         let checked = answer.and_then(|(share, call)| match proration::check(question, &share) {
             Ok(()) => Ok(Prorated { amount: share.used, explanation: share.explanation, call }),
-            Err(violation) => Err(Fault {
-                code: "proration-refused".to_owned(),
-                reason: violation.to_string(),
-                call: Some(call),
-            }),
+            Err(violation) => {
+                Err(Fault { code: "proration-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
+            }
         });
         shares.push(match checked {
             Ok(share) => Some(share),
@@ -463,11 +435,9 @@ fn assess(
     for ((answer, document), owner) in answers.into_iter().zip(&documents).zip(owner) {
         let checked = answer.and_then(|(assessment, call)| match tax::check(document, &assessment) {
             Ok(()) => Ok((assessment, call)),
-            Err(violation) => Err(Fault {
-                code: "tax-refused".to_owned(),
-                reason: violation.to_string(),
-                call: Some(call),
-            }),
+            Err(violation) => {
+                Err(Fault { code: "tax-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
+            }
         });
         match checked {
             Ok((assessment, call)) => {

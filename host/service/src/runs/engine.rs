@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::{
     ask::Fault,
-    compute::{Computed, Inputs, Plans, Planned, compute, plan_versions},
+    compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
     number::{NextValues, give_numbers, name_sequences},
     write::{Action, DeferredAccounts, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
 };
@@ -107,8 +107,7 @@ impl Altyn {
     }
 
     async fn work(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {
-        let state: RunState =
-            run.state.parse().map_err(|_| StoreError::Corrupt("runs.state", run.state.clone()))?;
+        let state: RunState = run.state.parse().map_err(|_| StoreError::Corrupt("runs.state", run.state.clone()))?;
         match state {
             RunState::Done => Ok(Advanced::Done),
             RunState::Cancelled => Ok(Advanced::Cancelled),
@@ -349,9 +348,7 @@ impl Altyn {
             let mut computed = compute(&inputs, &plans, &due_rows, &refused, at)?;
             let named = match action {
                 Action::Propose => None,
-                Action::Execute => {
-                    Some(name_sequences(&inputs, &mut computed.planned, &mut computed.parked, at)?)
-                }
+                Action::Execute => Some(name_sequences(&inputs, &mut computed.planned, &mut computed.parked, at)?),
             };
             Ok((computed, named))
         })
@@ -367,11 +364,9 @@ impl Altyn {
         let (prepared, next) = blocking(move || -> Result<_> {
             let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
             recorded.extend(named.recorded);
-            let numbered =
-                give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
             calls += named.calls + numbered.calls;
-            let prepared =
-                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
+            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
             Ok((prepared, next))
         })
         .await??;
@@ -471,10 +466,7 @@ impl Altyn {
                     pass.next.clear();
                     attempts += 1;
                     if attempts == ATTEMPTS {
-                        return Err(ServiceError::conflict(
-                            "busy",
-                            "others keep changing these contracts; try again",
-                        ));
+                        return Err(ServiceError::conflict("busy", "others keep changing these contracts; try again"));
                     }
                 }
             }
@@ -487,15 +479,9 @@ impl Altyn {
     }
 
     /// Computes the plans again: those that still have their hash are executed, the others wait for a new decision.
-    async fn execute_plans(
-        &self,
-        pass: &mut Pass,
-        approved: &[rows::PlanRow],
-    ) -> std::result::Result<(), Refused> {
-        let hashes: HashMap<Uuid, &[u8]> = approved
-            .iter()
-            .map(|plan| (plan.contract_id, plan.plan_hash.as_deref().unwrap_or_default()))
-            .collect();
+    async fn execute_plans(&self, pass: &mut Pass, approved: &[rows::PlanRow]) -> std::result::Result<(), Refused> {
+        let hashes: HashMap<Uuid, &[u8]> =
+            approved.iter().map(|plan| (plan.contract_id, plan.plan_hash.as_deref().unwrap_or_default())).collect();
         let tenant = pass.inputs.tenant.0;
         let contracts: Vec<Uuid> = approved.iter().map(|plan| plan.contract_id).collect();
         let mut fresh = self.compute_contracts(pass, &contracts).await?;
@@ -542,11 +528,7 @@ impl Altyn {
     }
 
     /// Computes the plans of some contracts now.
-    async fn compute_contracts(
-        &self,
-        pass: &mut Pass,
-        contracts: &[Uuid],
-    ) -> std::result::Result<Computed, Refused> {
+    async fn compute_contracts(&self, pass: &mut Pass, contracts: &[Uuid]) -> std::result::Result<Computed, Refused> {
         let tenant = pass.inputs.tenant.0;
         let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
         tx.prefer_indexes().await?;
@@ -578,11 +560,9 @@ impl Altyn {
         let (prepared, next) = blocking(move || -> Result<_> {
             let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
             recorded.extend(named.recorded);
-            let numbered =
-                give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
             calls += named.calls + numbered.calls;
-            let prepared =
-                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
+            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
             Ok((prepared, next))
         })
         .await??;

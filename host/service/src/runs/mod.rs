@@ -176,25 +176,16 @@ impl Altyn {
         }
         let mode = match command.mode {
             Some(mode) => mode,
-            None => {
-                row.run_mode.parse().map_err(|_| StoreError::Corrupt("tenants.run_mode", row.run_mode.clone()))?
-            }
+            None => row.run_mode.parse().map_err(|_| StoreError::Corrupt("tenants.run_mode", row.run_mode.clone()))?,
         };
         let state = match mode {
             RunMode::Automatic => RunState::Executing,
             RunMode::WithConfirmation => RunState::Computing,
         };
         let id = RunId(self.ids.next());
-        let created = rows::insert(
-            &mut work.tx,
-            tenant,
-            id.0,
-            command.business_on,
-            mode.as_str(),
-            state.as_str(),
-            work.now,
-        )
-        .await?;
+        let created =
+            rows::insert(&mut work.tx, tenant, id.0, command.business_on, mode.as_str(), state.as_str(), work.now)
+                .await?;
         if !created {
             return Err(ServiceError::conflict(
                 "run-exists",
@@ -257,8 +248,10 @@ impl Altyn {
         }
         let state = state.map_or("", PlanState::as_str);
         let found = rows::plans_list(&mut tx, request.tenant.0, id.0, after, state, limit).await?;
-        let views =
-            found.into_iter().map(|row| plan_view(rows::PlanRow { effects: None, ..row })).collect::<Result<Vec<_>>>()?;
+        let views = found
+            .into_iter()
+            .map(|row| plan_view(rows::PlanRow { effects: None, ..row }))
+            .collect::<Result<Vec<_>>>()?;
         Ok(page.listed(views, |view| view.contract_id.to_string(), |view| view))
     }
 
@@ -323,12 +316,7 @@ impl Altyn {
     }
 
     /// Confirms all awaiting plans, or those up to an amount; a host executes those that still hold.
-    pub async fn run_confirm_all(
-        &self,
-        request: &Request,
-        id: RunId,
-        command: ConfirmPlans,
-    ) -> Result<Reply<RunView>> {
+    pub async fn run_confirm_all(&self, request: &Request, id: RunId, command: ConfirmPlans) -> Result<Reply<RunView>> {
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
@@ -463,7 +451,10 @@ impl Altyn {
         let mut tx = self.db.write(Scope::Tenant(request.tenant.0)).await?;
         rows::reopen(&mut tx, request.tenant.0, run.id).await?;
         if !rows::lease(&mut tx, request.tenant.0, run.id, owner, until, now).await? {
-            return Err(ServiceError::conflict("run-in-progress", "a host works on this run; try again when it is done"));
+            return Err(ServiceError::conflict(
+                "run-in-progress",
+                "a host works on this run; try again when it is done",
+            ));
         }
         let row = rows::find(&mut tx, request.tenant.0, run.id).await?.ok_or(ServiceError::NotFound("run"))?;
         tx.commit().await?;
@@ -526,8 +517,7 @@ pub fn run_of_job(payload: &str) -> Result<RunId> {
     struct Payload {
         run: RunId,
     }
-    let payload: Payload = serde_json::from_str(payload)
-        .map_err(|error| StoreError::Corrupt("jobs.payload", error.to_string()))?;
+    let payload: Payload =
+        serde_json::from_str(payload).map_err(|error| StoreError::Corrupt("jobs.payload", error.to_string()))?;
     Ok(payload.run)
 }
-

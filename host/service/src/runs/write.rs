@@ -111,9 +111,10 @@ fn plan_rows(action: Action, planned: &[Planned], parked: &[Parked]) -> Result<R
     for plan in planned {
         effects.push(match action {
             Action::Execute => None,
-            Action::Propose => Some(serde_json::to_string(&plan.plan).map_err(|error| {
-                ServiceError::Internal(format!("a plan cannot be stored: {error}"))
-            })?),
+            Action::Propose => Some(
+                serde_json::to_string(&plan.plan)
+                    .map_err(|error| ServiceError::Internal(format!("a plan cannot be stored: {error}")))?,
+            ),
         });
     }
     effects.resize(planned.len() + parked.len(), None);
@@ -339,10 +340,7 @@ pub(super) fn prepare_execution(
         evidence,
         progress,
         cursor,
-        numbers: invoices
-            .iter()
-            .map(|((plan, _), number)| (plan.seller, plan.contract, number.text.clone()))
-            .collect(),
+        numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, plan.contract, number.text.clone())).collect(),
         event,
     })
 }

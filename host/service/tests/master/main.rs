@@ -1,5 +1,7 @@
 //! Master data and the import of an operator's books, on both engines.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where a step fails")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

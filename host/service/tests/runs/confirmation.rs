@@ -49,11 +49,15 @@ fn paying(plans: &[PlanView]) -> &PlanView {
 async fn plans_wait_and_a_confirmation_executes_one(world: &World) {
     let before = world.state().await;
     let (run, plans) = propose(world, "2026-11-10").await;
-    assert_eq!((run.awaiting, run.contracts), (i64::try_from(plans.len()).unwrap(), i64::try_from(plans.len()).unwrap()));
+    assert_eq!(
+        (run.awaiting, run.contracts),
+        (i64::try_from(plans.len()).unwrap(), i64::try_from(plans.len()).unwrap())
+    );
     assert_eq!((run.charges, run.invoices, run.gross_minor), (0, 0, 0));
     let after: Vec<String> = world.state().await;
     let billed = |facts: &[String]| -> Vec<String> {
-        let of_books = |fact: &&String| !fact.contains("run") && !fact.contains(" in jobs") && !fact.contains("RunView");
+        let of_books =
+            |fact: &&String| !fact.contains("run") && !fact.contains(" in jobs") && !fact.contains("RunView");
         facts.iter().filter(of_books).cloned().collect()
     };
     same(&billed(&before), &billed(&after));
@@ -119,10 +123,10 @@ async fn a_plan_approved_with_others_is_executed_only_if_it_still_holds(world: &
     world.cancel(&world.altyn, world.subscriptions(changed).await[0].id, "2026-11-21").await;
     for subscription in world.subscriptions(gone).await {
         world
-            .change("update subscriptions set status = 'stopped', version = version + 1 where tenant_id = $1 and id = $2", (
-                world.tenant.0,
-                subscription.id.0,
-            ))
+            .change(
+                "update subscriptions set status = 'stopped', version = version + 1 where tenant_id = $1 and id = $2",
+                (world.tenant.0, subscription.id.0),
+            )
             .await;
     }
     assert_eq!(world.advance(run.id).await, Advanced::Awaiting);
@@ -178,7 +182,9 @@ async fn confirming_up_to_an_amount_leaves_the_larger_plans(world: &World) {
         let expected = if plan.gross_minor <= largest { PlanState::Done } else { PlanState::Awaiting };
         assert_eq!(plan.state, expected, "{plan:?}");
     }
-    assert!(plans.iter().any(|plan| plan.gross_minor <= largest) && plans.iter().any(|plan| plan.gross_minor > largest));
+    assert!(
+        plans.iter().any(|plan| plan.gross_minor <= largest) && plans.iter().any(|plan| plan.gross_minor > largest)
+    );
     world.altyn.run_confirm_all(&world.request(), run.id, ConfirmPlans::default()).await.unwrap();
     assert_eq!(world.advance(run.id).await, Advanced::Done);
     let command = ConfirmPlans::default();
@@ -200,7 +206,10 @@ async fn the_report_is_the_same_with_confirmation_and_without(world: &World) {
     assert_eq!(report(&world.run(run.id).await), report(&expected));
     same_charges(&automatic.charges().await, &world.charges().await);
     let told = |plans: Vec<PlanView>| -> Vec<String> {
-        plans.iter().map(|plan| format!("{} {} {:?} {}", plan.contract_id, plan.state, plan.plan_hash, plan.gross_minor)).collect()
+        plans
+            .iter()
+            .map(|plan| format!("{} {} {:?} {}", plan.contract_id, plan.state, plan.plan_hash, plan.gross_minor))
+            .collect()
     };
     let automatic_run = automatic.plans(expected.id, None).await;
     same(&told(automatic_run), &told(world.plans(run.id, None).await));

@@ -216,9 +216,9 @@ async fn a_hundred(world: &World, request: impl Fn(usize) -> Request) -> Vec<Res
         .map(|index| {
             let (altyn, request) = (world.altyn.clone(), request(index));
             let command = StartRun { business_on: day(DAY), mode: Some(RunMode::Automatic) };
-            tokio::spawn(async move {
-                altyn.run_start(&request, command).await.map(|reply| (reply.replayed, reply.value))
-            })
+            tokio::spawn(
+                async move { altyn.run_start(&request, command).await.map(|reply| (reply.replayed, reply.value)) },
+            )
         })
         .collect();
     let mut answers = Vec::new();
@@ -235,7 +235,8 @@ fn keyed(world: &World, key: String) -> Request {
 
 async fn the_same_request_a_hundred_times_in_parallel_starts_one_run(world: &World) {
     let answers = a_hundred(world, |_| keyed(world, "once".into())).await;
-    let answers: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_or_else(|error| panic!("{}", code::<()>(Err(error))))).collect();
+    let answers: Vec<_> =
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|error| panic!("{}", code::<()>(Err(error))))).collect();
     assert_eq!(answers.iter().filter(|(replayed, _)| !replayed).count(), 1);
     let ids: BTreeSet<_> = answers.iter().map(|(_, run)| run.id.to_string()).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");

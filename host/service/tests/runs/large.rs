@@ -18,10 +18,10 @@ async fn a_contract_larger_than_the_chunk_is_billed_whole_on_one_invoice(world: 
     let totals: Vec<_> = invoices.iter().map(|invoice| invoice.gross_minor).collect();
     assert_eq!(totals, [7_001 * i64::try_from(SUBSCRIPTIONS).unwrap()]);
     let lines: Vec<(i64, i32)> = world
-        .rows("select count(*), max(position) from invoice_lines where tenant_id = $1 and invoice_id = $2", (
-            world.tenant.0,
-            invoices[0].id.0,
-        ))
+        .rows(
+            "select count(*), max(position) from invoice_lines where tenant_id = $1 and invoice_id = $2",
+            (world.tenant.0, invoices[0].id.0),
+        )
         .await;
     assert_eq!(lines, [(3_000, 2_999)]);
     world.prove().await;

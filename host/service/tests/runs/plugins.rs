@@ -50,7 +50,8 @@ async fn misbehave(world: &World, plugin: &str, victim: ContractId, only: &str, 
         assert_eq!((plan.state, plan.reason_code.as_deref()), (PlanState::Done, None), "{told}");
         let run = world.run(run.id).await;
         let counts = (run.parked, run.contracts, run.subscriptions, run.charges, run.invoices, run.state);
-        let wanted = (0, expected.contracts, expected.subscriptions, expected.charges, expected.invoices, RunState::Done);
+        let wanted =
+            (0, expected.contracts, expected.subscriptions, expected.charges, expected.invoices, RunState::Done);
         assert_eq!(counts, wanted, "{told}");
         if plugin != "hostile-tax" {
             assert_eq!(report(&run), report(&expected), "{told}");
@@ -68,7 +69,10 @@ async fn evidence(world: &World, plan: &PlanView, told: &str) {
     assert!(plan.reason.as_ref().is_some_and(|reason| !reason.is_empty()), "{told}: {plan:?}");
     let call = plan.call_id.unwrap_or_else(|| panic!("{told}: no call is named: {plan:?}"));
     let evidence = world.altyn.call_evidence(&world.request(), call).await.unwrap();
-    assert_eq!(evidence.call.run_id.map(|run| run.0), Some(world.altyn.run_list(&world.request(), &crate::world::page()).await.unwrap().data[0].id.0));
+    assert_eq!(
+        evidence.call.run_id.map(|run| run.0),
+        Some(world.altyn.run_list(&world.request(), &crate::world::page()).await.unwrap().data[0].id.0)
+    );
     assert!(!evidence.input.is_null(), "{told}");
     if let Some(fault) = &evidence.call.fault_code {
         assert_eq!(Some(fault), plan.reason_code.as_ref(), "{told}");
@@ -167,7 +171,9 @@ async fn numbers_that_are_given_twice_park_the_second(world: &World) {
     let run = world.close_day("2026-11-28").await;
     assert_eq!((run.invoices, run.parked), (1, i64::try_from(CONTRACTS).unwrap() - 1), "{run:?}");
     let parked = world.plans(run.id, Some(PlanState::Parked)).await;
-    assert!(parked.iter().all(|plan| ["number-taken", "number-refused"].contains(&plan.reason_code.as_deref().unwrap())));
+    assert!(
+        parked.iter().all(|plan| ["number-taken", "number-refused"].contains(&plan.reason_code.as_deref().unwrap()))
+    );
     world.prove().await;
 }
 
@@ -188,7 +194,8 @@ async fn a_period_that_was_charged_before_parks_its_contract(world: &World) {
         assert_eq!(world.charges().await.get(&key), Some(&charged), "{key:?}");
     }
 
-    let forth = "update subscriptions set next_index = next_index + 1, next_charge_on = '2026-12-11', version = version + 1
+    let forth =
+        "update subscriptions set next_index = next_index + 1, next_charge_on = '2026-12-11', version = version + 1
         where tenant_id = $1 and id = $2";
     let forth_postgres = "update subscriptions set next_index = next_index + 1, next_charge_on = date '2026-12-11',
         version = version + 1 where tenant_id = $1 and id = $2";
@@ -219,7 +226,8 @@ async fn a_parked_contract_that_a_later_day_billed_is_not_billed_again(world: &W
 }
 
 async fn more_lines_than_the_bound_park_the_contract(world: &World) {
-    let settings = altyn_service::settings::Settings { max_lines_per_contract_day: 2, ..(*world.altyn.settings).clone() };
+    let settings =
+        altyn_service::settings::Settings { max_lines_per_contract_day: 2, ..(*world.altyn.settings).clone() };
     let bounded = world.with_settings(settings);
     let run = world.begin("2026-11-10", RunMode::Automatic).await;
     bounded.run_advance(world.tenant, run.id, "bounded").await.unwrap();
@@ -234,7 +242,10 @@ async fn more_lines_than_the_bound_park_the_contract(world: &World) {
     assert!(!charges.is_empty());
     world.prove().await;
     for plan in &parked {
-        assert_eq!(world.altyn.run_retry(&world.request(), run.id, plan.contract_id).await.unwrap().state, PlanState::Done);
+        assert_eq!(
+            world.altyn.run_retry(&world.request(), run.id, plan.contract_id).await.unwrap().state,
+            PlanState::Done
+        );
     }
     let twin = world.twin().await;
     let expected = twin.close_day("2026-11-10").await;

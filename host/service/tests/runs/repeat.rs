@@ -39,10 +39,10 @@ async fn a_month_day_by_day_comes_to_the_same_as_catching_up_at_its_end(world: &
         world.cancel(&world.altyn, all[0].id, "2026-11-20").await;
         let all = world.subscriptions(world.contracts[7].id).await;
         let changed = world
-            .change("update subscriptions set charges_left = 2 where tenant_id = $1 and id = $2", (
-                world.tenant.0,
-                all[0].id.0,
-            ))
+            .change(
+                "update subscriptions set charges_left = 2 where tenant_id = $1 and id = $2",
+                (world.tenant.0, all[0].id.0),
+            )
             .await;
         assert_eq!(changed, 1);
     }

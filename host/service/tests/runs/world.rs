@@ -15,7 +15,7 @@ use altyn_domain::{
     run::{PlanState, RunMode, RunState},
     tax::PriceMode,
 };
-use altyn_runtime::{Runtime, RuntimeConfig};
+use altyn_runtime::{Limits, LimitsTable, Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request, ServiceError,
     contracts::{ContractFilter, ContractView},
@@ -128,7 +128,10 @@ pub type Charges = BTreeMap<(Uuid, Uuid, NaiveDate), Charged>;
 /// The components are compiled once for all tests.
 fn plugins() -> Arc<Plugins> {
     static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
-    let runtime = RuntimeConfig { instances: 16, ..RuntimeConfig::default() };
+    // So little memory that a guest which takes it all does so before its fuel is gone.
+    let limits = Limits { memory_bytes: 8 << 20, ..Limits::default() };
+    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let runtime = RuntimeConfig { instances: 16, limits, ..RuntimeConfig::default() };
     Arc::clone(PLUGINS.get_or_init(|| Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()))))
 }
 
@@ -152,7 +155,9 @@ async fn connect(url: &str, clock: Arc<VirtualClock>, settings: Settings) -> Alt
 
 fn server() -> String {
     std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
-        panic!("set {POSTGRES_URL} to a PostgreSQL whose role may create databases and roles, or run `cargo xtask test`")
+        panic!(
+            "set {POSTGRES_URL} to a PostgreSQL whose role may create databases and roles, or run `cargo xtask test`"
+        )
     })
 }
 
@@ -337,8 +342,20 @@ impl World {
             })*};
         }
         count!(
-            "subscriptions", "charges", "invoices", "invoice_lines", "ledger_accounts", "ledger_transactions",
-            "ledger_entries", "runs", "run_plans", "plugin_calls", "evidence", "outbox", "jobs", "idempotency"
+            "subscriptions",
+            "charges",
+            "invoices",
+            "invoice_lines",
+            "ledger_accounts",
+            "ledger_transactions",
+            "ledger_entries",
+            "runs",
+            "run_plans",
+            "plugin_calls",
+            "evidence",
+            "outbox",
+            "jobs",
+            "idempotency"
         );
         let balances: Vec<(String, i64, i64)> = self
             .rows(
@@ -347,11 +364,15 @@ impl World {
             )
             .await;
         told.extend(balances.iter().map(|(code, balance, entries)| format!("{code}: {balance} by {entries}")));
-        let sequences: Vec<(String, i64)> =
-            self.rows("select key, next_value from sequences where tenant_id = $1 order by key", (self.tenant.0,)).await;
+        let sequences: Vec<(String, i64)> = self
+            .rows("select key, next_value from sequences where tenant_id = $1 order by key", (self.tenant.0,))
+            .await;
         told.extend(sequences.iter().map(|(key, next)| format!("{key} goes on with {next}")));
         let subscriptions: Vec<(Uuid, i64, NaiveDate)> = self
-            .rows("select id, version, next_charge_on from subscriptions where tenant_id = $1 order by id", (self.tenant.0,))
+            .rows(
+                "select id, version, next_charge_on from subscriptions where tenant_id = $1 order by id",
+                (self.tenant.0,),
+            )
             .await;
         told.extend(subscriptions.iter().map(|(id, version, next)| format!("{id} v{version} is due on {next}")));
         for run in self.altyn.run_list(&self.request(), &page()).await.unwrap().data {
@@ -368,9 +389,10 @@ impl World {
         assert!(report.ok, "{broken:#?}");
         let balance = self.altyn.trial_balance(&self.request()).await.unwrap();
         let entries: Vec<(i64,)> = self
-            .rows("select cast(coalesce(sum(amount_minor), 0) as bigint) from ledger_entries where tenant_id = $1", (
-                self.tenant.0,
-            ))
+            .rows(
+                "select cast(coalesce(sum(amount_minor), 0) as bigint) from ledger_entries where tenant_id = $1",
+                (self.tenant.0,),
+            )
             .await;
         assert_eq!(entries[0].0, 0, "{balance:?}");
         let mut expected: BTreeMap<String, i64> = BTreeMap::new();
@@ -380,18 +402,26 @@ impl World {
             assert_eq!(value, next, "{number} leaves a gap in {key}: {numbers:?}");
             *next += 1;
         }
-        let sequences: Vec<(String, i64)> =
-            self.rows("select key, next_value from sequences where tenant_id = $1 order by key", (self.tenant.0,)).await;
+        let sequences: Vec<(String, i64)> = self
+            .rows("select key, next_value from sequences where tenant_id = $1 order by key", (self.tenant.0,))
+            .await;
         assert_eq!(sequences, expected.into_iter().collect::<Vec<_>>(), "sequences stand behind their last number");
         self.charges().await;
     }
 
     /// Imports subscriptions of `product` for a new contract.
-    pub async fn import_contract(&self, number: &str, product: &str, subscriptions: usize, starts_on: &str) -> ContractId {
+    pub async fn import_contract(
+        &self,
+        number: &str,
+        product: &str,
+        subscriptions: usize,
+        starts_on: &str,
+    ) -> ContractId {
         let one = [(number.to_owned(), vec![(product, starts_on); subscriptions])];
         import(&self.altyn, &self.request(), self.seller, &one).await;
-        let found: Vec<(Uuid,)> =
-            self.rows("select id from contracts where tenant_id = $1 and number = $2", (self.tenant.0, number.to_owned())).await;
+        let found: Vec<(Uuid,)> = self
+            .rows("select id from contracts where tenant_id = $1 and number = $2", (self.tenant.0, number.to_owned()))
+            .await;
         ContractId(found[0].0)
     }
 }
@@ -426,7 +456,17 @@ pub fn same_charges(left: &Charges, right: &Charges) {
 /// The report of a run without what only that run has.
 pub fn report(run: &RunView) -> String {
     let RunView {
-        business_on, contracts, subscriptions, charges, invoices, parked, awaiting, net_minor, tax_minor, gross_minor, ..
+        business_on,
+        contracts,
+        subscriptions,
+        charges,
+        invoices,
+        parked,
+        awaiting,
+        net_minor,
+        tax_minor,
+        gross_minor,
+        ..
     } = run;
     format!(
         "{business_on}: {contracts} contracts, {subscriptions} subscriptions, {charges} charges, {invoices} invoices, \
@@ -475,7 +515,8 @@ impl Template {
             bank_bik: None,
         };
         let seller = altyn.seller_create(&request, seller).await.unwrap().value.id;
-        let product = CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
+        let product =
+            CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
         let product = altyn.product_create(&request, product).await.unwrap().value.id;
         sell(&altyn, &request, product, seller).await;
         let contracts = altyn.contract_list(&request, ContractFilter::default(), &page()).await.unwrap().data;
@@ -503,7 +544,13 @@ async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: Sell
     let (included, on_top) = (PriceMode::Included, PriceMode::OnTop);
     type Sold<'s> = (&'s str, Cadence, PriceMode, BillingDay, &'s [(&'s str, i64, &'s str)]);
     let plans: &[Sold<'_>] = &[
-        ("home-1m", month, included, BillingDay::Anniversary, &[("net", 59_000, "standard"), ("books", 19_990, "reduced")]),
+        (
+            "home-1m",
+            month,
+            included,
+            BillingDay::Anniversary,
+            &[("net", 59_000, "standard"), ("books", 19_990, "reduced")],
+        ),
         ("business-1m", month, on_top, BillingDay::Fixed(31), &[("line", 100_033, "standard")]),
         ("week-7d", Cadence::Days(7), included, BillingDay::Anniversary, &[("week", 7_001, "exempt")]),
         ("free-1m", month, included, BillingDay::Anniversary, &[("trial", 0, "standard")]),
