@@ -75,6 +75,8 @@ text_enum! {
         PromiseEnded = "promise-ended",
         /// A balance was taken over from other books.
         OpeningBalance = "opening-balance",
+        /// A person put something right by hand.
+        Adjustment = "adjustment",
         /// A transaction was taken back.
         Reversal = "reversal",
     }

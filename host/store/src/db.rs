@@ -505,6 +505,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Gives up a statement that waits longer for a lock; SQLite takes its one lock when a transaction begins.
+    pub async fn wait_for_locks_at_most(&mut self, wait_ms: u32) -> Result<()> {
+        if let Self::Postgres(tx) = self {
+            (&mut **tx).execute(AssertSqlSafe(format!("set local lock_timeout = {wait_ms}"))).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the transaction's effects durable.
     pub async fn commit(self) -> Result<()> {
         match self {

@@ -108,6 +108,9 @@ impl Altyn {
 
     async fn work(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {
         let state: RunState = run.state.parse().map_err(|_| StoreError::Corrupt("runs.state", run.state.clone()))?;
+        if run.cancel_requested && !state.is_final() {
+            return self.end(tenant, run, RunState::Cancelled).await;
+        }
         match state {
             RunState::Done => Ok(Advanced::Done),
             RunState::Cancelled => Ok(Advanced::Cancelled),
@@ -203,10 +206,19 @@ impl Altyn {
     async fn scan(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<bool> {
         let mut pass = self.pass(tenant, run, action).await?;
         let mut attempts = 0;
+        let mut reached = None;
         loop {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
             let row = rows::find(&mut tx, tenant.0, run.id).await?.ok_or(ServiceError::NotFound("run"))?;
             drop(tx);
+            if row.cancel_requested {
+                return Ok(false);
+            }
+            // Only changes that keep the run from getting anywhere count.
+            if reached != row.cursor {
+                reached = row.cursor;
+                attempts = 0;
+            }
             let (sender, receiver) = mpsc::channel(1);
             let reader = tokio::spawn(self.clone().read_chunks(tenant, row, sender));
             let outcome = self.pipeline(&mut pass, receiver).await;
@@ -589,6 +601,22 @@ impl Altyn {
         Ok(Ok(computed.planned.into_iter().next().map(|plan| (plan.plan, plan.hash))))
     }
 
+    /// Closes the plan of a contract that owes nothing any more.
+    async fn nothing_due(
+        &self,
+        tenant: TenantId,
+        run: &rows::RunRow,
+        contract: Uuid,
+    ) -> std::result::Result<(), StoreError> {
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        if let Some(plan) = rows::plan_find(&mut tx, tenant.0, run.id, contract).await? {
+            let reason = Some(("nothing-due", "nothing is due any more"));
+            let (superseded, now) = (PlanState::Superseded.as_str(), self.clock.now());
+            rows::plan_decide(&mut tx, tenant.0, run.id, contract, &plan.state, superseded, "run", reason, now).await?;
+        }
+        tx.commit().await
+    }
+
     /// Computes one contract again and proposes it or executes it, whatever its plan was before.
     pub(super) async fn contract_again(
         &self,
@@ -601,6 +629,9 @@ impl Altyn {
         for _ in 0..ATTEMPTS {
             let written = async {
                 let computed = self.compute_contracts(&mut pass, &[contract]).await?;
+                if computed.planned.is_empty() && computed.parked.is_empty() {
+                    return Ok(self.nothing_due(tenant, run, contract).await?);
+                }
                 let prepared = match action {
                     Action::Execute => self.prepare_planned(&mut pass, computed).await.map_err(Refused::Failed)?,
                     Action::Propose => {

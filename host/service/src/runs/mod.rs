@@ -412,6 +412,9 @@ impl Altyn {
         let run = rows::find(&mut tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
         let plan = rows::plan_find(&mut tx, request.tenant.0, id.0, contract.0).await?;
         let plan = plan.ok_or(ServiceError::NotFound("plan"))?;
+        if run.state == RunState::Cancelled.as_str() {
+            return Err(ServiceError::conflict("run-ended", "the run was cancelled; a later run bills what is still due"));
+        }
         if states.iter().all(|state| state.as_str() != plan.state) {
             return Err(ServiceError::conflict("plan-decided", format!("the plan is {} already", plan.state)));
         }
@@ -424,6 +427,13 @@ impl Altyn {
 
     /// Takes the run's lease for one contract; a finished run is opened no more than a parked contract needs.
     async fn again(&self, request: &Request, run: &rows::RunRow, contract: ContractId, action: Action) -> Result<()> {
+        // A pass that was interrupted goes on first: what is set below would forget how far it came.
+        if [RunState::Computing.as_str(), RunState::Executing.as_str()].contains(&run.state.as_str()) {
+            return Err(ServiceError::conflict(
+                "run-in-progress",
+                "the run has not been through all contracts yet; try again when it is done",
+            ));
+        }
         let owner = format!("{}/{}", request.credential, self.ids.next().simple());
         let reopened = rows::RunRow { fence: self.reopen(request, run, &owner).await?, ..run.clone() };
         let worked = self.contract_again(request.tenant, &reopened, contract.0, action).await;
@@ -435,9 +445,12 @@ impl Altyn {
             .any(|(state, _)| [PlanState::Awaiting.as_str(), PlanState::Approved.as_str()].contains(&state.as_str()));
         let state = match (waits, run.state.as_str()) {
             (true, _) => RunState::Awaiting.as_str(),
+            // The last plan that waited has nothing to bill any more.
+            (false, "awaiting") => RunState::Done.as_str(),
             (false, state) => state,
         };
-        let finished = if state == RunState::Done.as_str() { run.finished_at } else { None };
+        let ended = || run.finished_at.unwrap_or_else(|| self.clock.now());
+        let finished = (state == RunState::Done.as_str()).then(ended);
         rows::state_set(&mut tx, request.tenant.0, run.id, reopened.fence, state, finished).await?;
         tx.commit().await?;
         worked

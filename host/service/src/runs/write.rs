@@ -426,11 +426,18 @@ fn ledger_rows(inputs: &Inputs, planned: &[Planned], deferred: &DeferredAccounts
     })
 }
 
+/// How long a chunk waits for a row that somebody else has locked, milliseconds.
+const LONGEST_WAIT_MS: u32 = 2_000;
+
 /// Writes a prepared chunk in one transaction.
 ///
 /// Order: the renewals first (they check that every subscription is as it was read), then new rows, then what the next
 /// chunk wants too: the checkpoint (it locks the run's row and checks the fence), shared balances, sequences. That last
 /// part waits for the chunk before to commit, so chunks commit in order while most of their work overlaps.
+///
+/// That wait is none of the database's, which therefore cannot see a circle it is part of: this chunk waits for the one
+/// before, that one for a row which somebody else locked, and they for a row of this chunk. So no chunk waits long for a
+/// row; one that gave up is computed again.
 pub(super) async fn write(
     db: &Db,
     inputs: &Inputs,
@@ -443,6 +450,7 @@ pub(super) async fn write(
     let (tenant, run) = (inputs.tenant.0, inputs.run.0);
     let mut tx = db.write(Scope::Tenant(tenant)).await?;
     tx.prefer_indexes().await?;
+    tx.wait_for_locks_at_most(LONGEST_WAIT_MS).await?;
     if rows::renew(&mut tx, tenant, &prepared.renewals).await? != prepared.renewals.len() as u64 {
         return Err(Refused::Moved);
     }
@@ -496,6 +504,13 @@ async fn numbers_taken(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::re
         prepared.numbers.iter().map(|(seller, _, number)| (*seller, number.clone())).collect();
     let mut tx = db.read(Scope::Tenant(inputs.tenant.0)).await?;
     let taken = rows::numbers_taken(&mut tx, inputs.tenant.0, &wanted).await?;
+    // Somebody who took the same values of the sequence issued those numbers: they will be others next time.
+    for ((seller, key), from, _) in &prepared.taken {
+        let standing = rows::sequence_find(&mut tx, inputs.tenant.0, *seller, key).await?;
+        if standing.is_some_and(|(_, next)| next > *from) {
+            return Ok(Refused::Moved);
+        }
+    }
     let mut refused = HashMap::new();
     for (seller, contract, number) in &prepared.numbers {
         if taken.iter().any(|(of, text)| of == seller && text == number) {

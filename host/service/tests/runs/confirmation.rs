@@ -20,6 +20,8 @@ on_both_engines!(
     the_report_is_the_same_with_confirmation_and_without,
     days_are_closed_in_order,
     an_awaiting_run_can_be_cancelled,
+    a_run_whose_last_plan_owes_nothing_any_more_is_done,
+    an_interrupted_run_is_not_closed_by_a_decision,
 );
 
 /// Proposes the plans of a day.
@@ -134,8 +136,9 @@ async fn a_plan_approved_with_others_is_executed_only_if_it_still_holds(world: &
     assert_eq!(world.plan(run.id, gone).await.state, PlanState::Superseded);
     assert_eq!(world.plan(run.id, gone).await.reason_code.as_deref(), Some("nothing-due"));
     let now = world.run(run.id).await;
-    let all = i64::try_from(plans.len()).unwrap();
-    assert_eq!((now.awaiting, now.parked, now.invoices), (1, 0, all - 2), "{now:?}");
+    let executed: i64 =
+        plans.iter().filter(|plan| ![changed, gone].contains(&plan.contract_id)).map(|plan| plan.lines).sum();
+    assert_eq!((now.awaiting, now.parked, now.charges), (1, 0, executed), "{now:?}");
     confirm(world, run.id, changed, hash(&world.plan(run.id, changed).await)).await.unwrap();
     assert_eq!(world.advance(run.id).await, Advanced::Done);
     world.prove().await;
@@ -152,7 +155,9 @@ async fn a_rejected_plan_leaves_no_gap_and_may_be_retried(world: &World) {
     world.altyn.run_confirm_all(&world.request(), run.id, ConfirmPlans::default()).await.unwrap();
     assert_eq!(world.advance(run.id).await, Advanced::Done);
     let now = world.run(run.id).await;
-    assert_eq!(now.invoices, i64::try_from(plans.len() - rejected.len()).unwrap());
+    let executed: i64 =
+        plans.iter().filter(|plan| !rejected.contains(&plan.contract_id)).map(|plan| plan.lines).sum();
+    assert_eq!(now.charges, executed);
     assert_eq!(now.state, RunState::Done);
     world.prove().await;
     for contract in &rejected {
@@ -247,11 +252,63 @@ async fn an_awaiting_run_can_be_cancelled(world: &World) {
     assert_eq!(world.advance(run.id).await, Advanced::Cancelled);
     let now = world.run(run.id).await;
     assert_eq!((now.state, now.invoices), (RunState::Cancelled, 1), "what is billed stays billed");
-    assert_eq!(code(confirm(world, run.id, plans[1].contract_id, hash(&plans[1])).await), "run-in-progress");
+    assert_eq!(code(confirm(world, run.id, plans[1].contract_id, hash(&plans[1])).await), "run-ended");
     world.prove().await;
 
     // The next day takes over what was left.
     let next = world.close_day("2026-11-11").await;
     assert!(next.invoices >= i64::try_from(plans.len()).unwrap() - 1, "{next:?}");
     world.prove().await;
+}
+
+async fn a_run_whose_last_plan_owes_nothing_any_more_is_done(world: &World) {
+    let (run, plans) = propose(world, "2026-11-10").await;
+    let last = paying(&plans);
+    for plan in plans.iter().filter(|plan| plan.contract_id != last.contract_id) {
+        let command = RejectPlan { reason: "спор".into() };
+        world.altyn.run_reject(&world.request(), run.id, plan.contract_id, command).await.unwrap();
+    }
+    let stop = "update subscriptions set status = 'stopped', version = version + 1 where tenant_id = $1 and contract_id = $2";
+    world.change(stop, (world.tenant.0, last.contract_id.0)).await;
+    let Err(ServiceError::Conflict { code: "plan-changed", details, .. }) =
+        confirm(world, run.id, last.contract_id, hash(last)).await
+    else {
+        panic!("a plan that owes nothing was confirmed");
+    };
+    assert_eq!(details, ["nothing is due any more"]);
+    assert_eq!(world.plan(run.id, last.contract_id).await.state, PlanState::Superseded);
+    let now = world.run(run.id).await;
+    assert_eq!((now.state, now.awaiting, now.invoices), (RunState::Done, 0, 0));
+    assert!(now.finished_at.is_some());
+    world.prove().await;
+}
+
+async fn an_interrupted_run_is_not_closed_by_a_decision(world: &World) {
+    // A host died after the first chunks of proposals.
+    let run = world.begin("2026-11-28", RunMode::WithConfirmation).await;
+    let twin = world.twin().await;
+    let expected = twin.close_day("2026-11-28").await;
+    let host = world.host(altyn_service::settings::Settings { run_chunk: 1, run_lease_ms: 1, ..Default::default() }).await;
+    let (altyn, tenant) = (host.clone(), world.tenant);
+    let working = tokio::spawn(async move { altyn.run_advance(tenant, run.id, "dies").await });
+    while world.run(run.id).await.awaiting < 3 {
+        tokio::task::yield_now().await;
+    }
+    working.abort();
+    assert!(working.await.is_err(), "it came to its end before it died");
+    host.db.close().await;
+    assert_eq!(world.run(run.id).await.state, RunState::Computing);
+    let seen = world.plans(run.id, Some(PlanState::Awaiting)).await;
+    let wrong = "0".repeat(64);
+    assert_eq!(code(confirm(world, run.id, seen[0].contract_id, &wrong).await), "run-in-progress");
+    confirm(world, run.id, seen[0].contract_id, hash(&seen[0])).await.unwrap();
+
+    assert_eq!(world.advance(run.id).await, Advanced::Awaiting);
+    assert_eq!(world.plans(run.id, None).await.len(), crate::world::CONTRACTS, "the others were proposed too");
+    world.altyn.run_confirm_all(&world.request(), run.id, ConfirmPlans::default()).await.unwrap();
+    assert_eq!(world.advance(run.id).await, Advanced::Done);
+    assert_eq!(report(&world.run(run.id).await), report(&expected));
+    same_charges(&twin.charges().await, &world.charges().await);
+    world.prove().await;
+    twin.end().await;
 }

@@ -107,7 +107,7 @@ async fn a_bad_tax_plugin_parks_one_contract(world: &World) {
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
     ];
-    misbehave(world, "hostile-tax", world.contracts[21].id, &buyer(&world.contracts[21]), &deeds).await;
+    misbehave(world, "hostile-tax", world.contracts[20].id, &buyer(&world.contracts[20]), &deeds).await;
 }
 
 async fn a_bad_numbering_plugin_parks_one_contract(world: &World) {

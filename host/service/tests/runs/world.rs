@@ -128,8 +128,8 @@ pub type Charges = BTreeMap<(Uuid, Uuid, NaiveDate), Charged>;
 /// The components are compiled once for all tests.
 fn plugins() -> Arc<Plugins> {
     static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
-    // So little memory that a guest which takes it all does so before its fuel is gone.
-    let limits = Limits { memory_bytes: 8 << 20, ..Limits::default() };
+    // So much fuel for so little memory that a guest can take all of it.
+    let limits = Limits { fuel: 100_000_000, memory_bytes: 8 << 20, ..Limits::default() };
     let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
     let runtime = RuntimeConfig { instances: 16, limits, ..RuntimeConfig::default() };
     Arc::clone(PLUGINS.get_or_init(|| Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()))))
