@@ -206,6 +206,8 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // Without it `insert or replace` deletes rows behind the back of the append-only triggers.
+            .pragma("recursive_triggers", "on")
             .busy_timeout(Duration::from_secs(30))
             .statement_cache_capacity(400)
             .row_buffer_size(1_000)
@@ -299,12 +301,12 @@ impl Db {
         match self {
             Self::Sqlite { write, .. } => write.execute("pragma optimize").await.map(|_| ())?,
             // The application's role owns no table and may not analyze them: for this statement the login's own role does.
+            // The transaction ends that role whatever happens: a caller that stops waiting must not leave a connection
+            // in the pool that sees every tenant.
             Self::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
-                connection.execute("reset role").await?;
-                let analyzed = connection.execute("analyze").await;
-                connection.execute("set role altyn_app").await?;
-                analyzed?;
+                let mut tx = begun(pool, AssertSqlSafe("begin; set local role none".to_owned())).await?;
+                tx.execute("analyze").await?;
+                tx.commit().await?;
             }
         }
         Ok(())
@@ -322,7 +324,7 @@ impl Db {
     pub async fn write(&self, scope: Scope) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with(postgres_begin("begin", scope)).await?),
+            Self::Postgres(pool) => Tx::Postgres(begun(pool, postgres_begin("begin", scope)).await?),
         })
     }
 
@@ -331,7 +333,7 @@ impl Db {
         Ok(match self {
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("begin deferred").await?),
             Self::Postgres(pool) => Tx::Postgres(
-                pool.begin_with(postgres_begin("begin isolation level repeatable read read only", scope)).await?,
+                begun(pool, postgres_begin("begin isolation level repeatable read read only", scope)).await?,
             ),
         })
     }
@@ -351,6 +353,14 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Begins a transaction in a task of its own: a caller that stops waiting half-way would give the connection back inside
+/// a transaction that the pool knows nothing of, with its tenant and its role for whoever comes next.
+async fn begun(pool: &PgPool, begin: AssertSqlSafe<String>) -> Result<sqlx::Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    let task = tokio::spawn(async move { pool.begin_with(begin).await });
+    Ok(task.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
 }
 
 /// `begin` and the tenant in one round trip; a [`Uuid`] prints as hexadecimal digits and hyphens only.

@@ -12,7 +12,7 @@ pub enum StoreError {
     /// A reference points nowhere, or a referenced row would vanish.
     #[error("a referenced row does not exist")]
     Reference(#[source] sqlx::Error),
-    /// A check or an append-only rule of the database refused the row.
+    /// A check, an append-only rule or a privilege of the database (a row of another tenant, too) refused the row.
     #[error("the database refused the row: {0}")]
     Refused(String, #[source] sqlx::Error),
     /// The database URL is not usable.
@@ -35,16 +35,19 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::error::ErrorKind;
-        let (kind, message) = match &error {
+        let (kind, message, denied) = match &error {
             sqlx::Error::RowNotFound => return Self::NotFound,
-            sqlx::Error::Database(database) => (database.kind(), database.message().to_owned()),
+            sqlx::Error::Database(database) => {
+                // What SQLite refuses by a trigger, PostgreSQL refuses before it, for want of a privilege.
+                (database.kind(), database.message().to_owned(), database.code().as_deref() == Some("42501"))
+            }
             _ => return Self::Database(error),
         };
         match kind {
             ErrorKind::UniqueViolation => Self::Duplicate(error),
             ErrorKind::ForeignKeyViolation => Self::Reference(error),
             ErrorKind::CheckViolation | ErrorKind::NotNullViolation => Self::Refused(message, error),
-            _ if message.starts_with("append-only") || message.starts_with("unbalanced") => {
+            _ if denied || message.starts_with("append-only") || message.starts_with("unbalanced") => {
                 Self::Refused(message, error)
             }
             _ => Self::Database(error),

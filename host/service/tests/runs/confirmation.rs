@@ -155,8 +155,7 @@ async fn a_rejected_plan_leaves_no_gap_and_may_be_retried(world: &World) {
     world.altyn.run_confirm_all(&world.request(), run.id, ConfirmPlans::default()).await.unwrap();
     assert_eq!(world.advance(run.id).await, Advanced::Done);
     let now = world.run(run.id).await;
-    let executed: i64 =
-        plans.iter().filter(|plan| !rejected.contains(&plan.contract_id)).map(|plan| plan.lines).sum();
+    let executed: i64 = plans.iter().filter(|plan| !rejected.contains(&plan.contract_id)).map(|plan| plan.lines).sum();
     assert_eq!(now.charges, executed);
     assert_eq!(now.state, RunState::Done);
     world.prove().await;
@@ -268,7 +267,8 @@ async fn a_run_whose_last_plan_owes_nothing_any_more_is_done(world: &World) {
         let command = RejectPlan { reason: "спор".into() };
         world.altyn.run_reject(&world.request(), run.id, plan.contract_id, command).await.unwrap();
     }
-    let stop = "update subscriptions set status = 'stopped', version = version + 1 where tenant_id = $1 and contract_id = $2";
+    let stop =
+        "update subscriptions set status = 'stopped', version = version + 1 where tenant_id = $1 and contract_id = $2";
     world.change(stop, (world.tenant.0, last.contract_id.0)).await;
     let Err(ServiceError::Conflict { code: "plan-changed", details, .. }) =
         confirm(world, run.id, last.contract_id, hash(last)).await
@@ -288,7 +288,8 @@ async fn an_interrupted_run_is_not_closed_by_a_decision(world: &World) {
     let run = world.begin("2026-11-28", RunMode::WithConfirmation).await;
     let twin = world.twin().await;
     let expected = twin.close_day("2026-11-28").await;
-    let host = world.host(altyn_service::settings::Settings { run_chunk: 1, run_lease_ms: 1, ..Default::default() }).await;
+    let host =
+        world.host(altyn_service::settings::Settings { run_chunk: 1, run_lease_ms: 1, ..Default::default() }).await;
     let (altyn, tenant) = (host.clone(), world.tenant);
     let working = tokio::spawn(async move { altyn.run_advance(tenant, run.id, "dies").await });
     while world.run(run.id).await.awaiting < 3 {

@@ -10,6 +10,9 @@ on_both_engines!(
     a_month_day_by_day_comes_to_the_same_as_catching_up_at_its_end,
 );
 
+/// How a subscription goes on.
+type Standing = (uuid::Uuid, String, i32, chrono::NaiveDate, Option<i32>);
+
 async fn a_finished_run_run_again_changes_nothing(world: &World) {
     let run = world.close_day("2026-11-10").await;
     assert!(run.charges > 20 && run.invoices > 15, "{run:?}");
@@ -62,7 +65,6 @@ async fn a_month_day_by_day_comes_to_the_same_as_catching_up_at_its_end(world: &
     }
     let standing = "select id, status, next_index, next_charge_on, charges_left from subscriptions
         where tenant_id = $1 order by id";
-    type Standing = (uuid::Uuid, String, i32, chrono::NaiveDate, Option<i32>);
     let left: Vec<Standing> = world.rows(standing, (world.tenant.0,)).await;
     let right: Vec<Standing> = late.rows(standing, (late.tenant.0,)).await;
     assert_eq!(left, right);

@@ -1,0 +1,213 @@
+//! A migrated database with a fresh tenant, on either engine, and the rows that several tests begin with.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use altyn_store::{Db, Engine, Result, Rows, Scope, StoreError, Tx, ledger, tenants};
+use chrono::{DateTime, NaiveDate, Utc};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
+const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+/// The database that all tests of this process share on PostgreSQL.
+static POSTGRES: OnceCell<String> = OnceCell::const_new();
+static IDS: AtomicU64 = AtomicU64::new(1);
+
+/// Runs each named test, a function of a [`Place`], on SQLite and on PostgreSQL.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::place::Place::start(altyn_store::Engine::Sqlite).await).await;
+            } )+
+        }
+        mod postgres {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::place::Place::start(altyn_store::Engine::Postgres).await).await;
+            } )+
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+/// A database and a tenant that only this test knows.
+pub struct Place {
+    pub db: Db,
+    pub tenant: Uuid,
+    _directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub async fn start(engine: Engine) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = match engine {
+            Engine::Sqlite => {
+                let url = format!("sqlite:{}", directory.path().join("altyn.db").display());
+                Db::migrate(&url).await.unwrap();
+                url
+            }
+            Engine::Postgres => POSTGRES.get_or_init(fresh_postgres).await.clone(),
+        };
+        let db = Db::connect(&url, 8).await.unwrap();
+        let mut place = Self { db, tenant: Uuid::nil(), _directory: directory };
+        place.tenant = place.another_tenant().await;
+        place
+    }
+
+    /// A root tenant of its own.
+    pub async fn another_tenant(&self) -> Uuid {
+        let id = id();
+        let row = tenants::TenantRow {
+            id,
+            parent_id: None,
+            path: format!("/{}/", id.simple()),
+            name: "Оператор".into(),
+            locale: "ru-RU".into(),
+            zone: "Europe/Moscow".into(),
+            currency: "RUB".into(),
+            run_mode: "automatic".into(),
+            run_at: "03:00".into(),
+            version: 1,
+            created_at: at("2026-11-01T09:00:00Z"),
+        };
+        let mut tx = self.db.write(Scope::Platform).await.unwrap();
+        tenants::insert(&mut tx, &row).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// A writing transaction of the tenant.
+    pub async fn write(&self) -> Tx {
+        self.db.write(Scope::Tenant(self.tenant)).await.unwrap()
+    }
+
+    /// A reading transaction of the tenant.
+    pub async fn read(&self) -> Tx {
+        self.db.read(Scope::Tenant(self.tenant)).await.unwrap()
+    }
+
+    /// What one statement answers in a transaction of its own, which is undone.
+    pub async fn attempt(&self, sql: &'static str, params: impl altyn_store::db::Params) -> Result<u64> {
+        let mut tx = self.write().await;
+        let answer = tx.execute(sql, params).await;
+        tx.rollback().await.unwrap();
+        answer
+    }
+}
+
+async fn fresh_postgres() -> String {
+    let server = postgres_server();
+    let name = format!("altyn_store_{}", std::process::id());
+    let url = Db::create_postgres_database(&server, &name).await.unwrap();
+    Db::migrate(&url).await.unwrap();
+    url
+}
+
+/// The server under test.
+pub fn postgres_server() -> String {
+    std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+        panic!(
+            "set {POSTGRES_URL} to a PostgreSQL whose role may create databases and roles, or run `cargo xtask test`"
+        )
+    })
+}
+
+/// An id that nothing else in this process has; later ids are greater.
+pub fn id() -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(IDS.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// An instant as RFC 3339 text.
+pub fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// A date as ISO text.
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// A statement whose text is put together by a test, which SQL constants are not.
+pub fn leaked(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+pub fn assert_refused<T: std::fmt::Debug>(result: &Result<T>, of: &str) {
+    assert!(matches!(result, Err(StoreError::Refused(..))), "{of} answered {result:?}");
+}
+
+pub fn assert_duplicate<T: std::fmt::Debug>(result: &Result<T>, of: &str) {
+    assert!(matches!(result, Err(StoreError::Duplicate(_))), "{of} answered {result:?}");
+}
+
+/// Opens `count` accounts in roubles.
+pub async fn accounts(tx: &mut Tx, tenant: Uuid, count: usize) -> Vec<Uuid> {
+    let new: Vec<_> = (0..count)
+        .map(|_| id())
+        .map(|id| ledger::NewAccount { id, code: format!("contract/{id}/funds"), currency: "RUB".into() })
+        .collect();
+    ledger::accounts_open(tx, tenant, &new).await.unwrap();
+    new.into_iter().map(|account| account.id).collect()
+}
+
+/// Writes entries of a transaction, their positions counted from `first`.
+pub async fn entries(tx: &mut Tx, tenant: Uuid, id: Uuid, first: i32, amounts: &[(Uuid, i64)]) -> Result<()> {
+    let rows = Rows::new()
+        .with("transaction_id", vec![id; amounts.len()])
+        .with("position", (first..).take(amounts.len()).collect::<Vec<i32>>())
+        .with("account_id", amounts.iter().map(|(account, _)| *account).collect::<Vec<_>>())
+        .with("amount_minor", amounts.iter().map(|(_, amount)| *amount).collect::<Vec<_>>());
+    ledger::entries_insert(tx, tenant, &rows).await
+}
+
+/// Seals a transaction.
+pub async fn header(tx: &mut Tx, tenant: Uuid, id: Uuid, source_key: &str) -> Result<()> {
+    let rows = Rows::new()
+        .with("id", vec![id])
+        .with("source_key", vec![source_key.to_owned()])
+        .with("kind", vec!["charge".to_owned()])
+        .with("currency", vec!["RUB".to_owned()])
+        .with("effective_on", vec![day("2026-11-01")])
+        .with("description", vec!["абонентская плата".to_owned()])
+        .with("reverses_id", vec![None::<Uuid>]);
+    ledger::transactions_insert(tx, tenant, at("2026-11-01T09:00:00Z"), &rows).await
+}
+
+/// Writes an issued invoice and answers its id.
+pub async fn invoice(tx: &mut Tx, tenant: Uuid) -> Uuid {
+    let id = id();
+    let sql = "insert into invoices (tenant_id, id, contract_id, seller_id, run_id, status, number, sequence_key,
+            sequence_value, issued_on, currency, price_mode, net_minor, tax_minor, gross_minor, numbering_call_id,
+            call_line, created_at)
+        values ($1, $2, $2, $2, null, 'issued', 'А-1', 'А', 1, '2026-11-01', 'RUB', 'included', 100, 22, 122, null, null,
+            '2026-11-01T09:00:00+00:00')";
+    assert_eq!(tx.execute(sql, (tenant, id)).await.unwrap(), 1);
+    id
+}
+
+/// Puts one row in every append-only table and one issued invoice.
+pub async fn history(place: &Place) {
+    let tenant = place.tenant;
+    let mut tx = place.write().await;
+    let invoice = invoice(&mut tx, tenant).await;
+    let line = "insert into invoice_lines (tenant_id, invoice_id, position, charge_id, title, quantity, net_minor,
+            tax_minor, gross_minor, tax_code, tax_rate, tax_call_id, call_line)
+        values ($1, $2, 0, $2, 'Интернет', '1', 100, 22, 122, 'vat-22', '22', null, null)";
+    tx.execute(line, (tenant, invoice)).await.unwrap();
+    let account = accounts(&mut tx, tenant, 2).await;
+    let posting = id();
+    entries(&mut tx, tenant, posting, 0, &[(account[0], 122), (account[1], -122)]).await.unwrap();
+    header(&mut tx, tenant, posting, "invoice").await.unwrap();
+    let call = "insert into plugin_calls (tenant_id, id, run_id, binding_id, component_digest, world, export,
+            input_digest, output_digest, fault_code, fault, fuel, peak_memory_bytes, duration_us, called_at)
+        values ($1, $2, null, $2, $3, 'tax-rule', 'assess', $3, null, null, null, 1, 1, 1, '2026-11-01T09:00:00+00:00')";
+    tx.execute(call, (tenant, id(), vec![7_u8; 32])).await.unwrap();
+    let evidence = "insert into evidence (tenant_id, digest, size_bytes, zstd) values ($1, $2, 1, $2)";
+    tx.execute(evidence, (tenant, vec![7_u8; 32])).await.unwrap();
+    let error = "insert into import_errors (tenant_id, import_id, position, row_number, column_name, code, message)
+        values ($1, $2, 0, 2, 'inn', 'bad-checksum', 'check the number')";
+    tx.execute(error, (tenant, id())).await.unwrap();
+    tx.commit().await.unwrap();
+}
