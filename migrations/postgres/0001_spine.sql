@@ -559,3 +559,9 @@ revoke update, delete on ledger_entries from altyn_app;
 revoke update, delete on plugin_calls from altyn_app;
 revoke update, delete on evidence from altyn_app;
 revoke update, delete on import_errors from altyn_app;
+-- The record of what ran belongs to the owner; the application only reads it.
+do $$ begin
+    if exists (select from pg_tables where schemaname = current_schema() and tablename = '_sqlx_migrations') then
+        revoke insert, update, delete on _sqlx_migrations from altyn_app;
+    end if;
+end $$;

@@ -413,7 +413,10 @@ impl Altyn {
         let plan = rows::plan_find(&mut tx, request.tenant.0, id.0, contract.0).await?;
         let plan = plan.ok_or(ServiceError::NotFound("plan"))?;
         if run.state == RunState::Cancelled.as_str() {
-            return Err(ServiceError::conflict("run-ended", "the run was cancelled; a later run bills what is still due"));
+            return Err(ServiceError::conflict(
+                "run-ended",
+                "the run was cancelled; a later run bills what is still due",
+            ));
         }
         if states.iter().all(|state| state.as_str() != plan.state) {
             return Err(ServiceError::conflict("plan-decided", format!("the plan is {} already", plan.state)));
