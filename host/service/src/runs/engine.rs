@@ -350,40 +350,24 @@ impl Altyn {
         Ok(run.is_some_and(|run| !run.cancel_requested))
     }
 
-    /// Computes a chunk and lays out its rows.
-    async fn prepare(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Prepared> {
+    /// Computes the plans of due subscriptions.
+    async fn compute_rows(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Computed> {
         self.load_plans(pass, &due_rows).await?;
         let at = self.clock.now();
         let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
-        let action = pass.action;
-        let (computed, named) = blocking(move || -> Result<_> {
-            let mut computed = compute(&inputs, &plans, &due_rows, &refused, at)?;
-            let named = match action {
-                Action::Propose => None,
-                Action::Execute => Some(name_sequences(&inputs, &mut computed.planned, &mut computed.parked, at)?),
-            };
-            Ok((computed, named))
-        })
-        .await??;
-        let Some(named) = named else {
-            let Computed { planned, parked, recorded, calls, last } = computed;
-            return prepare_proposal(&planned, &parked, recorded, calls, last);
-        };
-        self.open_deferred(pass, &computed.planned).await?;
-        self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
-        let (inputs, deferred) = (Arc::clone(&pass.inputs), Arc::clone(&pass.deferred));
-        let mut next = std::mem::take(&mut pass.next);
-        let (prepared, next) = blocking(move || -> Result<_> {
-            let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
-            recorded.extend(named.recorded);
-            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
-            calls += named.calls + numbered.calls;
-            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
-            Ok((prepared, next))
-        })
-        .await??;
-        pass.next = next;
-        Ok(prepared)
+        blocking(move || compute(&inputs, &plans, &due_rows, &refused, at)).await?
+    }
+
+    /// Computes a chunk and lays out its rows.
+    async fn prepare(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Prepared> {
+        let computed = self.compute_rows(pass, due_rows).await?;
+        match pass.action {
+            Action::Execute => self.prepare_planned(pass, computed).await,
+            Action::Propose => {
+                let Computed { planned, parked, recorded, calls, last } = computed;
+                prepare_proposal(&planned, &parked, recorded, calls, last)
+            }
+        }
     }
 
     async fn load_plans(&self, pass: &mut Pass, due_rows: &[rows::DueRow]) -> Result<()> {
@@ -546,14 +530,9 @@ impl Altyn {
         tx.prefer_indexes().await?;
         let found = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         drop(tx);
-        self.load_plans(pass, &found).await.map_err(Refused::Failed)?;
-        let at = self.clock.now();
-        let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
-        blocking(move || compute(&inputs, &plans, &found, &refused, at))
-            .await
-            .and_then(|computed| computed)
-            .map(|computed| Computed { last: None, ..computed })
-            .map_err(Refused::Failed)
+        let computed = self.compute_rows(pass, found).await.map_err(Refused::Failed)?;
+        // One contract more or less moves no checkpoint.
+        Ok(Computed { last: None, ..computed })
     }
 
     /// Numbers and lays out plans that were computed already.
