@@ -154,6 +154,8 @@ ids! {
     ApiKeyId = "key";
     /// An event of the outbox.
     EventId = "evt";
+    /// A change of a subscription.
+    ChangeId = "chn";
 }
 
 #[cfg(test)]

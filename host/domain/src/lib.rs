@@ -9,6 +9,7 @@ mod text;
 
 pub mod calendar;
 pub mod catalogue;
+pub mod change;
 pub mod charge;
 pub mod id;
 pub mod invoice;

@@ -296,11 +296,13 @@ pub(super) fn prepare_execution(
             amount_minor: |(.., line, _)| line.amount.minor,
             proration_call_id: |(.., evidence)| Some(evidence.proration_call.0),
             call_line: |(.., evidence)| Some(evidence.call_line),
+            change_ordinal: |(.., evidence)| evidence.change_ordinal,
         }),
         periods: columns!(charges, {
             subscription_id: |(.., line, _)| line.subscription.0,
             component_id: |(.., line, _)| line.component.0,
             period_start: |(.., line, _)| line.period.start,
+            change_ordinal: |(.., evidence)| evidence.change_ordinal,
         }),
         invoices: columns!(invoices, {
             id: |((_, invoice), _)| invoice.id.0,
