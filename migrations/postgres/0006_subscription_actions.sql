@@ -17,10 +17,15 @@ alter table subscriptions add column description text;
 
 -- A period is charged once under the same terms: what a change gave back is charged again by the next ones.
 alter table charges add column change_ordinal int not null default 0;
+-- A change may end what a charge covers before its last day.
+alter table charges add column covered_until date;
 do $$ declare key text; begin
     select conname into key from pg_constraint where conrelid = 'charges'::regclass and contype = 'u';
     execute format('alter table charges drop constraint %I', key);
 end $$;
+-- The twin makes the table anew with the conditions that stand here already: check (prepaid_minor >= 0),
+-- check (credited_minor >= 0),
+-- check (period_start < period_end and used_start <= used_end and period_start <= used_start and used_end <= period_end)
 alter table charges add unique (tenant_id, subscription_id, component_id, period_start, change_ordinal);
 
 create table subscription_changes (

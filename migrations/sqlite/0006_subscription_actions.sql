@@ -16,7 +16,7 @@ alter table subscriptions add column notify_on_activation integer not null defau
 alter table subscriptions add column description text;
 
 -- A period is charged once under the same terms: what a change gave back is charged again by the next ones. SQLite cannot
--- change a key, so the table is made anew around its rows.
+-- change a key, so the table is made anew around its rows. A change may end what a charge covers before its last day.
 create table charges_rekeyed (
     tenant_id blob not null,
     id blob not null,
@@ -39,19 +39,29 @@ create table charges_rekeyed (
     proration_call_id blob,
     call_line integer,
     created_at text not null,
+    invoice_position integer not null default 0,
+    prepaid_minor integer check (prepaid_minor >= 0),
+    credited_minor integer not null default 0 check (credited_minor >= 0),
+    realised_on text,
     change_ordinal integer not null default 0,
+    covered_until text,
     primary key (tenant_id, id),
     unique (tenant_id, subscription_id, component_id, period_start, change_ordinal),
     check (period_start < period_end and used_start <= used_end and period_start <= used_start and used_end <= period_end)
 ) strict, without rowid;
 insert into charges_rekeyed (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status,
         period_start, period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, amount_minor,
-        proration_call_id, call_line, created_at)
+        proration_call_id, call_line, created_at, invoice_position, prepaid_minor, credited_minor, realised_on)
     select tenant_id, id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status,
         period_start, period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, amount_minor,
-        proration_call_id, call_line, created_at from charges;
+        proration_call_id, call_line, created_at, invoice_position, prepaid_minor, credited_minor, realised_on
+    from charges;
 drop table charges;
+-- A trigger of the credits names the table, and would keep it from being renamed.
+pragma legacy_alter_table = on;
 alter table charges_rekeyed rename to charges;
+pragma legacy_alter_table = off;
+create index charges_to_realise on charges (tenant_id, contract_id, realises_on, id) where realised_on is null;
 
 create table subscription_changes (
     tenant_id blob not null,
