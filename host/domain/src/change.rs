@@ -14,7 +14,7 @@ use crate::calendar::{CalendarError, Period, boundary, index_of, period};
 use crate::catalogue::PlanVersion;
 use crate::id::{ChargeId, ComponentId, PlanVersionId};
 use crate::invoice::Amounts;
-use crate::money::{Money, MoneyError, ratio};
+use crate::money::MoneyError;
 use crate::proration::{CurrentDay, Question};
 use crate::subscription::{Discount, DueLine, Schedule, Subscription, SubscriptionError, SubscriptionStatus, due};
 use crate::text::text_enum;
@@ -184,10 +184,8 @@ pub struct GiveBack {
     pub days: Period,
     /// How much is given back.
     pub ask: Ask,
-    /// What is left of the charge.
-    pub left: Amounts,
-    /// What was billed, for the share of the tax.
-    pub billed: Amounts,
+    /// Until when the charge covered before.
+    pub before: NaiveDate,
 }
 
 /// The terms of a subscription after a change.
@@ -365,14 +363,10 @@ fn give_back(
     let mut credits = Vec::new();
     for charge in facts.covered.iter().filter(|charge| charge.until > on.max(charge.used.start)) {
         let (billed, credited) = (charge.billed, charge.credited);
-        let left = Amounts {
-            net: billed.net.sub(credited.net)?,
-            tax: billed.tax.sub(credited.tax)?,
-            gross: billed.gross.sub(credited.gross)?,
-        };
+        let left = billed.gross.sub(credited.gross)?;
         let ask = |used: Period, current_day: CurrentDay| {
             // A charge that cost nothing has nothing to share.
-            if left.gross.is_zero() || used == charge.used {
+            if left.is_zero() || used == charge.used {
                 return Ask::Whole;
             }
             Ask::Share(Question {
@@ -397,7 +391,7 @@ fn give_back(
             Ask::Whole
         };
         let days = Period::try_new(on.max(first), charge.until)?;
-        credits.push(GiveBack { charge: charge.charge, component: charge.component, days, ask, left, billed });
+        credits.push(GiveBack { charge: charge.charge, component: charge.component, days, ask, before: charge.until });
     }
     Ok(credits)
 }
@@ -613,27 +607,6 @@ fn shifted(facts: &Facts<'_>, days: u16) -> Result<Decision, ChangeError> {
         gift: None,
         gap: Some(Period::try_new(until, from)?),
     })
-}
-
-/// What is given back of a charge, without and with tax, for an amount with tax.
-///
-/// The tax follows cumulatively: `round(tax billed · gross given back in all / gross billed)` less what was given back
-/// before, so that a charge that is given back in any number of parts gives exactly its tax back.
-pub fn split_tax(credit: &GiveBack, gross: Money) -> Result<Amounts, MoneyError> {
-    let (left, billed) = (credit.left, credit.billed);
-    if gross == left.gross {
-        return Ok(left);
-    }
-    let before = billed.gross.sub(left.gross)?;
-    let in_all = before.add(gross)?;
-    let whole = billed.gross.minor.max(1);
-    let tax_in_all = Money::new(ratio(billed.tax.minor, in_all.minor, whole)?, gross.currency);
-    let tax_before = billed.tax.sub(left.tax)?;
-    // Neither the net nor the tax given back exceeds what is left of it.
-    let most = left.tax.minor.min(gross.minor).max(0);
-    let least = gross.sub(left.net)?.minor.clamp(0, most);
-    let tax = Money::new(tax_in_all.sub(tax_before)?.minor.clamp(least, most), gross.currency);
-    Ok(Amounts { net: gross.sub(tax)?, tax, gross })
 }
 
 #[cfg(test)]

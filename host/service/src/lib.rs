@@ -5,6 +5,7 @@
 //! network is waited for while a transaction is open. Edges call methods of [`Altyn`] and translate, nothing else.
 
 pub mod api_keys;
+pub mod changes;
 pub mod charges;
 pub mod context;
 pub mod contracts;

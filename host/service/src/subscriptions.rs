@@ -244,7 +244,7 @@ async fn plan_named(tx: &mut Tx, tenant: Uuid, command: &CreateSubscription) -> 
 }
 
 /// The version of a plan that is sold on a day, when the plan is on sale.
-async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day: NaiveDate) -> Result<PlanVersionRow> {
+pub(crate) async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day: NaiveDate) -> Result<PlanVersionRow> {
     if stored::<PlanStatus>("plans.status", &plan.status)? != PlanStatus::Active {
         return Err(ServiceError::conflict(
             "plan-not-on-sale",

@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod catalogue;
+pub mod changes;
 pub mod charges;
 pub mod contracts;
 pub mod customers;

@@ -487,7 +487,13 @@ const CHARGES_INSERT: &str = "insert into charges
 /// component_id, invoice_id, invoice_position, kind, status, period_start, period_end, used_start, used_end, charged_on,
 /// realises_on, realised_on, currency, amount_minor, prepaid_minor, proration_call_id, call_line,
 /// change_ordinal`.
-pub async fn charges_insert(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<u64> {
+pub async fn charges_insert(
+    tx: &mut Tx,
+    tenant: Uuid,
+    run: Option<Uuid>,
+    now: DateTime<Utc>,
+    rows: &Rows,
+) -> Result<u64> {
     tx.execute_rows(CHARGES_INSERT, (tenant, run, now), rows).await
 }
 
@@ -512,7 +518,7 @@ const INVOICES_INSERT: &str = "insert into invoices
 pub async fn invoices_insert(
     tx: &mut Tx,
     tenant: Uuid,
-    run: Uuid,
+    run: Option<Uuid>,
     issued_on: NaiveDate,
     now: DateTime<Utc>,
     rows: &Rows,

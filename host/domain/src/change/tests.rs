@@ -1,8 +1,9 @@
 use super::*;
 use crate::calendar::Cadence;
 use crate::catalogue::{BillingDay, Component, ComponentKind, StubPolicy};
+use crate::charge::{CreditAmount, Creditable};
 use crate::id::{ContractId, PlanId, ProductId, SubscriptionId};
-use crate::money::{Currency, percent_included};
+use crate::money::{Currency, Money, percent_included, ratio};
 use crate::proration::{self, Share};
 use crate::tax::PriceMode;
 use proptest::prelude::*;
@@ -128,12 +129,18 @@ impl World {
     fn execute(&mut self, decision: &Decision, plan: &PlanVersion, current_day: CurrentDay) -> i64 {
         let mut given_back = 0;
         for credit in &decision.credits {
-            let gross = match &credit.ask {
-                Ask::Whole => credit.left.gross,
-                Ask::Share(question) => shared(question).credit,
-            };
-            let amounts = split_tax(credit, gross).unwrap();
             let charge = self.charges.iter_mut().find(|charge| charge.charge == credit.charge).unwrap();
+            let creditable = Creditable {
+                charged: charge.billed,
+                credited: charge.credited,
+                prepaid: charge.billed.gross,
+                realised: false,
+            };
+            let amount = match &credit.ask {
+                Ask::Whole => CreditAmount::Rest,
+                Ask::Share(question) => CreditAmount::Gross(shared(question).credit),
+            };
+            let amounts = creditable.credit(amount).unwrap().amounts;
             assert!(amounts.net.minor >= 0 && amounts.tax.minor >= 0 && amounts.gross.minor >= 0, "{amounts:?}");
             assert_eq!(amounts.net.add(amounts.tax), Ok(amounts.gross));
             charge.credited.net = charge.credited.net.add(amounts.net).unwrap();

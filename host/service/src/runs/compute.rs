@@ -166,7 +166,7 @@ pub(super) fn compute(
     refused: &HashMap<Uuid, Fault>,
     at: DateTime<Utc>,
 ) -> Result<Computed> {
-    let mut recorder = Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 };
+    let mut recorder = Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 };
     let mut open = collect(inputs, plans, due_rows, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
     let (taxed, mut planned) = assess(inputs, &mut recorder, due_rows, &mut open, &shares)?;
@@ -530,12 +530,12 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
     Ok(None)
 }
 
-fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
+pub(crate) fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
     let named = |name: &str, value: Option<&String>| value.map(|value| (name.to_owned(), value.clone()));
     named("inn", inn).into_iter().chain(named("kpp", kpp)).collect()
 }
 
-fn seller_party(seller: &rows::SellerRow) -> Party {
+pub(crate) fn seller_party(seller: &rows::SellerRow) -> Party {
     Party {
         id: SellerId(seller.id).to_string(),
         kind: seller.kind.clone(),
@@ -556,7 +556,7 @@ fn buyer_party(row: &rows::DueRow) -> Party {
 }
 
 /// Plan versions from their rows.
-pub(super) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uuid, Arc<PlanVersion>)>> {
+pub(crate) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uuid, Arc<PlanVersion>)>> {
     let corrupt = |column: &'static str, text: String| ServiceError::from(StoreError::Corrupt(column, text));
     let mut found: Vec<(Uuid, PlanVersion)> = Vec::new();
     for row in rows {

@@ -464,12 +464,12 @@ pub(super) async fn write(
     }
     plugins::evidence_insert(&mut tx, tenant, prepared.evidence.clone()).await?;
     plugins::calls_insert(&mut tx, tenant, at, &prepared.calls).await?;
-    let issued = rows::invoices_insert(&mut tx, tenant, run, inputs.on, at, &prepared.invoices).await?;
+    let issued = rows::invoices_insert(&mut tx, tenant, Some(run), inputs.on, at, &prepared.invoices).await?;
     if issued != prepared.invoices.len() as u64 {
         tx.rollback().await?;
         return Err(numbers_taken(db, inputs, prepared).await?);
     }
-    let charged = rows::charges_insert(&mut tx, tenant, run, at, &prepared.charges).await?;
+    let charged = rows::charges_insert(&mut tx, tenant, Some(run), at, &prepared.charges).await?;
     if charged != prepared.charges.len() as u64 {
         tx.rollback().await?;
         return Err(periods_charged(db, inputs, prepared).await?);
