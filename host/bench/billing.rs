@@ -9,6 +9,7 @@ use altyn_service::{
 };
 use altyn_store::{Rows, Scope, ledger, runs as rows};
 use anyhow::ensure;
+use chrono::NaiveDate;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -143,14 +144,19 @@ impl Loaded {
                 .with("subscription_id", part.iter().map(|sold| sold.subscription).collect::<Vec<_>>())
                 .with("component_id", vec![world.component; all])
                 .with("invoice_id", invoices.clone())
+                .with("invoice_position", vec![0; all])
+                .with("kind", vec!["recurring".to_owned(); all])
+                .with("status", vec!["blocked".to_owned(); all])
                 .with("period_start", vec![on; all])
                 .with("period_end", vec![next; all])
                 .with("used_start", vec![on; all])
                 .with("used_end", vec![next; all])
                 .with("charged_on", vec![on; all])
                 .with("realises_on", vec![next; all])
+                .with("realised_on", vec![None::<NaiveDate>; all])
                 .with("currency", vec!["RUB".to_owned(); all])
                 .with("amount_minor", vec![gross; all])
+                .with("prepaid_minor", vec![None::<i64>; all])
                 .with("proration_call_id", vec![Some(call); all])
                 .with("call_line", lines.iter().copied().map(Some).collect::<Vec<_>>()),
             invoices: Rows::new()

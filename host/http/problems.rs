@@ -158,6 +158,9 @@ catalogue! {
     NoBinding = "no-binding", CONFLICT, "No plugin bound",
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
+    CreditExceedsCharge = "credit-exceeds-charge", CONFLICT, "More than is left of the charge",
+        "The credit is larger than what is left of the charge after its earlier credits, or nothing is left.",
+        "Read the charge and its credits; give back at most what is left, or leave the amount out to give back all of it.";
     DayNotOver = "day-not-over", CONFLICT, "The day lies ahead",
         "A run closes a day that has come at the tenant's.",
         "Wait for the day.";

@@ -134,6 +134,8 @@ ids! {
     SubscriptionId = "sub";
     /// A charge.
     ChargeId = "chg";
+    /// A credit of a charge.
+    CreditId = "crd";
     /// An invoice.
     InvoiceId = "inv";
     /// A ledger account.

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod charges;
 pub mod context;
 pub mod contracts;
+pub mod credits;
 pub mod customers;
 pub mod error;
 pub mod evidence;

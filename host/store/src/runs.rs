@@ -465,15 +465,16 @@ pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
 }
 
 const CHARGES_INSERT: &str = "insert into charges
-    (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status, period_start,
-     period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, amount_minor, proration_call_id,
-     call_line, created_at)
-    select $1, v.id, v.contract_id, v.subscription_id, v.component_id, v.invoice_id, $2, 'recurring', 'blocked',
-        v.period_start, v.period_end, v.used_start, v.used_end, v.charged_on, v.realises_on, null, v.currency,
-        v.amount_minor, v.proration_call_id, v.call_line, $3 from {rows} where true
+    (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, invoice_position, run_id, kind, status,
+     period_start, period_end, used_start, used_end, charged_on, realises_on, realised_on, paid_on, currency,
+     amount_minor, prepaid_minor, proration_call_id, call_line, created_at)
+    select $1, v.id, v.contract_id, v.subscription_id, v.component_id, v.invoice_id, v.invoice_position, $2, v.kind,
+        v.status, v.period_start, v.period_end, v.used_start, v.used_end, v.charged_on, v.realises_on, v.realised_on,
+        null, v.currency, v.amount_minor, v.prepaid_minor, v.proration_call_id, v.call_line, $3 from {rows} where true
     on conflict (tenant_id, subscription_id, component_id, period_start) do nothing";
-/// Adds recurring charges; answers how many periods were not charged before. Columns `id, contract_id, subscription_id, component_id, invoice_id, period_start,
-/// period_end, used_start, used_end, charged_on, realises_on, currency, amount_minor, proration_call_id, call_line`.
+/// Adds charges; answers how many periods were not charged before. Columns `id, contract_id, subscription_id,
+/// component_id, invoice_id, invoice_position, kind, status, period_start, period_end, used_start, used_end, charged_on,
+/// realises_on, realised_on, currency, amount_minor, prepaid_minor, proration_call_id, call_line`.
 pub async fn charges_insert(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<u64> {
     tx.execute_rows(CHARGES_INSERT, (tenant, run, now), rows).await
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use altyn_domain::{
+    charge::{ChargeKind, ChargeStatus},
     id::{ChargeId, ContractId, TransactionId},
     ledger::{About, AccountCode, charge_due},
     money::Currency,
     run::{PlanState, RunMode},
 };
 use altyn_store::{Db, Rows, Scope, StoreError, ledger, plugins, runs as rows};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -286,14 +287,19 @@ pub(super) fn prepare_execution(
             subscription_id: |(.., line, _)| line.subscription.0,
             component_id: |(.., line, _)| line.component.0,
             invoice_id: |(_, _, invoice, ..)| invoice.id.0,
+            invoice_position: |(_, _, _, position, ..)| i32::try_from(*position).unwrap_or(i32::MAX),
+            kind: |_| ChargeKind::Recurring.as_str().to_owned(),
+            status: |_| ChargeStatus::Blocked.as_str().to_owned(),
             period_start: |(.., line, _)| line.period.start,
             period_end: |(.., line, _)| line.period.end,
             used_start: |(.., line, _)| line.used.start,
             used_end: |(.., line, _)| line.used.end,
             charged_on: |(.., line, _)| line.charged_on,
             realises_on: |(.., line, _)| line.realises_on,
+            realised_on: |_| None::<NaiveDate>,
             currency: |(_, plan, ..)| plan.currency.code().to_owned(),
             amount_minor: |(.., line, _)| line.amount.minor,
+            prepaid_minor: |_| None::<i64>,
             proration_call_id: |(.., evidence)| Some(evidence.proration_call.0),
             call_line: |(.., evidence)| Some(evidence.call_line),
         }),
