@@ -4,6 +4,7 @@
 //! stdout, talk and the log to stderr. [`exit`] owns the exit codes.
 
 mod api_keys;
+mod changes;
 mod contracts;
 mod customers;
 mod demo;
@@ -83,6 +84,9 @@ enum Command {
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
+    /// Changes of subscriptions: upgrades, pauses, renewals and others
+    #[command(subcommand)]
+    Change(changes::ChangeCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -173,6 +177,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
+        Command::Change(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

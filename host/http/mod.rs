@@ -10,6 +10,7 @@ mod around;
 mod auth;
 mod bindings;
 mod calls;
+mod changes;
 mod charges;
 mod contracts;
 mod customers;
@@ -115,6 +116,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(products::routes())
         .merge(plans::routes())
         .merge(subscriptions::routes())
+        .merge(changes::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())

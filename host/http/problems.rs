@@ -161,6 +161,36 @@ catalogue! {
     CreditExceedsCharge = "credit-exceeds-charge", CONFLICT, "More than is left of the charge",
         "The credit is larger than what is left of the charge after its earlier credits, or nothing is left.",
         "Read the charge and its credits; give back at most what is left, or leave the amount out to give back all of it.";
+    SubscriptionTransitional = "subscription-transitional", CONFLICT, "The subscription is being moved",
+        "Another system is putting the subscription into service or out of it; no operation is available meanwhile.",
+        "Repeat the request when that has ended.";
+    ChangeMoved = "change-moved", CONFLICT, "The change would do something else",
+        "Something moved between the preview and the execution; `errors` tells each difference. Nothing was done.",
+        "Look at a new preview and send its hash.";
+    ChangeUnbilled = "change-unbilled", CONFLICT, "A period is not charged yet",
+        "A period that begins before the day of the change was not charged yet.",
+        "Let the billing run charge it first, or choose an earlier day.";
+    ChangeNotPossible = "change-not-possible", CONFLICT, "The subscription does not take this change",
+        "The status or the end of the subscription does not allow the change.",
+        "Read the subscription; `detail` says what is in the way.";
+    ChangeNothing = "change-nothing", CONFLICT, "Nothing would change",
+        "The subscription is on these terms already.",
+        "There is nothing to do.";
+    ChangeForbidden = "change-forbidden", CONFLICT, "The change is forbidden",
+        "A row of a decision table forbids the change; `detail` names it.",
+        "Change the table, or wish for something else.";
+    ChangeNotScheduled = "change-not-scheduled", CONFLICT, "The change is not scheduled",
+        "Only a change whose day has not come can be withdrawn.",
+        "Make another change that leads back.";
+    NothingToRenew = "nothing-to-renew", CONFLICT, "Nothing to renew",
+        "The contract has no subscription in service.",
+        "Subscribe it to a plan first.";
+    SafetyBound = "safety-bound", CONFLICT, "A safety bound was reached",
+        "The change has too many lines, or charges too far ahead.",
+        "Do less at once; the bounds are in the configuration.";
+    AlreadyCharged = "already-charged", CONFLICT, "A period was charged before",
+        "A period that the change charges was charged before under the same terms.",
+        "Look at the charges of the subscription.";
     DayNotOver = "day-not-over", CONFLICT, "The day lies ahead",
         "A run closes a day that has come at the tenant's.",
         "Wait for the day.";

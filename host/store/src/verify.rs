@@ -551,21 +551,60 @@ pub struct ChargedPeriodRow {
     pub period_start: NaiveDate,
     /// The day after the full period.
     pub period_end: NaiveDate,
+    /// How many changes of the subscription were executed before it was charged.
+    pub change_ordinal: i32,
+    /// First day that it was billed for.
+    pub used_start: NaiveDate,
+    /// The day after the last one that it covers.
+    pub covered_until: NaiveDate,
 }
 
-const CHARGED_PERIODS: &str = "select id, subscription_id, component_id, period_start, period_end from charges
+const CHARGED_PERIODS: &str = "select id, subscription_id, component_id, period_start, period_end, change_ordinal,
+        used_start, coalesce(covered_until, used_end) as covered_until
+    from charges
     where tenant_id = $1 and kind = 'recurring'
-        and (subscription_id, component_id, period_start) > ($2, $3, $4) and subscription_id <= $5
-    order by subscription_id, component_id, period_start limit $6";
-/// A page of recurring charges behind a (subscription, component, period start), of subscriptions up to one, in order.
+        and (subscription_id, component_id, period_start, change_ordinal) > ($2, $3, $4, $5) and subscription_id <= $6
+    order by subscription_id, component_id, period_start, change_ordinal limit $7";
+/// A page of recurring charges behind a (subscription, component, period start, number of changes), of subscriptions up to
+/// one, in order.
 pub async fn charged_periods(
     tx: &mut Tx,
     tenant: Uuid,
-    after: (Uuid, Uuid, NaiveDate),
+    after: (Uuid, Uuid, NaiveDate, i32),
     through: Uuid,
     limit: i64,
 ) -> Result<Vec<ChargedPeriodRow>> {
-    tx.fetch_all(CHARGED_PERIODS, (tenant, after.0, after.1, after.2, through, limit)).await
+    tx.fetch_all(CHARGED_PERIODS, (tenant, after.0, after.1, after.2, after.3, through, limit)).await
+}
+
+/// A change that was executed, as far as coverage is concerned.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ExecutedChangeRow {
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// Its number among the changes of the subscription, from 1.
+    pub ordinal: i32,
+    /// The day on which what was charged before it ended.
+    pub charged_until: NaiveDate,
+    /// First day that the new terms cover.
+    pub terms_from: NaiveDate,
+    /// The plan version of the new terms.
+    pub plan_version_id: Uuid,
+}
+
+const EXECUTED_CHANGES: &str = "select subscription_id, ordinal, charged_until, terms_from, plan_version_id
+    from subscription_changes
+    where tenant_id = $1 and state = 'executed' and (subscription_id, ordinal) > ($2, $3) and subscription_id <= $4
+    order by subscription_id, ordinal limit $5";
+/// A page of executed changes behind a (subscription, ordinal), of subscriptions up to one, in order.
+pub async fn executed_changes(
+    tx: &mut Tx,
+    tenant: Uuid,
+    after: (Uuid, i32),
+    through: Uuid,
+    limit: i64,
+) -> Result<Vec<ExecutedChangeRow>> {
+    tx.fetch_all(EXECUTED_CHANGES, (tenant, after.0, after.1, through, limit)).await
 }
 
 const TENANT_PATHS: Sql = Sql::each(

@@ -1,7 +1,12 @@
 //! Recurring coverage: a subscription's periods are charged one after another, each once.
 //!
+//! A subscription that was changed has segments: the days that one set of terms holds. Each is covered by the charges that
+//! were made under it, less what was given back, from its first day to its last (see [`segments`]).
+//!
 //! Every period is compared with the calendar of the subscription's anchor, never with the period before it, so that a
 //! drift that repeats itself is found as well.
+
+mod segments;
 
 use std::collections::HashMap;
 
@@ -72,15 +77,20 @@ async fn check_page(
     }
     let by_id: HashMap<Uuid, &SubscriptionRow> = page.iter().map(|row| (row.id, row)).collect();
     let mut covered: HashMap<(Uuid, Uuid), Covered> = HashMap::new();
-    let mut place = (after, Uuid::max(), NaiveDate::MAX.with_year(9999).unwrap_or(NaiveDate::MAX));
+    let mut place = (after, Uuid::max(), NaiveDate::MAX.with_year(9999).unwrap_or(NaiveDate::MAX), i32::MAX);
+    let mut changed = segments::Segments::load(tx, tenant, (after, through)).await?;
     loop {
         let charged = rows::charged_periods(tx, tenant, place, through, CHARGES).await?;
         let Some(last) = charged.last() else { break };
-        place = (last.subscription_id, last.component_id, last.period_start);
+        place = (last.subscription_id, last.component_id, last.period_start, last.change_ordinal);
         for charge in &charged {
             findings.checked += 1;
             // A charge without its subscription breaks the rule about references.
             let Some(subscription) = by_id.get(&charge.subscription_id) else { continue };
+            if subscription.change_ordinal > 0 {
+                changed.add(charge);
+                continue;
+            }
             let cadence = sold.get(&subscription.plan_version_id).and_then(|sold| sold.cadence);
             let of_component = (charge.subscription_id, charge.component_id);
             if let Err(reason) = add(subscription, cadence, charge, covered.get(&of_component).copied()).map(|seen| {
@@ -101,6 +111,12 @@ async fn check_page(
         };
         if let Err(reason) = check_next(subscription, cadence) {
             findings.refuse(|| named(subscription.id, None, &reason));
+        }
+        if subscription.change_ordinal > 0 {
+            for reason in changed.check(tx, tenant, subscription, cadence).await? {
+                findings.refuse(|| named(subscription.id, None, &reason));
+            }
+            continue;
         }
         for component in &sold.components {
             let seen = covered.get(&(subscription.id, *component)).copied();
@@ -180,7 +196,8 @@ fn check_next(subscription: &SubscriptionRow, cadence: Cadence) -> std::result::
     }
     let start =
         boundary(subscription.anchor_on, cadence, subscription.next_index).map_err(|error| error.to_string())?;
-    let due = start.max(subscription.starts_on).min(subscription.ends_on.unwrap_or(NaiveDate::MAX));
+    let from = subscription.terms_from.unwrap_or(subscription.starts_on);
+    let due = start.max(from).min(subscription.ends_on.unwrap_or(NaiveDate::MAX));
     if due == subscription.next_charge_on {
         Ok(())
     } else {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
+mod changes;
 mod confirmation;
 mod credits;
 mod hosts;

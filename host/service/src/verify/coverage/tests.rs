@@ -44,6 +44,9 @@ fn charge(start: &str, end: &str) -> rows::ChargedPeriodRow {
         component_id: Uuid::from_u128(4),
         period_start: day(start),
         period_end: day(end),
+        change_ordinal: 0,
+        used_start: day(start),
+        covered_until: day(end),
     }
 }
 
@@ -118,4 +121,15 @@ fn an_end_comes_before_the_next_charge() {
     assert!(check_next(&row, MONTHLY).is_err());
     row.status = "cancelled".into();
     assert_eq!(check_next(&row, MONTHLY), Ok(()));
+}
+
+#[test]
+fn charges_of_one_set_of_terms_touch_one_another() {
+    let (a, b, c) = (day("2026-01-01"), day("2026-01-11"), day("2026-02-01"));
+    assert_eq!(segments::covers(vec![(b, c), (a, b)], (a, c)), Ok(()));
+    assert_eq!(segments::covers(vec![], (b, b)), Ok(()));
+    assert!(segments::covers(vec![(a, b)], (a, c)).unwrap_err().contains("up to 2026-01-11"));
+    assert!(segments::covers(vec![(b, c)], (a, c)).is_err());
+    assert!(segments::covers(vec![(a, c), (b, c)], (a, c)).is_err());
+    assert!(segments::covers(vec![(a, b)], (a, a)).is_err());
 }
