@@ -28,7 +28,7 @@ impl World {
         self.altyn.change_preview(&self.request(), id, change.clone()).await.unwrap()
     }
 
-    async fn change(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
+    async fn made(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
         let seen = self.preview(id, change).await;
         self.execute(id, change, &seen).await.unwrap()
     }
@@ -95,7 +95,7 @@ async fn a_change_that_moved_is_refused_with_the_difference(world: &World) {
     let change = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
     let seen = world.preview(subscription.id, &change).await;
     let other = ChangeSubscription { quantity: Some("5".into()), ..wish(ChangeKind::ChangeQuantity) };
-    world.change(subscription.id, &other).await;
+    world.made(subscription.id, &other).await;
     let balance = world.balance(contract).await;
     let Err(ServiceError::Conflict { code, details, .. }) = world.execute(subscription.id, &change, &seen).await else {
         panic!("executed");
@@ -131,22 +131,22 @@ async fn many_changes_of_one_day_conserve_money(world: &World) {
             timing: Some(Timing::Immediate),
             ..wish(ChangeKind::ChangeQuantity)
         };
-        world.change(subscription.id, &change).await;
+        world.made(subscription.id, &change).await;
         world.prove().await;
     }
     let paused = ChangeSubscription { on: Some(day("2027-01-15")), ..wish(ChangeKind::Pause) };
     world.clock.set("2027-01-15T09:00:00Z".parse().unwrap());
-    let paused = world.change(subscription.id, &paused).await;
+    let paused = world.made(subscription.id, &paused).await;
     assert!(paused.credited_minor > 0);
     assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Paused);
     world.prove().await;
     world.clock.set("2027-01-21T09:00:00Z".parse().unwrap());
-    world.change(subscription.id, &wish(ChangeKind::Resume)).await;
+    world.made(subscription.id, &wish(ChangeKind::Resume)).await;
     world.close_day("2027-01-21").await;
     world.prove().await;
     world.clock.set("2027-01-22T09:00:00Z".parse().unwrap());
     let cancel = ChangeSubscription { timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) };
-    world.change(subscription.id, &cancel).await;
+    world.made(subscription.id, &cancel).await;
     let after = world.subscription(subscription.id).await;
     assert_eq!((after.status, after.ends_on), (SubscriptionStatus::Cancelled, Some(day("2027-01-22"))));
     world.prove().await;
@@ -161,16 +161,16 @@ async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world
         timing: Some(Timing::EndOfTerm),
         ..wish(ChangeKind::ChangeQuantity)
     };
-    let first = world.change(subscription.id, &end("2")).await;
+    let first = world.made(subscription.id, &end("2")).await;
     assert_eq!((first.state.as_str(), first.effective_on), ("scheduled", day("2027-02-01")));
-    let second = world.change(subscription.id, &end("4")).await;
+    let second = world.made(subscription.id, &end("4")).await;
     let replaced = world.altyn.change_get(&world.request(), first.id).await.unwrap();
     assert_eq!(replaced.state, "replaced");
     let withdrawn = world.altyn.change_withdraw(&world.request(), second.id).await.unwrap().value;
     assert_eq!(withdrawn.state, "cancelled");
     let again = world.altyn.change_withdraw(&world.request(), second.id).await;
     assert_eq!(code(again), "change-not-scheduled");
-    let third = world.change(subscription.id, &end("3")).await;
+    let third = world.made(subscription.id, &end("3")).await;
     assert_eq!(world.balance(contract).await, balance, "nothing is charged before its day");
     world.clock.set("2027-02-03T09:00:00Z".parse().unwrap());
     world.close_day("2027-01-31").await;
