@@ -4,7 +4,9 @@
 //! stdout, talk and the log to stderr. [`exit`] owns the exit codes.
 
 mod api_keys;
+mod blocks;
 mod contracts;
+mod credit;
 mod customers;
 mod demo;
 mod documents;
@@ -15,6 +17,7 @@ mod output;
 mod plans;
 mod plugins;
 mod progress;
+mod promises;
 mod proof;
 mod runs;
 mod sellers;
@@ -83,6 +86,15 @@ enum Command {
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
+    /// Who has no access, since when and why
+    #[command(subcommand)]
+    Block(blocks::BlockCommand),
+    /// What contracts may spend: limits, groups, hierarchy, transfers
+    #[command(subcommand)]
+    Credit(credit::CreditCommand),
+    /// Promised payments
+    #[command(subcommand)]
+    Promise(promises::PromiseCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -173,6 +185,9 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
+        Command::Block(command) => command.run(session).await,
+        Command::Credit(command) => command.run(session).await,
+        Command::Promise(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

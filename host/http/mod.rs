@@ -9,9 +9,11 @@ mod api_keys;
 mod around;
 mod auth;
 mod bindings;
+mod blocks;
 mod calls;
 mod charges;
 mod contracts;
+mod credit;
 mod customers;
 mod error;
 mod etag;
@@ -26,6 +28,7 @@ mod plans;
 mod plugins;
 mod problems;
 mod products;
+mod promises;
 mod run_events;
 mod runs;
 mod sellers;
@@ -112,9 +115,12 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(sellers::routes())
         .merge(customers::routes())
         .merge(contracts::routes())
+        .merge(credit::routes())
+        .merge(promises::routes())
         .merge(products::routes())
         .merge(plans::routes())
         .merge(subscriptions::routes())
+        .merge(blocks::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())

@@ -137,6 +137,33 @@ catalogue! {
     CurrencyMismatch = "currency-mismatch", CONFLICT, "Another currency",
         "The plan is priced in another currency than the contract's.",
         "Choose a plan in the contract's currency, or another contract.";
+    BlockStands = "block-stands", CONFLICT, "Blocked already",
+        "A block of this type stands on the object; at most one does.",
+        "Read the block that stands, or lift it first.";
+    BlockEnded = "block-ended", CONFLICT, "The block has ended",
+        "The block was lifted, or its end has come.",
+        "There is nothing to lift.";
+    PromiseNotAllowed = "promise-not-allowed", CONFLICT, "No promises here",
+        "No credit policy of the contract allows promised payments, or the contract pays afterwards.",
+        "Allow them in the policy of the contract's group, channel or tenant.";
+    PromiseTooMuch = "promise-too-much", CONFLICT, "Too much is promised",
+        "The active promises of a contract may come to so much at most.",
+        "Promise at most what `detail` says is left, or pay first.";
+    PromiseTooOften = "promise-too-often", CONFLICT, "Promised too often",
+        "The contract has as many active promises, or has promised as often this month, as its policy allows.",
+        "Pay what is promised, or wait for the next month.";
+    PromiseEnded = "promise-ended", CONFLICT, "The promise has ended",
+        "The promise was kept, reduced, taken back or has expired.",
+        "Read it: `status` says how it ended.";
+    DuplicateCreditPolicy = "duplicate-credit-policy", CONFLICT, "The level has a policy",
+        "The tenant, channel or group has a credit policy in this currency.",
+        "Change that policy.";
+    ContractsNotRelated = "contracts-not-related", CONFLICT, "Contracts of different customers",
+        "Money moves between contracts of one customer, or between one and those below it.",
+        "Choose another contract, or set the hierarchy first.";
+    NotEnoughMoney = "not-enough-money", CONFLICT, "Not enough money",
+        "The contract has less money than is to be moved; promises and credit are not money.",
+        "Move at most what `detail` names.";
     SubscriptionEnded = "subscription-ended", CONFLICT, "The subscription has ended",
         "The subscription is cancelled or complete already.",
         "There is nothing to cancel.";

@@ -156,6 +156,16 @@ ids! {
     ApiKeyId = "key";
     /// An event of the outbox.
     EventId = "evt";
+    /// A block of a contract or a subscription.
+    BlockId = "blk";
+    /// A promised payment.
+    PromiseId = "prm";
+    /// What a tenant, channel or group is allowed.
+    CreditPolicyId = "crp";
+    /// A tenant's rules of dunning.
+    DunningPolicyId = "dnp";
+    /// A step that dunning took.
+    DunningStepId = "dns";
 }
 
 #[cfg(test)]

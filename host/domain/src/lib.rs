@@ -7,9 +7,11 @@
 
 mod text;
 
+pub mod block;
 pub mod calendar;
 pub mod catalogue;
 pub mod charge;
+pub mod credit;
 pub mod id;
 pub mod invoice;
 pub mod ledger;
@@ -17,6 +19,7 @@ pub mod money;
 pub mod numbering;
 pub mod party;
 pub mod plugin;
+pub mod promise;
 pub mod proration;
 pub mod requisites;
 pub mod run;

@@ -5,14 +5,17 @@
 //! network is waited for while a transaction is open. Edges call methods of [`Altyn`] and translate, nothing else.
 
 pub mod api_keys;
+pub mod blocks;
 pub mod charges;
 pub mod context;
 pub mod contracts;
+pub mod credit;
 pub mod credits;
 pub mod customers;
 pub mod error;
 pub mod evidence;
 pub mod explain;
+pub mod funds;
 pub mod imports;
 pub mod invoices;
 pub mod ledger;
@@ -22,6 +25,7 @@ pub mod plugins;
 pub mod ports;
 pub mod poster;
 pub mod products;
+pub mod promises;
 pub mod runs;
 pub mod scheduler;
 pub mod sellers;

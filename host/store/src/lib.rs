@@ -4,9 +4,11 @@
 //! the caller opened. The store decides nothing: it loads facts and saves decisions. Time and ids come in as arguments.
 
 pub mod api_keys;
+pub mod blocks;
 pub mod catalogue;
 pub mod charges;
 pub mod contracts;
+pub mod credit;
 pub mod customers;
 pub mod db;
 pub mod error;
@@ -17,6 +19,7 @@ pub mod invoices;
 pub mod jobs;
 pub mod ledger;
 pub mod plugins;
+pub mod promises;
 pub mod rows;
 pub mod runs;
 pub mod sellers;

@@ -173,6 +173,10 @@ impl Altyn {
     }
 
     async fn end(&self, tenant: TenantId, run: &rows::RunRow, state: RunState) -> Result<Advanced> {
+        if state == RunState::Done {
+            // A run that stops in here goes on with it: the day has a checkpoint of its own.
+            self.credit_day_close(tenant, run.business_on).await?;
+        }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let finished = state.is_final().then(|| self.clock.now());
         let set = rows::state_set(&mut tx, tenant.0, run.id, run.fence, state.as_str(), finished).await?;
