@@ -19,6 +19,7 @@ mod proof;
 mod runs;
 mod sellers;
 mod serve;
+mod service_terms;
 mod session;
 mod settings;
 mod subscriptions;
@@ -83,6 +84,12 @@ enum Command {
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
+    /// What becomes of unpaid subscriptions, and what tenants below are handed
+    #[command(subcommand)]
+    ServiceTerm(service_terms::ServiceTermCommand),
+    /// What terms in manual mode wait for a person to decide
+    #[command(subcommand)]
+    ManualOperation(service_terms::ManualOperationCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -173,6 +180,8 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
+        Command::ServiceTerm(command) => command.run(session).await,
+        Command::ManualOperation(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

@@ -20,6 +20,7 @@ mod idempotency;
 mod imports;
 mod invoices;
 mod ledger;
+mod manual_operations;
 mod openapi;
 mod page;
 mod plans;
@@ -29,6 +30,7 @@ mod products;
 mod run_events;
 mod runs;
 mod sellers;
+mod service_terms;
 mod subscriptions;
 mod tenants;
 mod verify;
@@ -115,6 +117,8 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(products::routes())
         .merge(plans::routes())
         .merge(subscriptions::routes())
+        .merge(service_terms::routes())
+        .merge(manual_operations::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())

@@ -154,6 +154,12 @@ ids! {
     ApiKeyId = "key";
     /// An event of the outbox.
     EventId = "evt";
+    /// A service term.
+    ServiceTermId = "stm";
+    /// An operation that waits for a person.
+    ManualOperationId = "mop";
+    /// A recorded change of a subscription's status.
+    TransitionId = "trn";
 }
 
 #[cfg(test)]

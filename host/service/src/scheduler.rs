@@ -19,6 +19,7 @@ use chrono_tz::Tz;
 use crate::{
     context::{Altyn, Request},
     error::{Result, ServiceError, stored},
+    lives::{CLOSE_JOB, day_of_job},
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
     runs::{Advanced, RUN_JOB, RunView, StartRun, run_of_job},
@@ -83,11 +84,15 @@ impl Altyn {
     }
 
     async fn job_work(&self, tenant: TenantId, owner: &str, job: &jobs::JobRow) -> Result<Advanced> {
-        if job.kind != RUN_JOB {
+        match job.kind.as_str() {
+            RUN_JOB => self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
+            CLOSE_JOB => {
+                self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?;
+                Ok(Advanced::Done)
+            }
             // A newer host may have put it; it stays for that one.
-            return Err(ServiceError::Internal(format!("this release does not know jobs of kind {}", job.kind)));
+            kind => Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
         }
-        self.run_advance(tenant, run_of_job(&job.payload)?, owner).await
     }
 
     async fn job_end(

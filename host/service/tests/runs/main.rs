@@ -5,6 +5,7 @@
 mod confirmation;
 mod hosts;
 mod large;
+mod lives;
 mod operator;
 mod plugins;
 mod repeat;
