@@ -22,6 +22,7 @@ mod proof;
 mod runs;
 mod sellers;
 mod serve;
+mod service_terms;
 mod session;
 mod settings;
 mod subscriptions;
@@ -95,6 +96,12 @@ enum Command {
     /// Promised payments
     #[command(subcommand)]
     Promise(promises::PromiseCommand),
+    /// What becomes of unpaid subscriptions, and what tenants below are handed
+    #[command(subcommand)]
+    ServiceTerm(service_terms::ServiceTermCommand),
+    /// What terms in manual mode wait for a person to decide
+    #[command(subcommand)]
+    ManualOperation(service_terms::ManualOperationCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -188,6 +195,8 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Block(command) => command.run(session).await,
         Command::Credit(command) => command.run(session).await,
         Command::Promise(command) => command.run(session).await,
+        Command::ServiceTerm(command) => command.run(session).await,
+        Command::ManualOperation(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

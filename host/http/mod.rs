@@ -22,6 +22,7 @@ mod idempotency;
 mod imports;
 mod invoices;
 mod ledger;
+mod manual_operations;
 mod openapi;
 mod page;
 mod plans;
@@ -32,6 +33,7 @@ mod promises;
 mod run_events;
 mod runs;
 mod sellers;
+mod service_terms;
 mod subscriptions;
 mod tenants;
 mod verify;
@@ -121,6 +123,8 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(plans::routes())
         .merge(subscriptions::routes())
         .merge(blocks::routes())
+        .merge(service_terms::routes())
+        .merge(manual_operations::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())

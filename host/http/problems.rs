@@ -167,6 +167,30 @@ catalogue! {
     SubscriptionEnded = "subscription-ended", CONFLICT, "The subscription has ended",
         "The subscription is cancelled or complete already.",
         "There is nothing to cancel.";
+    ServiceTermNameTaken = "service-term-name-taken", CONFLICT, "Term name taken",
+        "Another service term of the tenant has this name.",
+        "Choose another name.";
+    ServiceTermKeyTaken = "service-term-key-taken", CONFLICT, "Term key taken",
+        "Another service term of the tenant, or a term of a tenant below, has this key; `details` names the tenants below.",
+        "Choose a key that nobody here or below uses.";
+    ServiceTermReadOnly = "service-term-read-only", CONFLICT, "Term of a tenant above",
+        "The service term is a copy of one that a tenant above delegates, or what is left of such a copy.",
+        "Only narrow it, or create a term of your own.";
+    ServiceTermInUse = "service-term-in-use", CONFLICT, "Term in use",
+        "Plans on sale or living subscriptions of the tenant live by the service term.",
+        "Put them under another term first.";
+    ServiceTermFrozen = "service-term-frozen", CONFLICT, "Term frozen",
+        "The tenant above deleted the service term; it serves those it served and takes nobody on.",
+        "Choose another term.";
+    ManualOperationDecided = "manual-operation-decided", CONFLICT, "Decided already",
+        "The manual operation was approved, rejected or withdrawn before.",
+        "Read the operation; there is nothing to decide.";
+    ManualOperationObsolete = "manual-operation-obsolete", CONFLICT, "No longer due",
+        "The subscription is paid or has changed since the manual operation was asked for.",
+        "Wait for the next close of a day, which withdraws the operation, or reject it.";
+    SubscriptionHeld = "subscription-held", CONFLICT, "The subscription is held",
+        "The subscription is held stopped, by a block perhaps.",
+        "Release it first.";
     TenantTreeTooDeep = "tenant-tree-too-deep", CONFLICT, "Too many levels of tenants",
         "The tree of tenants has as many levels as it may have.",
         "Create the tenant higher up.";

@@ -166,6 +166,12 @@ ids! {
     DunningPolicyId = "dnp";
     /// A step that dunning took.
     DunningStepId = "dns";
+    /// A service term.
+    ServiceTermId = "stm";
+    /// An operation that waits for a person.
+    ManualOperationId = "mop";
+    /// A recorded change of a subscription's status.
+    TransitionId = "trn";
 }
 
 #[cfg(test)]

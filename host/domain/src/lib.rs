@@ -25,6 +25,7 @@ pub mod requisites;
 pub mod run;
 pub mod subscription;
 pub mod tax;
+pub mod terms;
 
 pub use text::{Expected, UnknownName};
 

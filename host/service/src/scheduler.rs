@@ -20,6 +20,7 @@ use crate::{
     blocks::BLOCK_END_JOB,
     context::{Altyn, Request},
     error::{Result, ServiceError, stored},
+    lives::{CLOSE_JOB, day_of_job},
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
     promises::PROMISE_END_JOB,
@@ -89,6 +90,7 @@ impl Altyn {
             RUN_JOB => return self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
             BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
             PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
+            CLOSE_JOB => self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?,
             // A newer host may have put it; it stays for that one.
             kind => return Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
         }

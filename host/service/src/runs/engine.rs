@@ -180,6 +180,9 @@ impl Altyn {
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let finished = state.is_final().then(|| self.clock.now());
         let set = rows::state_set(&mut tx, tenant.0, run.id, run.fence, state.as_str(), finished).await?;
+        if set && state == RunState::Done {
+            self.close_put(&mut tx, tenant, run.business_on, self.clock.now()).await?;
+        }
         tx.commit().await?;
         Ok(match (set, state) {
             (false, _) => Advanced::Busy,

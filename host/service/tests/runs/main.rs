@@ -6,6 +6,7 @@ mod confirmation;
 mod credits;
 mod hosts;
 mod large;
+mod lives;
 mod operator;
 mod plugins;
 mod repeat;
