@@ -124,6 +124,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         currency: "RUB".into(),
         price_mode: "included".into(),
         billing_day: "anniversary".into(),
+        stub: "prorate".into(),
         created_at: now,
     };
     catalogue::versions_insert(&mut tx, t, now, &[version]).await?;
@@ -247,6 +248,15 @@ fn subscription(world: &World, sold: &Sold, n: u32, now: DateTime<Utc>) -> subsc
         ends_on: None,
         next_charge_on: due_on(),
         charges_left: None,
+        discount_minor: 0,
+        discount_from: None,
+        discount_until: None,
+        manual: 0,
+        documents_on_activation: 0,
+        notify_on_activation: 0,
+        description: None,
+        terms_from: None,
+        change_ordinal: 0,
         external_system: Some("bench".into()),
         external_id: Some(format!("S-{n:07}")),
         version: 1,

@@ -172,6 +172,8 @@ ids! {
     ManualOperationId = "mop";
     /// A recorded change of a subscription's status.
     TransitionId = "trn";
+    /// A change of a subscription.
+    ChangeId = "chn";
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod text;
 pub mod block;
 pub mod calendar;
 pub mod catalogue;
+pub mod change;
 pub mod charge;
 pub mod credit;
 pub mod id;

@@ -3,15 +3,21 @@
 #[expect(dead_code, reason = "each test file uses a part of it")]
 mod common;
 
+use altyn_domain::calendar::{Cadence, Period, boundary};
 use altyn_domain::{numbering, proration, tax};
 use altyn_runtime::{CallFailure, Digest, FaultKind, Runtime, RuntimeConfig, Side, World, as_json};
-use common::{RUNTIME, component, context, document, draft, plugin, question, rub};
+use chrono::NaiveDate;
+use common::{RUNTIME, component, context, document, draft, period, plugin, question, rub};
 use rust_decimal::Decimal;
 
 #[test]
 fn the_host_knows_what_a_component_is() {
     let expected = [
         ("day-ratio", World::ProrationStrategy),
+        ("fixed-days", World::ProrationStrategy),
+        ("day-rate-rounded", World::ProrationStrategy),
+        ("second", World::ProrationStrategy),
+        ("none", World::ProrationStrategy),
         ("ru-vat", World::TaxRule),
         ("number-template", World::NumberingScheme),
     ];
@@ -44,6 +50,92 @@ fn a_price_is_shared_by_days() {
     }
     assert_eq!(call.record.export, "proration.prorate");
     assert!(call.record.fuel > 0 && call.record.peak_memory_bytes > 0);
+}
+
+#[test]
+fn each_strategy_splits_a_cancelled_january_in_its_own_way() {
+    let cancelled = proration::Question {
+        price: rub(100_000),
+        period: period("2026-01-01", "2026-02-01"),
+        used: period("2026-01-01", "2026-01-15"),
+        current_day: proration::CurrentDay::Old,
+        billed: rub(100_000),
+        ..question(0, 0)
+    };
+    let expected = [
+        ("day-ratio", "", 51_613),
+        ("fixed-days", "", 53_333),
+        ("day-rate-rounded", "", 51_616),
+        ("day-rate-rounded", r#"{"month_days":30}"#, 53_328),
+        ("second", "", 51_613),
+        ("none", "", 0),
+    ];
+    for (name, config, credit) in expected {
+        let call = RUNTIME.prorate(&plugin(name), &context(config), std::slice::from_ref(&cancelled));
+        let shares = call.result.unwrap();
+        assert_eq!(shares[0].credit, rub(credit), "{name} {config}");
+        assert_eq!(proration::check(&cancelled, &shares[0]), Ok(()), "{name} {config}");
+    }
+}
+
+#[test]
+fn every_strategy_passes_the_domains_check_on_every_split_of_a_short_month() {
+    for (name, config) in [
+        ("day-ratio", ""),
+        ("fixed-days", ""),
+        ("fixed-days", r#"{"month_days":28}"#),
+        ("day-rate-rounded", ""),
+        ("day-rate-rounded", r#"{"month_days":30}"#),
+        ("second", ""),
+        ("none", ""),
+        ("none", r#"{"part":"free"}"#),
+    ] {
+        let plugin = plugin(name);
+        let mut questions = Vec::new();
+        // From 31 January to 28 February and on to 31 March.
+        let anchor = period("2026-01-31", "2026-02-28").start;
+        for k in 0..2 {
+            let whole = altyn_domain::calendar::period(anchor, Cadence::Months(1), k).unwrap();
+            let (start, end) = (whole.start, whole.end);
+            for split in start.iter_days().take_while(|day| *day < end).skip(1) {
+                for current_day in proration::CurrentDay::ALL {
+                    for (used, billed, credited) in [
+                        (Period::try_new(start, split).unwrap(), 59_999, 20_001),
+                        (Period::try_new(start, split).unwrap(), 1, 0),
+                        (Period::try_new(split, end).unwrap(), 0, 0),
+                    ] {
+                        questions.push(proration::Question {
+                            line: questions.len().to_string(),
+                            price: rub(59_999),
+                            period: whole,
+                            used,
+                            current_day: *current_day,
+                            billed: rub(billed),
+                            credited: rub(credited),
+                        });
+                    }
+                }
+            }
+        }
+        let shares = RUNTIME.prorate(&plugin, &context(config), &questions).result.unwrap();
+        for (question, share) in questions.iter().zip(&shares) {
+            assert_eq!(proration::check(question, share), Ok(()), "{name} {config} {question:?}");
+        }
+    }
+}
+
+#[test]
+fn seconds_know_the_clock_change_of_the_zone() {
+    let asked = proration::Question {
+        period: period("2026-03-01", "2026-04-01"),
+        used: period("2026-03-29", "2026-03-30"),
+        ..question(0, 74_300)
+    };
+    let mut berlin = context("");
+    berlin.zone = "Europe/Berlin".into();
+    let ask = |ctx| RUNTIME.prorate(&plugin("second"), ctx, std::slice::from_ref(&asked)).result.unwrap()[0].used;
+    assert_eq!(ask(&berlin), rub(2_300));
+    assert_eq!(ask(&context("")), rub(2_397));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod api_keys;
 pub mod blocks;
+pub mod changes;
 pub mod charges;
 pub mod context;
 pub mod contracts;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use altyn_domain::{
     calendar::{Cadence, local_date},
-    catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion},
+    catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion, StubPolicy},
     id::{ComponentId, Id as _, PlanId, PlanVersionId, ProductId},
     money::{Currency, Money},
     tax::PriceMode,
@@ -60,6 +60,8 @@ pub struct CreatePlanVersion {
     pub price_mode: PriceMode,
     /// On which day periods begin; `anniversary` when absent.
     pub billing_day: Option<BillingDay>,
+    /// What a short first period costs; its share when absent.
+    pub stub: Option<StubPolicy>,
     /// What is charged, in the order of documents.
     pub components: Vec<CreateComponent>,
 }
@@ -124,6 +126,8 @@ pub struct PlanVersionView {
     pub price_mode: PriceMode,
     /// On which day periods begin.
     pub billing_day: BillingDay,
+    /// What a short first period costs.
+    pub stub: StubPolicy,
     /// What is charged, in the order of documents.
     pub components: Vec<ComponentView>,
     /// When it was created.
@@ -169,6 +173,7 @@ fn version_view(row: PlanVersionRow, components: Vec<ComponentRow>) -> Result<Pl
         cadence: stored("plan_versions.cadence", &row.cadence)?,
         price_mode: stored("plan_versions.price_mode", &row.price_mode)?,
         billing_day: stored("plan_versions.billing_day", &row.billing_day)?,
+        stub: stored("plan_versions.stub", &row.stub)?,
         currency: row.currency,
         components: components.into_iter().map(component_view).collect::<Result<_>>()?,
         created_at: row.created_at,
@@ -272,12 +277,14 @@ impl Altyn {
             });
         }
         let billing_day = command.billing_day.unwrap_or(BillingDay::Anniversary);
+        let stub = command.stub.unwrap_or_default();
         if let Some(currency) = currency {
             let checked = PlanVersion {
                 id: PlanVersionId(version),
                 cadence: command.cadence,
                 price_mode: command.price_mode,
                 billing_day,
+                stub,
                 components: rows
                     .iter()
                     .map(|row| Component {
@@ -303,6 +310,7 @@ impl Altyn {
             currency: currency_text,
             price_mode: command.price_mode.as_str().to_owned(),
             billing_day: billing_day.to_string(),
+            stub: stub.to_string(),
             created_at: now,
         };
         Ok(NewVersion { row, components: rows })

@@ -58,8 +58,10 @@ pub struct PlanVersionRow {
     pub currency: String,
     /// `included` or `on-top`.
     pub price_mode: String,
-    /// `anniversary` or `fixed:N`.
+    /// Billing-day policy.
     pub billing_day: String,
+    /// Stub policy.
+    pub stub: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
 }
@@ -149,8 +151,9 @@ pub async fn plans_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, plans: 
 
 const VERSIONS_INSERT: &str =
     "insert into plan_versions (tenant_id, id, plan_id, ordinal, effective_from, cadence, currency,
-        price_mode, billing_day, created_at)
-    select $1, v.id, v.plan_id, v.ordinal, v.effective_from, v.cadence, v.currency, v.price_mode, v.billing_day, $2
+        price_mode, billing_day, stub, created_at)
+    select $1, v.id, v.plan_id, v.ordinal, v.effective_from, v.cadence, v.currency, v.price_mode, v.billing_day,
+        v.stub, $2
     from {rows}";
 /// Adds versions of plans.
 pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, versions: &[PlanVersionRow]) -> Result<()> {
@@ -162,7 +165,8 @@ pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, vers
         .with("cadence", column(versions, |row| row.cadence.clone()))
         .with("currency", column(versions, |row| row.currency.clone()))
         .with("price_mode", column(versions, |row| row.price_mode.clone()))
-        .with("billing_day", column(versions, |row| row.billing_day.clone()));
+        .with("billing_day", column(versions, |row| row.billing_day.clone()))
+        .with("stub", column(versions, |row| row.stub.clone()));
     tx.execute_rows(VERSIONS_INSERT, (tenant, now), &rows).await.map(|_| ())
 }
 
@@ -221,7 +225,7 @@ pub const MOST_VERSIONS: i32 = 1_000;
 pub const MOST_COMPONENTS: usize = 100;
 
 const VERSIONS_OF: &str = "select p.id, p.plan_id, p.ordinal, p.effective_from, p.cadence, p.currency, p.price_mode,
-        p.billing_day, p.created_at
+        p.billing_day, p.stub, p.created_at
     from {rows} join plan_versions p on p.tenant_id = $1 and p.plan_id = v.plan_id
     order by p.plan_id, p.ordinal limit 100000";
 /// All versions of these plans, by plan and ordinal.

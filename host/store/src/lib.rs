@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod blocks;
 pub mod catalogue;
+pub mod changes;
 pub mod charges;
 pub mod contracts;
 pub mod credit;

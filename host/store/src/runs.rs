@@ -391,6 +391,16 @@ pub struct DueRow {
     pub next_charge_on: NaiveDate,
     /// Charges left; absent for ever.
     pub charges_left: Option<i32>,
+    /// First day of the present terms, if they were changed.
+    pub terms_from: Option<NaiveDate>,
+    /// How many changes were executed.
+    pub change_ordinal: i32,
+    /// A sum off each period, minor units.
+    pub discount_minor: i64,
+    /// The first charge date that the discount holds on.
+    pub discount_from: Option<NaiveDate>,
+    /// The last charge date that the discount holds on.
+    pub discount_until: Option<NaiveDate>,
     /// Counts changes.
     pub version: i64,
     /// The contract's version.
@@ -418,14 +428,15 @@ pub struct DueRow {
 const DUE: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
         s.next_index, case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on,
-        s.ends_on, s.next_charge_on, s.charges_left, s.version,
-        c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
+        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from subscriptions s
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id
     join customers k on k.tenant_id = $1 and k.id = c.customer_id
     where s.tenant_id = $1 and s.contract_id > $2 and s.next_charge_on <= $3 and s.status in ('active', 'grace')
+        and s.manual = 0
     order by s.contract_id, s.id limit $4";
 /// Due subscriptions in contract order after a contract.
 pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, limit: i64) -> Result<Vec<DueRow>> {
@@ -435,15 +446,15 @@ pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, lim
 const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent,
         s.anchor_on, s.next_index,
         case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on,
-        s.ends_on, s.next_charge_on, s.charges_left, s.version,
-        c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
+        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from {rows}
     join subscriptions s on s.tenant_id = $1 and s.contract_id = v.contract_id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id
     join customers k on k.tenant_id = $1 and k.id = c.customer_id
-    where s.next_charge_on <= $2 and s.status in ('active', 'grace')
+    where s.next_charge_on <= $2 and s.status in ('active', 'grace') and s.manual = 0
     order by s.contract_id, s.id";
 /// Due subscriptions of the named contracts, in contract order.
 pub async fn due_of(tx: &mut Tx, tenant: Uuid, contracts: &[Uuid], through: NaiveDate) -> Result<Vec<DueRow>> {
@@ -470,22 +481,32 @@ pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
 const CHARGES_INSERT: &str = "insert into charges
     (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, invoice_position, run_id, kind, status,
      period_start, period_end, used_start, used_end, charged_on, realises_on, realised_on, paid_on, currency,
-     amount_minor, prepaid_minor, proration_call_id, call_line, created_at)
+     amount_minor, prepaid_minor, proration_call_id, call_line, created_at, change_ordinal)
     select $1, v.id, v.contract_id, v.subscription_id, v.component_id, v.invoice_id, v.invoice_position, $2, v.kind,
         v.status, v.period_start, v.period_end, v.used_start, v.used_end, v.charged_on, v.realises_on, v.realised_on,
-        null, v.currency, v.amount_minor, v.prepaid_minor, v.proration_call_id, v.call_line, $3 from {rows} where true
-    on conflict (tenant_id, subscription_id, component_id, period_start) do nothing";
+        null, v.currency, v.amount_minor, v.prepaid_minor, v.proration_call_id, v.call_line, $3,
+        v.change_ordinal from {rows} where true
+    on conflict (tenant_id, subscription_id, component_id, period_start, change_ordinal) do nothing";
 /// Adds charges; answers how many periods were not charged before. Columns `id, contract_id, subscription_id,
 /// component_id, invoice_id, invoice_position, kind, status, period_start, period_end, used_start, used_end, charged_on,
-/// realises_on, realised_on, currency, amount_minor, prepaid_minor, proration_call_id, call_line`.
-pub async fn charges_insert(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<u64> {
+/// realises_on, realised_on, currency, amount_minor, prepaid_minor, proration_call_id, call_line,
+/// change_ordinal`.
+pub async fn charges_insert(
+    tx: &mut Tx,
+    tenant: Uuid,
+    run: Option<Uuid>,
+    now: DateTime<Utc>,
+    rows: &Rows,
+) -> Result<u64> {
     tx.execute_rows(CHARGES_INSERT, (tenant, run, now), rows).await
 }
 
 const CHARGED: &str = "select distinct c.contract_id from {rows}
     join charges c on c.tenant_id = $1 and c.subscription_id = v.subscription_id
-        and c.component_id = v.component_id and c.period_start = v.period_start";
-/// The contracts of those periods that are charged already: columns `subscription_id, component_id, period_start`.
+        and c.component_id = v.component_id and c.period_start = v.period_start
+        and c.change_ordinal = v.change_ordinal";
+/// The contracts of those periods that are charged already: columns `subscription_id, component_id, period_start,
+/// change_ordinal`.
 pub async fn charged(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<Vec<(Uuid,)>> {
     tx.fetch_rows(CHARGED, (tenant,), rows).await
 }
@@ -501,7 +522,7 @@ const INVOICES_INSERT: &str = "insert into invoices
 pub async fn invoices_insert(
     tx: &mut Tx,
     tenant: Uuid,
-    run: Uuid,
+    run: Option<Uuid>,
     issued_on: NaiveDate,
     now: DateTime<Utc>,
     rows: &Rows,
@@ -560,6 +581,8 @@ pub struct PlanComponentRow {
     pub price_mode: String,
     /// Billing-day policy.
     pub billing_day: String,
+    /// Stub policy.
+    pub stub: String,
     /// The component.
     pub id: Uuid,
     /// The product it earns for.
@@ -575,7 +598,7 @@ pub struct PlanComponentRow {
 }
 
 const PLAN_COMPONENTS: &str =
-    "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, c.id,
+    "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, p.stub, c.id,
         c.product_id, c.code, c.title, c.unit_price_minor, c.tax_category
     from {rows}
     join plan_versions p on p.tenant_id = $1 and p.id = v.id

@@ -11,7 +11,7 @@ use std::{
 
 use altyn_domain::{
     calendar::Cadence,
-    catalogue::{BillingDay, Component, ComponentKind, PlanVersion},
+    catalogue::{BillingDay, Component, ComponentKind, PlanVersion, StubPolicy},
     id::{
         CallId, ComponentId, ContractId, CustomerId, InvoiceId, PlanVersionId, ProductId, RunId, SellerId,
         SubscriptionId, TenantId,
@@ -20,7 +20,7 @@ use altyn_domain::{
     money::{Currency, Money},
     proration::{self, CurrentDay, Question},
     run::{ContractPlan, Digest, PlanLine, PluginPin, SafetyBounds, SubscriptionPin, check_bounds, plan_hash},
-    subscription::{DueLine, Renewed, Subscription, SubscriptionStatus, due},
+    subscription::{Discount, DueLine, Renewed, Subscription, SubscriptionStatus, due},
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
 use altyn_runtime::{Runtime, World};
@@ -101,6 +101,8 @@ pub(super) struct PlannedInvoice {
 #[derive(Clone, Debug)]
 pub(super) struct LineEvidence {
     pub quantity: String,
+    /// How many changes of the subscription were executed before.
+    pub change_ordinal: i32,
     pub proration_call: CallId,
     pub tax_call: CallId,
     /// The line's id inside both calls.
@@ -146,7 +148,8 @@ struct Open {
     currency: Currency,
     renewals: Vec<Renewal>,
     pins: Vec<SubscriptionPin>,
-    lines: Vec<(DueLine, PriceMode, String)>,
+    /// With the price mode, the quantity and the number of executed changes.
+    lines: Vec<(DueLine, PriceMode, String, i32)>,
     fault: Option<Fault>,
 }
 
@@ -163,7 +166,7 @@ pub(super) fn compute(
     refused: &HashMap<Uuid, Fault>,
     at: DateTime<Utc>,
 ) -> Result<Computed> {
-    let mut recorder = Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 };
+    let mut recorder = Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 };
     let mut open = collect(inputs, plans, due_rows, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
     let (taxed, mut planned) = assess(inputs, &mut recorder, due_rows, &mut open, &shares)?;
@@ -209,7 +212,7 @@ fn collect(inputs: &Inputs, plans: &Plans, due_rows: &[rows::DueRow], refused: &
     }
     for contract in &mut open {
         // Lines of one price mode stand together: each mode becomes a document of its own.
-        contract.lines.sort_by_key(|(_, mode, _)| *mode != PriceMode::Included);
+        contract.lines.sort_by_key(|(_, mode, ..)| *mode != PriceMode::Included);
         let bound = usize::try_from(inputs.bounds.max_lines_per_contract_day).unwrap_or(usize::MAX);
         if contract.fault.is_none() && contract.lines.len() > bound {
             let lines = contract.lines.len();
@@ -247,7 +250,9 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
     }
     contract.pins.push(SubscriptionPin { subscription: subscription.id, version: row.version });
     contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next });
-    contract.lines.extend(found.lines.into_iter().map(|line| (line, plan.price_mode, row.quantity.clone())));
+    contract
+        .lines
+        .extend(found.lines.into_iter().map(|line| (line, plan.price_mode, row.quantity.clone(), row.change_ordinal)));
     Ok(())
 }
 
@@ -258,16 +263,23 @@ fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, Stri
         plan_version: PlanVersionId(row.plan_version_id),
         status: row.status.parse::<SubscriptionStatus>().map_err(|error| error.to_string())?,
         quantity: row.quantity.parse().map_err(|error| format!("quantity {}: {error}", row.quantity))?,
-        discount_percent: row
-            .discount_percent
-            .parse()
-            .map_err(|error| format!("discount {}: {error}", row.discount_percent))?,
+        discount: Discount {
+            percent: row
+                .discount_percent
+                .parse()
+                .map_err(|error| format!("discount {}: {error}", row.discount_percent))?,
+            minor: row.discount_minor,
+            from: row.discount_from,
+            until: row.discount_until,
+        },
         anchor_on: row.anchor_on,
         next_index: row.next_index,
         starts_on: row.starts_on,
+        terms_from: row.terms_from.unwrap_or(row.starts_on),
         ends_on: row.ends_on,
         next_charge_on: row.next_charge_on,
         charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
+        manual: false,
         version: row.version,
     })
 }
@@ -283,7 +295,7 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
     let mut questions = Vec::new();
     let mut owner = Vec::new();
     for (index, contract) in open.iter().enumerate() {
-        for (line, _, _) in &contract.lines {
+        for (line, ..) in &contract.lines {
             owner.push(index);
             questions.push(Question {
                 line: questions.len().to_string(),
@@ -399,7 +411,7 @@ fn assess(
             });
             from = to;
         }
-        for (line, (due_line, _, quantity)) in contract.lines.iter().enumerate() {
+        for (line, (due_line, _, quantity, ordinal)) in contract.lines.iter().enumerate() {
             let Some(share) = &shares[first_line + line] else { continue };
             plan.plan.lines.push(PlanLine {
                 subscription: due_line.subscription,
@@ -420,6 +432,7 @@ fn assess(
             });
             plan.evidence.push(LineEvidence {
                 quantity: quantity.clone(),
+                change_ordinal: *ordinal,
                 proration_call: share.call,
                 tax_call: share.call,
                 call_line: i32::try_from(first_line + line).unwrap_or(i32::MAX),
@@ -517,12 +530,12 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
     Ok(None)
 }
 
-fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
+pub(crate) fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
     let named = |name: &str, value: Option<&String>| value.map(|value| (name.to_owned(), value.clone()));
     named("inn", inn).into_iter().chain(named("kpp", kpp)).collect()
 }
 
-fn seller_party(seller: &rows::SellerRow) -> Party {
+pub(crate) fn seller_party(seller: &rows::SellerRow) -> Party {
     Party {
         id: SellerId(seller.id).to_string(),
         kind: seller.kind.clone(),
@@ -543,7 +556,7 @@ fn buyer_party(row: &rows::DueRow) -> Party {
 }
 
 /// Plan versions from their rows.
-pub(super) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uuid, Arc<PlanVersion>)>> {
+pub(crate) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uuid, Arc<PlanVersion>)>> {
     let corrupt = |column: &'static str, text: String| ServiceError::from(StoreError::Corrupt(column, text));
     let mut found: Vec<(Uuid, PlanVersion)> = Vec::new();
     for row in rows {
@@ -564,6 +577,7 @@ pub(super) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uu
                     .billing_day
                     .parse::<BillingDay>()
                     .map_err(|_| corrupt("plan_versions.billing_day", row.billing_day.clone()))?,
+                stub: row.stub.parse::<StubPolicy>().map_err(|_| corrupt("plan_versions.stub", row.stub.clone()))?,
                 components: Vec::new(),
             };
             found.push((row.plan_version_id, version));

@@ -140,12 +140,17 @@ impl Altyn {
             RunState::Done => Ok(Advanced::Done),
             RunState::Cancelled => Ok(Advanced::Cancelled),
             RunState::Executing => {
+                // Terms change first, so that the day is billed by those that hold on it; a change that waited for a
+                // charge of its old terms follows behind.
+                self.changes_execute_due(tenant, run.business_on).await?;
                 if !self.scan(tenant, run, Action::Execute).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.changes_execute_due(tenant, run.business_on).await?;
                 self.end(tenant, run, RunState::Done).await
             }
             RunState::Computing => {
+                self.changes_execute_due(tenant, run.business_on).await?;
                 if !self.scan(tenant, run, Action::Propose).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }

@@ -4,8 +4,8 @@
 //! after somebody confirmed it by its hash (with confirmation). A contract that fails is parked with its reason and
 //! evidence; the run goes on. Running a finished run again changes nothing.
 
-mod ask;
-mod compute;
+pub(crate) mod ask;
+pub(crate) mod compute;
 mod engine;
 mod number;
 mod write;

@@ -66,7 +66,7 @@ fn drafts(inputs: &Inputs, planned: &[Planned]) -> (Vec<Draft>, Vec<usize>) {
 }
 
 fn recorder(inputs: &Inputs, at: DateTime<Utc>) -> Recorder<'_> {
-    Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 }
+    Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 }
 }
 
 /// Parks the plans at the given places, keeping the order of the others.

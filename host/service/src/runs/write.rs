@@ -302,11 +302,13 @@ pub(super) fn prepare_execution(
             prepaid_minor: |_| None::<i64>,
             proration_call_id: |(.., evidence)| Some(evidence.proration_call.0),
             call_line: |(.., evidence)| Some(evidence.call_line),
+            change_ordinal: |(.., evidence)| evidence.change_ordinal,
         }),
         periods: columns!(charges, {
             subscription_id: |(.., line, _)| line.subscription.0,
             component_id: |(.., line, _)| line.component.0,
             period_start: |(.., line, _)| line.period.start,
+            change_ordinal: |(.., evidence)| evidence.change_ordinal,
         }),
         invoices: columns!(invoices, {
             id: |((_, invoice), _)| invoice.id.0,
@@ -462,12 +464,12 @@ pub(super) async fn write(
     }
     plugins::evidence_insert(&mut tx, tenant, prepared.evidence.clone()).await?;
     plugins::calls_insert(&mut tx, tenant, at, &prepared.calls).await?;
-    let issued = rows::invoices_insert(&mut tx, tenant, run, inputs.on, at, &prepared.invoices).await?;
+    let issued = rows::invoices_insert(&mut tx, tenant, Some(run), inputs.on, at, &prepared.invoices).await?;
     if issued != prepared.invoices.len() as u64 {
         tx.rollback().await?;
         return Err(numbers_taken(db, inputs, prepared).await?);
     }
-    let charged = rows::charges_insert(&mut tx, tenant, run, at, &prepared.charges).await?;
+    let charged = rows::charges_insert(&mut tx, tenant, Some(run), at, &prepared.charges).await?;
     if charged != prepared.charges.len() as u64 {
         tx.rollback().await?;
         return Err(periods_charged(db, inputs, prepared).await?);

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use altyn_domain::{
-    calendar::{Cadence, boundary, period},
+    calendar::{self, Cadence, boundary, period},
     subscription::SubscriptionStatus,
 };
 use altyn_store::{
@@ -127,17 +127,7 @@ fn named(subscription: Uuid, component: Option<Uuid>, reason: &str) -> String {
 
 /// Index of the period of an anchor that holds a day.
 fn index_of(anchor: NaiveDate, cadence: Cadence, day: NaiveDate) -> std::result::Result<i32, String> {
-    let index = match cadence {
-        Cadence::Days(days) => day.signed_duration_since(anchor).num_days().div_euclid(i64::from(days)),
-        Cadence::Months(months) => {
-            let number = |date: NaiveDate| i64::from(date.year()) * 12 + i64::from(date.month0());
-            (number(day) - number(anchor)).div_euclid(i64::from(months))
-        }
-    };
-    let index = i32::try_from(index).map_err(|_| format!("{day} is out of range"))?;
-    let start = boundary(anchor, cadence, index).map_err(|error| error.to_string())?;
-    // In the month of a boundary, the days before it belong to the period before.
-    Ok(if start > day { index - 1 } else { index })
+    calendar::index_of(anchor, cadence, day).map_err(|error| error.to_string())
 }
 
 /// The first period from `from` up to `through` that was not passed while the subscription was out of service: such a

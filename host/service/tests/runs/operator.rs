@@ -135,6 +135,7 @@ async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: Sell
             currency: None,
             price_mode: *price_mode,
             billing_day: Some(*billing_day),
+            stub: None,
             components,
         };
         let command =

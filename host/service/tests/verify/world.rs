@@ -315,6 +315,7 @@ async fn plan(
             currency: None,
             price_mode,
             billing_day: Some(billing_day),
+            stub: None,
             components,
         },
     };
@@ -389,6 +390,13 @@ async fn sell(altyn: &Altyn, request: &Request) -> [ContractId; 5] {
                 quantity: None,
                 discount_percent: None,
                 charges: None,
+                discount_minor: None,
+                discount_from: None,
+                discount_until: None,
+                manual: None,
+                documents_on_activation: None,
+                notify_on_activation: None,
+                description: None,
                 external_system: None,
                 external_id: None,
             };

@@ -1,4 +1,4 @@
-use altyn_domain::{catalogue::BillingDay, subscription::Schedule};
+use altyn_domain::subscription::Schedule;
 use chrono::DateTime;
 
 use super::*;
@@ -21,6 +21,15 @@ fn subscription(starts_on: &str, schedule: Schedule, next_index: i32, next_charg
         ends_on: None,
         next_charge_on: day(next_charge_on),
         charges_left: None,
+        discount_minor: 0,
+        discount_from: None,
+        discount_until: None,
+        manual: 0,
+        documents_on_activation: 0,
+        notify_on_activation: 0,
+        description: None,
+        terms_from: None,
+        change_ordinal: 0,
         external_system: None,
         external_id: None,
         version: 1,
@@ -89,7 +98,7 @@ fn a_missing_period_in_the_middle_at_the_start_or_at_the_end_is_found() {
 
 #[test]
 fn a_subscription_with_a_fixed_day_starts_inside_its_first_period() {
-    let schedule = Schedule::first(day("2026-11-20"), MONTHLY, BillingDay::Fixed(31)).unwrap();
+    let schedule = Schedule::first(day("2026-11-20"), MONTHLY, Some(31)).unwrap();
     let fresh = subscription("2026-11-20", schedule, schedule.next_index, "2026-11-20");
     assert_eq!(check_ends(&fresh, &[], MONTHLY, None), Ok(()));
     assert_eq!(check_next(&fresh, &[], MONTHLY), Ok(()));
