@@ -13,6 +13,7 @@ mod imports;
 mod ledger;
 mod output;
 mod plans;
+mod plugin_limits;
 mod plugins;
 mod progress;
 mod proof;

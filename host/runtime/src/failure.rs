@@ -91,7 +91,9 @@ pub enum CallFailure {
         needs: World,
     },
     /// The question is larger than a question may be.
-    #[error("the question has {bytes} bytes, at most {limit} are taken; raise limits.input_bytes or input_bytes_per_line, or split the batch")]
+    #[error(
+        "the question has {bytes} bytes, at most {limit} are taken; raise limits.input_bytes or input_bytes_per_line, or split the batch"
+    )]
     InputLimit {
         /// Its size as evidence.
         bytes: usize,
@@ -107,7 +109,9 @@ pub enum CallFailure {
         waited_ms: u64,
     },
     /// The plugin only failed lately and is left alone for a while.
-    #[error("the plugin only failed lately and is not asked for another {retry_after_ms} ms; bind another version or configuration, or try again then")]
+    #[error(
+        "the plugin only failed lately and is not asked for another {retry_after_ms} ms; bind another version or configuration, or try again then"
+    )]
     CircuitOpen {
         /// When a call may be tried again.
         retry_after_ms: u64,

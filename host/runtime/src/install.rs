@@ -267,7 +267,8 @@ impl Shared {
         let world = plugin.world();
         let limits = self.config.limits.of(world);
         // Nobody's call, but it takes a place like any other.
-        let _place = self.places.enter("", plugin.digest()).map_err(|full| InstallError::Describe(guard::busy(full)))?;
+        let _place =
+            self.places.enter("", plugin.digest()).map_err(|full| InstallError::Describe(guard::busy(full)))?;
         let mut store = self
             .store(State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;

@@ -31,8 +31,8 @@ mod replay;
 mod state;
 
 pub use altyn_domain::plugin::{CallContext, Descriptor, World};
-pub use call::{Call, CallRecord};
 pub use breaker::{Admitted, Circuit, Heard};
+pub use call::{Call, CallRecord};
 pub use config::{Admission, Breaker, Limits, LimitsTable, Metrics, MetricsReaders, RuntimeConfig};
 pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};

@@ -364,6 +364,8 @@ mod tests {
         assert_eq!(fuel.len(), 4, "{fuel:?}");
         let others = fuel.iter().find(|line| line.contains("tenant=\"other\"")).unwrap();
         assert!(others.ends_with(" 9997000"), "{others}");
-        assert!(text.contains("altyn_plugin_calls_total{component=\"0101010101010101\",export=\"tax.assess\",outcome=\"answered\"} 10000"));
+        assert!(text.contains(
+            "altyn_plugin_calls_total{component=\"0101010101010101\",export=\"tax.assess\",outcome=\"answered\"} 10000"
+        ));
     }
 }

@@ -27,6 +27,7 @@ pub mod sellers;
 pub mod settings;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod verify;
 
 mod requisites;

@@ -22,6 +22,7 @@ pub mod runs;
 pub mod sellers;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};

@@ -8,4 +8,5 @@ mod large;
 mod operator;
 mod plugins;
 mod repeat;
+mod usage;
 mod world;

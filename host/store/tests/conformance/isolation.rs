@@ -26,7 +26,7 @@ async fn postgres() -> Place {
 async fn every_table_of_a_tenant_forces_one_policy_and_the_platforms_have_none() {
     let place = postgres().await;
     let tables: Vec<(String, bool, bool, i64, i64)> = place.read().await.fetch_all(TABLES, ()).await.unwrap();
-    assert_eq!(tables.len(), 28);
+    assert_eq!(tables.len(), 30);
     for (table, enabled, forced, tenant_policies, policies) in tables {
         let expected = !PLATFORM.contains(&table.as_str());
         let one = i64::from(expected);
