@@ -15,6 +15,7 @@ mod imports;
 mod ledger;
 mod output;
 mod plans;
+mod plugin_limits;
 mod plugins;
 mod progress;
 mod promises;

@@ -23,9 +23,11 @@ mod imports;
 mod invoices;
 mod ledger;
 mod manual_operations;
+mod metrics;
 mod openapi;
 mod page;
 mod plans;
+mod plugin_limits;
 mod plugins;
 mod problems;
 mod products;
@@ -92,7 +94,10 @@ pub async fn serve(
 
 /// Puts the layers around the operations; the outermost is added last.
 fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
-    let open = OpenApiRouter::with_openapi(openapi::empty()).merge(health::routes()).merge(problems::routes());
+    let open = OpenApiRouter::with_openapi(openapi::empty())
+        .merge(health::routes())
+        .merge(problems::routes())
+        .merge(metrics::routes());
     let (open, mut document) = open.route_layer(middleware::from_fn(around::in_time)).split_for_parts();
     let (keyed, operations) = operations().split_for_parts();
     document.merge(operations);
@@ -131,6 +136,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(runs::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
+        .merge(plugin_limits::routes())
         .merge(bindings::routes())
         .merge(imports::routes());
     // A file and the books take as long as they are large, and a stream as long as its run.

@@ -278,6 +278,12 @@ catalogue! {
     PluginWrongWorld = "plugin-wrong-world", UNPROCESSABLE_ENTITY, "Plugin of another world",
         "The component does not implement the world it was called for.",
         "Bind a component of that world.";
+    PluginInputLimit = "plugin-input-limit", UNPROCESSABLE_ENTITY, "Question too large",
+        "The question to the plugin is larger than its world allows.",
+        "Correct the data that makes it so large, or raise the limit of its world.";
+    PluginCircuitOpen = "plugin-circuit-open", SERVICE_UNAVAILABLE, "Plugin left alone",
+        "The plugin only failed lately and is not asked for a while.",
+        "Show the evidence of its last calls to its author; bind another version or configuration.";
     PluginBusy = "plugin-busy", SERVICE_UNAVAILABLE, "Plugins are busy",
         "All places for plugin calls are taken.",
         "Repeat the request with the same idempotency key after the seconds in `Retry-After`.";

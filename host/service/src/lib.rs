@@ -36,6 +36,7 @@ pub mod service_terms;
 pub mod settings;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod verify;
 
 mod requisites;

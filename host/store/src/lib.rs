@@ -29,6 +29,7 @@ pub mod sellers;
 pub mod service_terms;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};

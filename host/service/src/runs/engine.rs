@@ -117,6 +117,7 @@ impl Altyn {
             });
         }
         let worked = self.work(tenant, &run).await;
+        self.usage_store_or_warn().await;
         if worked.is_err() {
             // Whoever retries should not have to wait for the lease to expire.
             let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;

@@ -10,4 +10,5 @@ mod lives;
 mod operator;
 mod plugins;
 mod repeat;
+mod usage;
 mod world;
