@@ -91,8 +91,8 @@ async fn load(args: &BenchArgs, url: &str, count: u32) -> anyhow::Result<Duratio
         let mut tx = altyn.db.write(Scope::Tenant(tenant)).await?;
         tx.prefer_indexes().await?;
         rows::renew(&mut tx, tenant, &loaded.renewals).await?;
-        rows::invoices_insert(&mut tx, tenant, run, on, now, &loaded.invoices).await?;
-        rows::charges_insert(&mut tx, tenant, run, now, &loaded.charges).await?;
+        rows::invoices_insert(&mut tx, tenant, Some(run), on, now, &loaded.invoices).await?;
+        rows::charges_insert(&mut tx, tenant, Some(run), now, &loaded.charges).await?;
         rows::invoice_lines_insert(&mut tx, tenant, &loaded.lines).await?;
         ledger::entries_insert(&mut tx, tenant, &loaded.entries).await?;
         ledger::transactions_insert(&mut tx, tenant, now, &loaded.headers).await?;
