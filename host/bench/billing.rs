@@ -157,6 +157,7 @@ impl Loaded {
                 .with("currency", vec!["RUB".to_owned(); all])
                 .with("amount_minor", vec![gross; all])
                 .with("prepaid_minor", vec![None::<i64>; all])
+                .with("change_ordinal", vec![0; all])
                 .with("proration_call_id", vec![Some(call); all])
                 .with("call_line", lines.iter().copied().map(Some).collect::<Vec<_>>()),
             invoices: Rows::new()

@@ -13,6 +13,7 @@ use clap::Subcommand;
 
 use super::{
     exit::{Exit, Failure},
+    plugin_limits,
     session::{CREDENTIAL, Global, PageArgs, Session, start_log},
 };
 use crate::ComposeError;
@@ -59,6 +60,12 @@ pub enum PluginCommand {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// What the tenant's plugin calls took: fuel, memory, bytes, time
+    Usage(plugin_limits::Usage),
+    /// What a plugin call of the tenant may use
+    Limits,
+    /// Lower limits for the tenant and the tenants below it
+    Limit(plugin_limits::Limit),
     /// End a binding: it decides nothing more
     EndBinding {
         /// Which
@@ -92,6 +99,9 @@ impl PluginCommand {
                 let request = session.request().await?;
                 printer.list(&altyn.binding_list(&request, &page.page()).await?, BINDING)
             }
+            Self::Usage(command) => command.run(session).await,
+            Self::Limits => plugin_limits::limits(session).await,
+            Self::Limit(command) => command.run(session).await,
             Self::EndBinding { id } => {
                 let request: Request = Request::internal(session.tenant().await?.id, CREDENTIAL);
                 let version = altyn.binding_get(&request, id).await?.version;

@@ -22,6 +22,8 @@ const COLUMNS: &[&str] = &[
     "ends_on",
 ];
 
+const ACCESS_COLUMNS: &[&str] = &["subscription_id", "contract_id", "allowed", "reasons", "checked_at"];
+
 /// Verbs of `altyn subscription`.
 #[derive(Debug, Subcommand)]
 pub enum SubscriptionCommand {
@@ -37,6 +39,11 @@ pub enum SubscriptionCommand {
     },
     /// Show one subscription
     Show {
+        /// Which
+        id: SubscriptionId,
+    },
+    /// Whether a subscription may be used now, and every reason why not
+    Access {
         /// Which
         id: SubscriptionId,
     },
@@ -153,6 +160,7 @@ impl SubscriptionCommand {
                 printer.list(&altyn.subscription_list(&request, filter, &page.page()).await?, COLUMNS)
             }
             Self::Show { id } => printer.object(&altyn.subscription_get(&request, id).await?, COLUMNS),
+            Self::Access { id } => printer.object(&altyn.subscription_access(&request, id).await?, ACCESS_COLUMNS),
             Self::Cancel { id, on } => {
                 let version = altyn.subscription_get(&request, id).await?.version;
                 let ended = altyn.subscription_cancel(&request, id, version, CancelSubscription { on }).await?;

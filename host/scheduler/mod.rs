@@ -61,9 +61,11 @@ impl Scheduler {
             }
             match tenants.next_cursor {
                 Some(cursor) => page.cursor = Some(cursor),
-                None => return Ok(ticked),
+                None => break,
             }
         }
+        self.altyn.usage_store_or_warn().await;
+        Ok(ticked)
     }
 
     async fn turn(&mut self, tenant: &TenantView, now: DateTime<Utc>, ticked: &mut Ticked) -> Result<(), ServiceError> {

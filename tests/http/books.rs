@@ -113,5 +113,10 @@ pub async fn billed(host: &Host) -> Books {
         let list = host.get(collection).await.expect(200);
         books.keep(collection, &list["data"][0]);
     }
+    let path = format!("{}/changes", books.path("/v1/subscriptions"));
+    let change = json!({ "kind": "change-quantity", "quantity": "2", "timing": "end-of-term" });
+    let seen = host.post(&format!("{path}/preview"), &change).await.expect(200);
+    let command = json!({ "change": change, "plan_hash": seen["plan_hash"], "effects": seen["effects"] });
+    books.keep("/v1/changes", &host.post(&path, &command).await.expect(201));
     books
 }

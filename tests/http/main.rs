@@ -9,4 +9,5 @@ mod auth;
 mod books;
 mod document;
 mod objects;
+mod plugins;
 mod requests;

@@ -7,10 +7,12 @@
 
 mod text;
 
+pub mod block;
 pub mod calendar;
 pub mod catalogue;
 pub mod change;
 pub mod charge;
+pub mod credit;
 pub mod id;
 pub mod invoice;
 pub mod ledger;
@@ -18,11 +20,13 @@ pub mod money;
 pub mod numbering;
 pub mod party;
 pub mod plugin;
+pub mod promise;
 pub mod proration;
 pub mod requisites;
 pub mod run;
 pub mod subscription;
 pub mod tax;
+pub mod terms;
 
 pub use text::{Expected, UnknownName};
 

@@ -19,7 +19,7 @@ use crate::convert::{self, Wrong};
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
 use crate::evidence;
-use crate::failure::{CallFailure, FaultKind};
+use crate::failure::{Bulkhead, CallFailure, FaultKind};
 use crate::install::{Plugin, Pre};
 use crate::state::State;
 
@@ -192,7 +192,7 @@ impl Runtime {
         args: &evidence::Prorate,
         input: Vec<u8>,
     ) -> Call<Vec<wit_proration::Share>> {
-        self.shared.run(plugin, Export::Prorate, args.questions.len(), input, |pre, store| {
+        self.shared.run(plugin, Export::Prorate, &args.ctx, args.questions.len(), input, |pre, store| {
             let Pre::Proration(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_proration().call_prorate(store, &args.ctx, &args.questions).map(Some)
@@ -205,7 +205,7 @@ impl Runtime {
         args: &evidence::Assess,
         input: Vec<u8>,
     ) -> Call<Vec<wit_tax::Assessment>> {
-        self.shared.run(plugin, Export::Assess, lines_of(args), input, |pre, store| {
+        self.shared.run(plugin, Export::Assess, &args.ctx, lines_of(args), input, |pre, store| {
             let Pre::Tax(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_tax().call_assess(store, &args.ctx, &args.documents).map(Some)
@@ -218,7 +218,7 @@ impl Runtime {
         args: &evidence::Sequences,
         input: Vec<u8>,
     ) -> Call<Vec<wit_numbering::Sequence>> {
-        self.shared.run(plugin, Export::Sequences, args.drafts.len(), input, |pre, store| {
+        self.shared.run(plugin, Export::Sequences, &args.ctx, args.drafts.len(), input, |pre, store| {
             let Pre::Numbering(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_numbering().call_sequences(store, &args.ctx, &args.drafts).map(Some)
@@ -226,7 +226,7 @@ impl Runtime {
     }
 
     pub(crate) fn call_numbers(&self, plugin: &Plugin, args: &evidence::Numbers, input: Vec<u8>) -> Call<Vec<String>> {
-        self.shared.run(plugin, Export::Numbers, args.drafts.len(), input, |pre, store| {
+        self.shared.run(plugin, Export::Numbers, &args.ctx, args.drafts.len(), input, |pre, store| {
             let Pre::Numbering(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_numbering().call_numbers(store, &args.ctx, &args.drafts, &args.values).map(Some)
@@ -240,19 +240,19 @@ fn lines_of(args: &evidence::Assess) -> usize {
 
 /// What comes out of the machine: a trap or limit, nothing when the plugin is of another world, the guest's refusal,
 /// or its answer.
-type Ran<R> = wasmtime::Result<Option<Result<R, wit_types::Fault>>>;
+pub(crate) type Ran<R> = wasmtime::Result<Option<Result<R, wit_types::Fault>>>;
 
 impl Shared {
-    /// Makes one call in a fresh store.
-    fn run<R: Serialize>(
+    /// Makes one call in a fresh store; only [`Shared::run`] calls this, after it let the call in.
+    pub(crate) fn perform<R: Serialize>(
         &self,
         plugin: &Plugin,
         export: Export,
+        limits: &Limits,
         lines: usize,
         input: Vec<u8>,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
     ) -> Call<R> {
-        let limits = self.config.limits.of(plugin.world());
         let mut record = record(plugin, export.as_str(), input);
         let started = Instant::now();
         let mut store = match self.store(State::new(plugin.world(), limits), limits, lines) {
@@ -313,7 +313,7 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State, limits: &Limits, l
         return CallFailure::MemoryLimit { asked, limit: limits.memory_bytes };
     }
     if error.is::<PoolConcurrencyLimitError>() {
-        return CallFailure::Busy;
+        return CallFailure::Busy { bulkhead: Bulkhead::Host, waited_ms: 0 };
     }
     // wasmtime keeps the type of this error to itself.
     if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls has been exhausted")) {

@@ -15,10 +15,13 @@ use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
 use crate::bindings::tax::{TaxRule, TaxRulePre};
 use crate::call;
+use crate::config::{Limits, LimitsTable};
 use crate::convert;
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
 use crate::failure::CallFailure;
+use crate::guard;
+use crate::meter::Purpose;
 use crate::state::State;
 
 /// The contract's package.
@@ -141,7 +144,11 @@ pub struct Inspection {
 
 /// A component that is ready to be called; clones share it.
 #[derive(Clone)]
-pub struct Plugin(Arc<Loaded>);
+pub struct Plugin {
+    loaded: Arc<Loaded>,
+    lowered: Option<Arc<Limits>>,
+    purpose: Purpose,
+}
 
 struct Loaded {
     digest: Digest,
@@ -158,23 +165,50 @@ pub(crate) enum Pre {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("digest", &self.loaded.digest)
+            .field("world", &self.loaded.world)
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
     }
 }
 
 impl Plugin {
     /// Content address of the component.
     pub fn digest(&self) -> Digest {
-        self.0.digest
+        self.loaded.digest
     }
 
     /// The world that it serves.
     pub fn world(&self) -> World {
-        self.0.world
+        self.loaded.world
     }
 
     pub(crate) fn pre(&self) -> &Pre {
-        &self.0.pre
+        &self.loaded.pre
+    }
+
+    /// The same component with lower limits: of each limit the lower of these and the world's counts.
+    #[must_use]
+    pub fn within(&self, limits: Limits) -> Self {
+        let limits = self.lowered.as_ref().map_or(limits, |lowered| lowered.at_most(&limits));
+        Self { lowered: Some(Arc::new(limits)), ..self.clone() }
+    }
+
+    /// The same component for calls that decide nothing, see [`Purpose::Rehearsal`]; with the limits of its world.
+    #[must_use]
+    pub fn rehearsing(&self) -> Self {
+        Self { purpose: Purpose::Rehearsal, lowered: None, ..self.clone() }
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// What one call may use.
+    pub(crate) fn limits(&self, table: &LimitsTable) -> Limits {
+        let limits = table.of(self.world());
+        self.lowered.as_ref().map_or(*limits, |lowered| limits.at_most(lowered))
     }
 }
 
@@ -214,7 +248,8 @@ impl Shared {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
         let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
-        let plugin = Plugin(Arc::new(Loaded { digest: Digest::of(bytes), world, pre }));
+        let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, pre });
+        let plugin = Plugin { loaded, lowered: None, purpose: Purpose::Decision };
         Ok((plugin, shape))
     }
 
@@ -231,6 +266,9 @@ impl Shared {
     fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
         let world = plugin.world();
         let limits = self.config.limits.of(world);
+        // Nobody's call, but it takes a place like any other.
+        let _place =
+            self.places.enter("", plugin.digest()).map_err(|full| InstallError::Describe(guard::busy(full)))?;
         let mut store = self
             .store(State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;

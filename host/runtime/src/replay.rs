@@ -18,6 +18,7 @@ impl Runtime {
             return not_made(plugin, "unknown", input.to_vec(), failure);
         };
         let recorded = input.to_vec();
+        let plugin = &plugin.rehearsing();
         let made = match known {
             Export::Prorate => evidence::value::<evidence::Prorate>(input)
                 .map(|args| self.call_prorate(plugin, &args, recorded).into_bytes()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use altyn_domain::{numbering, proration, tax};
 use altyn_runtime::{
-    CallFailure, InstallError, Limits, LimitsTable, Runtime, RuntimeConfig, RuntimeError, Side, as_json,
+    Admission, CallFailure, InstallError, Limits, LimitsTable, Runtime, RuntimeConfig, RuntimeError, Side, as_json,
 };
 use common::{RUNTIME, component, context, document, draft, plugin, question, runtime_with};
 
@@ -148,15 +148,19 @@ fn the_call_after_a_crash_is_served() {
 #[test]
 fn more_calls_than_instances_are_busy_and_not_wrong() {
     let limits = Limits { fuel: u64::MAX, wall_ms: 1_000, ..Limits::default() };
-    let runtime = runtime_with(limits);
+    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let admission = Admission { tenant_calls: Some(4), plugin_calls: Some(4), queue: 2, queue_ms: 50 };
+    let runtime = Runtime::new(&RuntimeConfig { limits, admission, instances: 4, ..RuntimeConfig::default() }).unwrap();
     let plugin = runtime.load(&component("hostile-tax")).unwrap();
     let call = || runtime.assess(&plugin, &context(&deed("loop")), &[document(0, "b", &[1])]).result.unwrap_err();
     let results: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(call)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert!(results.contains(&CallFailure::Busy), "{results:?}");
-    assert!(results.iter().all(|f| matches!(f, CallFailure::Busy | CallFailure::TimedOut { .. })), "{results:?}");
+    assert!(results.iter().any(|f| matches!(f, CallFailure::Busy { waited_ms: 50.., .. })), "{results:?}");
+    assert!(results.iter().any(|f| matches!(f, CallFailure::Busy { waited_ms: 0, .. })), "{results:?}");
+    let named = |f: &CallFailure| matches!(f, CallFailure::Busy { .. } | CallFailure::TimedOut { .. });
+    assert!(results.iter().all(named), "{results:?}");
 }
 
 /// A core module without anything in it.

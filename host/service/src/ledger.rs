@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError},
+    funds,
     page::{Listed, Page},
     ports::Ids,
 };
@@ -305,7 +306,12 @@ impl Altyn {
         request: &Request,
         command: PostTransaction,
     ) -> Result<Reply<TransactionView>> {
-        self.poster.post(self, request, command.checked()?).await
+        let transaction = command.checked()?;
+        // Money that arrives has consequences, which belong into the same transaction.
+        if !funds::received(&transaction).is_empty() {
+            return self.payment_post(request, &transaction).await;
+        }
+        self.poster.post(self, request, transaction).await
     }
 
     /// Posts one transaction in a database transaction of its own.
@@ -318,7 +324,7 @@ impl Altyn {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
         };
-        self.contracts_of_entries_exist(&mut work.tx, request, transaction).await?;
+        contracts_of_entries_exist(&mut work.tx, request, transaction).await?;
         let one = std::slice::from_ref(transaction);
         let posted = post_each(&mut work.tx, &*self.ids, request.tenant, work.now, one, None).await?;
         let Some(Posted { id, fresh: true }) = posted.first().copied() else {
@@ -384,31 +390,6 @@ impl Altyn {
         work.finish(201, view).await
     }
 
-    async fn contracts_of_entries_exist(
-        &self,
-        tx: &mut Tx,
-        request: &Request,
-        transaction: &Transaction,
-    ) -> Result<()> {
-        for (index, entry) in transaction.entries.iter().enumerate() {
-            if entry.account.contract().is_none() {
-                continue;
-            }
-            let key = (entry.account.to_string(), transaction.currency.code().to_owned());
-            if rows::accounts_by_code(tx, request.tenant.0, &[key]).await?.is_empty() {
-                return Err(ServiceError::invalid(
-                    format!("/entries/{index}/account"),
-                    format!(
-                        "there is no account {} in {}; name an existing contract",
-                        entry.account,
-                        transaction.currency.code()
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// A transaction with its entries.
     pub async fn transaction_get(&self, request: &Request, id: TransactionId) -> Result<TransactionView> {
         let mut tx = self.read(request).await?;
@@ -468,6 +449,32 @@ impl Altyn {
     }
 }
 
+/// Refuses entries on contracts that do not exist, or have no account in this currency.
+pub(crate) async fn contracts_of_entries_exist(
+    tx: &mut Tx,
+    request: &Request,
+    transaction: &Transaction,
+) -> Result<()> {
+    for (index, entry) in transaction.entries.iter().enumerate() {
+        if entry.account.contract().is_none() {
+            continue;
+        }
+        let key = (entry.account.to_string(), transaction.currency.code().to_owned());
+        if rows::accounts_by_code(tx, request.tenant.0, &[key]).await?.is_empty() {
+            return Err(ServiceError::invalid(
+                format!("/entries/{index}/account"),
+                format!(
+                    "there is no account {} in {}; name an existing contract",
+                    entry.account,
+                    transaction.currency.code()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A transaction with its entries, as callers see it.
 pub(crate) async fn transaction_view(tx: &mut Tx, tenant: TenantId, id: TransactionId) -> Result<TransactionView> {
     let row = rows::transaction_find(tx, tenant.0, id.uuid()).await?.ok_or(ServiceError::NotFound("transaction"))?;
     let entries = rows::entries_of(tx, tenant.0, id.uuid()).await?.into_iter().map(entry_view).collect();

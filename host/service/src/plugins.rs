@@ -333,7 +333,8 @@ impl Altyn {
             )
         })?;
         let digest = digest_of(&row.component_digest)?;
-        let plugin = self.plugins.component(&self.db, digest).await?;
+        let limits = self.limits_in_force(tenant, world).await?;
+        let plugin = self.plugins.component(&self.db, digest).await?.within(limits);
         let binding = BindingId(row.id);
         Ok(Bound {
             binding,

@@ -14,9 +14,9 @@ use std::{
 };
 
 use altyn_domain::{
-    id::{TenantId, TransactionId},
+    id::{ContractId, TenantId, TransactionId},
     ledger::{AccountCode, Transaction},
-    money::Currency,
+    money::{Currency, Money},
 };
 use altyn_store::{Engine, Rows, Scope, StoreError, Tx, idempotency, ledger as rows};
 use chrono::{DateTime, Utc};
@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError},
+    funds::{self, funds_received},
     ledger::{
         Accounts, EntryView, PostTransaction, Posted, TransactionView, accounts_for, post_each, transaction_view, write,
     },
@@ -341,6 +342,12 @@ impl Altyn {
         if let Some((account, currency)) = missing {
             return Err(no_account(transactions, &account, currency));
         }
+        // Money that arrives has consequences, which belong into the same transaction.
+        let arrivals: Vec<Vec<(ContractId, Money)>> = transactions.iter().map(funds::received).collect();
+        let reached: Vec<Uuid> = arrivals.iter().flatten().map(|(contract, _)| contract.0).collect();
+        if !reached.is_empty() {
+            funds::lock_below(&mut work.tx, tenant, &reached).await?;
+        }
         let posted = if careful {
             let posted = post_each(&mut work.tx, &*self.ids, tenant, work.now, transactions, None).await?;
             for (transaction, posted) in transactions.iter().zip(&posted) {
@@ -354,6 +361,12 @@ impl Altyn {
             write(&mut work.tx, tenant, work.now, &fresh, &accounts, None).await?;
             fresh.iter().map(|(id, _)| Posted { id: TransactionId(*id), fresh: true }).collect()
         };
+        for (posted, arrivals) in posted.iter().zip(arrivals).filter(|(posted, _)| posted.fresh) {
+            for (contract, amount) in arrivals {
+                let (tx, cause) = (&mut work.tx, posted.id.to_string());
+                funds_received(self, tx, tenant, work.now, contract, amount, &cause, &request.credential).await?;
+            }
+        }
         let fresh = posted.iter().filter(|posted| posted.fresh).count();
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let one = |(transaction, posted): (&Transaction, &Posted)| PostedTransaction {

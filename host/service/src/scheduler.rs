@@ -17,10 +17,13 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::{
+    blocks::BLOCK_END_JOB,
     context::{Altyn, Request},
     error::{Result, ServiceError, stored},
+    lives::{CLOSE_JOB, day_of_job},
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
+    promises::PROMISE_END_JOB,
     runs::{Advanced, RUN_JOB, RunView, StartRun, run_of_job},
     tenants::{TenantView, view as tenant_view},
 };
@@ -83,11 +86,15 @@ impl Altyn {
     }
 
     async fn job_work(&self, tenant: TenantId, owner: &str, job: &jobs::JobRow) -> Result<Advanced> {
-        if job.kind != RUN_JOB {
+        match job.kind.as_str() {
+            RUN_JOB => return self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
+            BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
+            PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
+            CLOSE_JOB => self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?,
             // A newer host may have put it; it stays for that one.
-            return Err(ServiceError::Internal(format!("this release does not know jobs of kind {}", job.kind)));
+            kind => return Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
         }
-        self.run_advance(tenant, run_of_job(&job.payload)?, owner).await
+        Ok(Advanced::Done)
     }
 
     async fn job_end(

@@ -107,6 +107,9 @@ params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T, U);
 
 /// A statement; most read the same on both engines.
 #[derive(Clone, Copy)]
@@ -519,6 +522,15 @@ impl Tx {
     pub async fn wait_for_locks_at_most(&mut self, wait_ms: u32) -> Result<()> {
         if let Self::Postgres(tx) = self {
             (&mut **tx).execute(AssertSqlSafe(format!("set local lock_timeout = {wait_ms}"))).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the transaction to the rows of another tenant, for a change that reaches the tenants below; whoever calls it
+    /// has checked that the tenant lies in the acting one's subtree. SQLite has no such border.
+    pub async fn enter(&mut self, tenant: Uuid) -> Result<()> {
+        if let Self::Postgres(tx) = self {
+            (&mut **tx).execute(AssertSqlSafe(format!("set local app.tenant = '{tenant}'"))).await?;
         }
         Ok(())
     }

@@ -383,7 +383,7 @@ pub struct DueRow {
     pub anchor_on: NaiveDate,
     /// The next period's number.
     pub next_index: i32,
-    /// First day of service.
+    /// First day of service, or the day from which it is in service again if that is later.
     pub starts_on: NaiveDate,
     /// End of service, exclusive.
     pub ends_on: Option<NaiveDate>,
@@ -427,14 +427,16 @@ pub struct DueRow {
 
 const DUE: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
-        s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.next_index, case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on,
+        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
         s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from subscriptions s
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id
     join customers k on k.tenant_id = $1 and k.id = c.customer_id
-    where s.tenant_id = $1 and s.contract_id > $2 and s.next_charge_on <= $3 and s.status = 'active' and s.manual = 0
+    where s.tenant_id = $1 and s.contract_id > $2 and s.next_charge_on <= $3 and s.status in ('active', 'grace')
+        and s.manual = 0
     order by s.contract_id, s.id limit $4";
 /// Due subscriptions in contract order after a contract.
 pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, limit: i64) -> Result<Vec<DueRow>> {
@@ -442,7 +444,9 @@ pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, lim
 }
 
 const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent,
-        s.anchor_on, s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.anchor_on, s.next_index,
+        case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on,
+        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
         s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
@@ -450,7 +454,7 @@ const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s
     join subscriptions s on s.tenant_id = $1 and s.contract_id = v.contract_id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id
     join customers k on k.tenant_id = $1 and k.id = c.customer_id
-    where s.next_charge_on <= $2 and s.status = 'active' and s.manual = 0
+    where s.next_charge_on <= $2 and s.status in ('active', 'grace') and s.manual = 0
     order by s.contract_id, s.id";
 /// Due subscriptions of the named contracts, in contract order.
 pub async fn due_of(tx: &mut Tx, tenant: Uuid, contracts: &[Uuid], through: NaiveDate) -> Result<Vec<DueRow>> {

@@ -95,7 +95,7 @@ pub(super) struct Document {
 /// A part of a charge that is given back, with how it came about.
 pub(super) struct Credit {
     pub item: usize,
-    pub credit: ChargeCredit,
+    pub wanted: ChargeCredit,
     /// Until when the charge covered, and covers now.
     pub cover: (NaiveDate, NaiveDate),
     pub component: ComponentId,
@@ -131,10 +131,12 @@ struct Loaded {
     items: Vec<Item>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over errors")]
 fn internal(error: impl ToString) -> ServiceError {
     ServiceError::Internal(error.to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over errors")]
 fn refused(error: ChangeError) -> ServiceError {
     let text = error.to_string();
     match error {
@@ -475,7 +477,7 @@ impl Altyn {
     /// Lets the charges say what giving parts of them back comes to.
     async fn plan_credits(&self, request: &Request, mut draft: Draft) -> Result<Draft> {
         if !draft.credits.is_empty() {
-            let credits: Vec<ChargeCredit> = draft.credits.iter().map(|credit| credit.credit.clone()).collect();
+            let credits: Vec<ChargeCredit> = draft.credits.iter().map(|credit| credit.wanted.clone()).collect();
             let mut tx = self.read(request).await?;
             draft.planned = credits_plan(&mut tx, &*self.ids, draft.tenant, draft.issued_on, &credits).await?;
         }
@@ -556,7 +558,7 @@ impl Draft {
                 };
                 self.credits.push(Credit {
                     item: index,
-                    credit: ChargeCredit {
+                    wanted: ChargeCredit {
                         charge: credit.charge,
                         amount,
                         used: Some((credit.days.start, credit.days.end)),
@@ -620,7 +622,7 @@ impl Draft {
         }
         for (index, (share, _)) in shared.into_iter().zip(of_credits) {
             let credit = &mut self.credits[index];
-            credit.credit.amount = CreditAmount::Gross(share.credit);
+            credit.wanted.amount = CreditAmount::Gross(share.credit);
             credit.explanation = share.explanation;
         }
         Ok(())
@@ -742,7 +744,7 @@ impl Draft {
             after: TermsView::from(&item.decision.terms),
             credits: credits
                 .map(|(credit, planned)| CreditEffect {
-                    charge_id: credit.credit.charge,
+                    charge_id: credit.wanted.charge,
                     component_id: credit.component,
                     days: altyn_domain::calendar::Period { start: credit.cover.1, end: credit.cover.0 },
                     net_minor: planned.amounts.net.minor,

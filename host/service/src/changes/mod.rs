@@ -42,7 +42,7 @@ impl Altyn {
         command: ChangeSubscription,
     ) -> Result<ChangePreview> {
         let draft = self.draft_of(request, id, &command).await?;
-        Ok(draft.preview()?)
+        draft.preview()
     }
 
     /// Executes a change exactly as it was previewed, or schedules it when its day has not come.

@@ -43,12 +43,13 @@ struct Number {
 
 /// Numbers of all documents with what was asked for them.
 struct Numbers {
-    numbers: Vec<Number>,
+    of_documents: Vec<Number>,
     /// Per sequence: its key, where it stood, where it stands afterwards.
     taken: Vec<(String, i64, i64)>,
     recorded: Vec<Recorded>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and formatted texts")]
 fn refused(reason: impl ToString) -> ServiceError {
     ServiceError::Plugin { code: "plugin-refused", message: format!("number-refused: {}", reason.to_string()) }
 }
@@ -124,7 +125,7 @@ impl Altyn {
 
     /// Foresees the numbers of the documents; they are taken when they are saved.
     async fn number(&self, draft: &Draft) -> Result<Numbers> {
-        let none = Numbers { numbers: Vec::new(), taken: Vec::new(), recorded: Vec::new() };
+        let none = Numbers { of_documents: Vec::new(), taken: Vec::new(), recorded: Vec::new() };
         if draft.documents.is_empty() {
             return Ok(none);
         }
@@ -191,7 +192,7 @@ impl Altyn {
         .await??;
         recorded.extend(more);
         let numbers = texts.into_iter().zip(sequences).zip(values).enumerate();
-        let numbers = numbers
+        let of_documents = numbers
             .map(|(index, (((text, call), sequence), value))| Number {
                 text,
                 sequence: sequence.key,
@@ -200,7 +201,7 @@ impl Altyn {
                 line: i32::try_from(index).unwrap_or(i32::MAX),
             })
             .collect();
-        Ok(Numbers { numbers, taken, recorded })
+        Ok(Numbers { of_documents, taken, recorded })
     }
 
     /// Records what waits for its day; what waited before for the same subscription is replaced.
@@ -259,7 +260,7 @@ impl Altyn {
             .credits
             .iter()
             .map(|credit| rows::Cut {
-                charge: credit.credit.charge.uuid(),
+                charge: credit.wanted.charge.uuid(),
                 before: credit.cover.0,
                 until: credit.cover.1,
             })
@@ -267,7 +268,7 @@ impl Altyn {
         if !cuts.is_empty() && rows::cut(tx, tenant, &cuts).await? != cuts.len() as u64 {
             return Ok(None);
         }
-        let credits: Vec<_> = draft.credits.iter().map(|credit| credit.credit.clone()).collect();
+        let credits: Vec<_> = draft.credits.iter().map(|credit| credit.wanted.clone()).collect();
         let credited = charges_credit(tx, &*self.ids, draft.tenant, now, draft.issued_on, &credits).await?;
         let Some(invoice) = self.issue(tx, draft, numbers, now).await? else { return Ok(None) };
         if let Some(due) = draft.due()? {
@@ -306,7 +307,7 @@ impl Altyn {
         let tenant = draft.tenant.0;
         let ids: Vec<Uuid> = draft.documents.iter().map(|_| InvoiceId(self.ids.next()).uuid()).collect();
         let (documents, count) = (&draft.documents, draft.documents.len());
-        let number = |of: &dyn Fn(&Number) -> String| numbers.numbers.iter().map(of).collect::<Vec<_>>();
+        let number = |of: &dyn Fn(&Number) -> String| numbers.of_documents.iter().map(of).collect::<Vec<_>>();
         let currency = draft.currency.code().to_owned();
         let invoices = Rows::new()
             .with("id", ids.clone())
@@ -314,14 +315,17 @@ impl Altyn {
             .with("seller_id", vec![draft.contract.seller_id; count])
             .with("number", number(&|number| number.text.clone()))
             .with("sequence_key", number(&|number| number.sequence.clone()))
-            .with("sequence_value", numbers.numbers.iter().map(|number| number.value).collect::<Vec<_>>())
+            .with("sequence_value", numbers.of_documents.iter().map(|number| number.value).collect::<Vec<_>>())
             .with("currency", vec![currency.clone(); count])
             .with("price_mode", documents.iter().map(|d| d.mode.as_str().to_owned()).collect::<Vec<_>>())
             .with("net_minor", documents.iter().map(|d| d.totals.net.minor).collect::<Vec<_>>())
             .with("tax_minor", documents.iter().map(|d| d.totals.tax.minor).collect::<Vec<_>>())
             .with("gross_minor", documents.iter().map(|d| d.totals.gross.minor).collect::<Vec<_>>())
-            .with("numbering_call_id", numbers.numbers.iter().map(|number| Some(number.call.0)).collect::<Vec<_>>())
-            .with("call_line", numbers.numbers.iter().map(|number| Some(number.line)).collect::<Vec<_>>());
+            .with(
+                "numbering_call_id",
+                numbers.of_documents.iter().map(|number| Some(number.call.0)).collect::<Vec<_>>(),
+            )
+            .with("call_line", numbers.of_documents.iter().map(|number| Some(number.line)).collect::<Vec<_>>());
         if runs::invoices_insert(tx, tenant, None, draft.issued_on, now, &invoices).await? != count as u64 {
             return Ok(None);
         }

@@ -41,7 +41,7 @@ pub struct TimingsView {
     pub updated_at: DateTime<Utc>,
 }
 
-fn view(row: rows::TimingsRow) -> Result<TimingsView> {
+fn view(row: &rows::TimingsRow) -> Result<TimingsView> {
     Ok(TimingsView {
         plan_id: Some(row.plan_id).filter(|id| !id.is_nil()).map(PlanId),
         rules: read(&row.rules)?,
@@ -90,7 +90,7 @@ impl Altyn {
             .map_err(|error| ServiceError::Internal(format!("a table cannot be stored: {error}")))?;
         rows::timings_set(&mut work.tx, tenant, plan, &text, work.now).await?;
         let row = rows::timings_find(&mut work.tx, tenant, plan).await?.ok_or(ServiceError::NotFound("table"))?;
-        let view = view(row)?;
+        let view = view(&row)?;
         work.finish(200, view).await
     }
 
@@ -104,7 +104,7 @@ impl Altyn {
         }
         let own = i64::try_from(found.len()).unwrap_or(0);
         found.extend(rows::timings(&mut tx, request.tenant.0, after, limit - own).await?);
-        let views = found.into_iter().map(view).collect::<Result<Vec<_>>>()?;
+        let views = found.iter().map(view).collect::<Result<Vec<_>>>()?;
         Ok(page.listed(views, |view| view.plan_id.unwrap_or(PlanId(Uuid::nil())).to_string(), |view| view))
     }
 }

@@ -80,8 +80,12 @@ fn descend<Q, A>(
             return Err(ServiceError::Plugin { code: failure.code(), message: failure.to_string() });
         }
         Err(failure) => {
-            // A wrong configuration fails every item alike: halving would only multiply the failure.
-            let hopeless = matches!(failure, CallFailure::Refused { kind: FaultKind::Misconfigured, .. });
+            // A wrong configuration fails every item alike, and an open circuit lets none pass: halving would only
+            // multiply the failure.
+            let hopeless = matches!(
+                failure,
+                CallFailure::Refused { kind: FaultKind::Misconfigured, .. } | CallFailure::CircuitOpen { .. }
+            );
             if items.len() == 1 || hopeless {
                 let id = recorder.keep(binding, &record, Some(&failure))?;
                 let fault = Fault { code: failure.code().to_owned(), reason: failure.to_string(), call: Some(id) };

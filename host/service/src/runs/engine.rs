@@ -117,6 +117,7 @@ impl Altyn {
             });
         }
         let worked = self.work(tenant, &run).await;
+        self.usage_store_or_warn().await;
         if worked.is_err() {
             // Whoever retries should not have to wait for the lease to expire.
             let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
@@ -178,9 +179,16 @@ impl Altyn {
     }
 
     async fn end(&self, tenant: TenantId, run: &rows::RunRow, state: RunState) -> Result<Advanced> {
+        if state == RunState::Done {
+            // A run that stops in here goes on with it: the day has a checkpoint of its own.
+            self.credit_day_close(tenant, run.business_on).await?;
+        }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let finished = state.is_final().then(|| self.clock.now());
         let set = rows::state_set(&mut tx, tenant.0, run.id, run.fence, state.as_str(), finished).await?;
+        if set && state == RunState::Done {
+            self.close_put(&mut tx, tenant, run.business_on, self.clock.now()).await?;
+        }
         tx.commit().await?;
         Ok(match (set, state) {
             (false, _) => Advanced::Busy,

@@ -9,4 +9,5 @@ mod books;
 mod catalogue;
 mod parties;
 mod postings;
+mod service_terms;
 mod tenants;

@@ -33,13 +33,13 @@ async fn new_contract(place: &Place) -> ContractId {
     altyn.contract_create(&request, contract(customer, seller, "Д-1")).await.unwrap().value.id
 }
 
-fn paid(key: &str, contract: ContractId, amount_minor: i64) -> PostTransaction {
+fn put(key: &str, contract: ContractId, amount_minor: i64) -> PostTransaction {
     PostTransaction {
         source_key: key.into(),
         effective_on: "2026-11-01".parse().unwrap(),
         currency: Currency::RUB,
-        description: "оплата".into(),
-        kind: TransactionKind::PaymentReceived,
+        description: "поправка".into(),
+        kind: TransactionKind::Adjustment,
         entries: vec![
             Entry { account: AccountCode::Cash, amount_minor },
             Entry { account: AccountCode::ContractFunds(contract), amount_minor: -amount_minor },
@@ -68,7 +68,7 @@ async fn each_of_many_callers_gets_the_answer_to_his_own_posting(place: Place) {
         let key = if n % 3 == 2 { format!("receipt-{}", n - 1) } else { format!("receipt-{n}") };
         let to = if n % 7 == 6 { nobody } else { contract };
         callers.push(tokio::spawn(async move {
-            (n, altyn.transaction_post(&request, paid(&key, to, 100 + i64::from(n))).await)
+            (n, altyn.transaction_post(&request, put(&key, to, 100 + i64::from(n))).await)
         }));
     }
     let (mut sum, mut posted) = (0, 0);
@@ -91,7 +91,7 @@ async fn each_of_many_callers_gets_the_answer_to_his_own_posting(place: Place) {
                 // The answer that the key remembers is the one that was given.
                 let key = if n % 3 == 2 { format!("receipt-{}", n - 1) } else { format!("receipt-{n}") };
                 let again = place.keyed(&format!("key-{n}"), n);
-                let again = place.altyn.transaction_post(&again, paid(&key, contract, amount)).await.unwrap();
+                let again = place.altyn.transaction_post(&again, put(&key, contract, amount)).await.unwrap();
                 assert!(again.replayed);
                 assert_eq!(text(again.value), stored);
             }
@@ -113,7 +113,7 @@ async fn a_key_makes_a_posting_happen_once_whoever_asks_at_the_same_time(place: 
     let mut callers = Vec::new();
     for _ in 0..CALLERS {
         let (altyn, request) = (place.altyn.clone(), place.keyed("once", 1));
-        callers.push(tokio::spawn(async move { altyn.transaction_post(&request, paid("once", contract, 500)).await }));
+        callers.push(tokio::spawn(async move { altyn.transaction_post(&request, put("once", contract, 500)).await }));
     }
     let mut ids = std::collections::BTreeSet::new();
     let mut fresh = 0;
@@ -123,7 +123,7 @@ async fn a_key_makes_a_posting_happen_once_whoever_asks_at_the_same_time(place: 
         fresh += usize::from(!reply.replayed);
     }
     assert_eq!((ids.len(), fresh), (1, 1));
-    let other = place.altyn.transaction_post(&place.keyed("once", 2), paid("other", contract, 500)).await;
+    let other = place.altyn.transaction_post(&place.keyed("once", 2), put("other", contract, 500)).await;
     assert!(matches!(other, Err(ServiceError::KeyReused)), "{other:?}");
     assert_eq!(books(&place, contract).await, (500, 1, true));
 }
@@ -136,10 +136,10 @@ async fn post(place: &Place, transactions: Vec<PostTransaction>) -> Result<Poste
 async fn a_batch_is_posted_whole_or_not_at_all(place: Place) {
     let contract = new_contract(&place).await;
     let nobody = ContractId(uuid::Uuid::from_u128(1));
-    let spoiled = post(&place, vec![paid("a", contract, 100), paid("b", nobody, 100)]).await;
+    let spoiled = post(&place, vec![put("a", contract, 100), put("b", nobody, 100)]).await;
     assert_eq!(refused(spoiled), ["/transactions/1/entries/1/account"]);
     assert_eq!(books(&place, contract).await, (0, 0, true));
-    let posted = post(&place, (1..=150).map(|n| paid(&format!("n{n}"), contract, n)).collect()).await.unwrap();
+    let posted = post(&place, (1..=150).map(|n| put(&format!("n{n}"), contract, n)).collect()).await.unwrap();
     assert_eq!((posted.posted, posted.repeated, posted.transactions.len()), (150, 0, 150));
     assert_eq!(posted.transactions[149].source_key, "manual/n150");
     assert_eq!(books(&place, contract).await, (150 * 151 / 2, 150, true));
@@ -147,26 +147,26 @@ async fn a_batch_is_posted_whole_or_not_at_all(place: Place) {
 
 async fn a_batch_repeated_changes_nothing_and_a_changed_one_is_refused(place: Place) {
     let contract = new_contract(&place).await;
-    let first = post(&place, vec![paid("a", contract, 100), paid("b", contract, 200)]).await.unwrap();
-    let again = post(&place, vec![paid("b", contract, 200), paid("c", contract, 400)]).await.unwrap();
+    let first = post(&place, vec![put("a", contract, 100), put("b", contract, 200)]).await.unwrap();
+    let again = post(&place, vec![put("b", contract, 200), put("c", contract, 400)]).await.unwrap();
     assert_eq!((again.posted, again.repeated), (1, 1));
     assert_eq!(again.transactions[0].id, first.transactions[1].id);
-    let changed = post(&place, vec![paid("d", contract, 800), paid("a", contract, 101)]).await;
+    let changed = post(&place, vec![put("d", contract, 800), put("a", contract, 101)]).await;
     assert!(matches!(changed, Err(ServiceError::Conflict { code: "source-key-taken", .. })), "{changed:?}");
     assert_eq!(books(&place, contract).await, (700, 3, true));
 }
 
 async fn every_fault_of_a_batch_is_named_with_its_place(place: Place) {
     let contract = new_contract(&place).await;
-    let mut unbalanced = paid("b", contract, 100);
+    let mut unbalanced = put("b", contract, 100);
     unbalanced.entries[0].amount_minor += 1;
-    let batch = vec![paid("a", contract, 100), unbalanced, paid("", contract, 1), paid("a", contract, 100)];
+    let batch = vec![put("a", contract, 100), unbalanced, put("", contract, 1), put("a", contract, 100)];
     assert_eq!(
         refused(post(&place, batch).await),
         ["/transactions/1/entries", "/transactions/2/source_key", "/transactions/3/source_key"]
     );
     assert_eq!(refused(post(&place, Vec::new()).await), ["/transactions"]);
-    let many = (0..1_001).map(|n| paid(&n.to_string(), contract, 1)).collect();
+    let many = (0..1_001).map(|n| put(&n.to_string(), contract, 1)).collect();
     assert_eq!(refused(post(&place, many).await), ["/transactions"]);
     assert_eq!(books(&place, contract).await, (0, 0, true));
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use altyn_domain::calendar::{Cadence, boundary};
-use altyn_store::{Tx, runs, subscriptions::SubscriptionRow, verify as rows};
+use altyn_store::{Tx, lives, runs, subscriptions::SubscriptionRow, verify as rows};
 use chrono::NaiveDate;
 use uuid::Uuid;
 
@@ -57,6 +57,7 @@ impl Segments {
         tx: &mut Tx,
         tenant: Uuid,
         subscription: &SubscriptionRow,
+        stops: &[lives::StopRow],
         cadence: Cadence,
     ) -> Result<Vec<String>> {
         let changes = self.changes.remove(&subscription.id).unwrap_or_default();
@@ -87,7 +88,7 @@ impl Segments {
             };
             for component in components {
                 let spans = charges.remove(&(ordinal, component)).unwrap_or_default();
-                if let Err(reason) = covers(spans, (from, to.max(from))) {
+                if let Err(reason) = covers(spans, stops, (from, to.max(from))) {
                     wrong.push(format!("cmp_{} under terms {ordinal}: {reason}", component.simple()));
                 }
             }
@@ -113,15 +114,27 @@ impl Segments {
     }
 }
 
-/// Whether spans touch one another from the first day to the last.
-pub(super) fn covers(mut spans: Vec<Span>, (from, to): Span) -> std::result::Result<(), String> {
+/// Whether spans touch one another from the first day to the last, but for days out of service.
+pub(super) fn covers(
+    mut spans: Vec<Span>,
+    stops: &[lives::StopRow],
+    (from, to): Span,
+) -> std::result::Result<(), String> {
+    let touch = |reached: NaiveDate, day: NaiveDate| {
+        let out = |stop: &lives::StopRow| stop.from_on < day && stop.until_on.is_none_or(|until| day <= until);
+        reached == day || (reached < day && stops.iter().any(out))
+    };
     spans.sort_unstable();
     let mut reached = from;
     for (start, end) in spans {
-        if start != reached {
+        if !touch(reached, start) {
             return Err(format!("[{start}, {end}) is charged, the days before end on {reached}"));
         }
         reached = end;
     }
-    if reached == to { Ok(()) } else { Err(format!("days up to {reached} are charged, due were those up to {to}")) }
+    if touch(reached, to) {
+        Ok(())
+    } else {
+        Err(format!("days up to {reached} are charged, due were those up to {to}"))
+    }
 }
