@@ -137,6 +137,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         kind: "recurring".into(),
         unit_price_minor: 59_000,
         tax_category: "standard".into(),
+        prepayment_percent: 100,
     };
     catalogue::components_insert(&mut tx, t, &[component]).await?;
     tx.commit().await?;

@@ -107,6 +107,7 @@ params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S);
 
 /// A statement; most read the same on both engines.
 #[derive(Clone, Copy)]

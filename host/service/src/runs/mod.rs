@@ -8,6 +8,8 @@ mod ask;
 mod compute;
 mod engine;
 mod number;
+mod post;
+mod read;
 mod write;
 
 use altyn_domain::{
@@ -70,6 +72,14 @@ pub struct RunView {
     pub tax_minor: i64,
     /// Gross of the invoices, minor units.
     pub gross_minor: i64,
+    /// Charges realised: their service was provided by the end of the day.
+    pub realised: i64,
+    /// Revenue recognised, less what was given back before, minor units.
+    pub realised_net_minor: i64,
+    /// Tax that became payable with it, minor units.
+    pub realised_tax_minor: i64,
+    /// Both together, minor units.
+    pub realised_gross_minor: i64,
     /// Plugin calls made.
     pub plugin_calls: i64,
     /// Whether it was asked to stop.
@@ -102,6 +112,14 @@ pub struct PlanView {
     pub tax_minor: i64,
     /// Gross, minor units.
     pub gross_minor: i64,
+    /// How many charges are realised.
+    pub realised: i64,
+    /// Revenue recognised, minor units.
+    pub realised_net_minor: i64,
+    /// Tax that becomes payable with it, minor units.
+    pub realised_tax_minor: i64,
+    /// Both together, minor units.
+    pub realised_gross_minor: i64,
     /// The effects, while the plan awaits a decision; absent in lists.
     pub effects: Option<ContractPlan>,
     /// Stable code of why it is parked, rejected or superseded.
@@ -493,6 +511,10 @@ fn run_view(row: &rows::RunRow) -> Result<RunView> {
         net_minor: row.net_minor,
         tax_minor: row.tax_minor,
         gross_minor: row.gross_minor,
+        realised: row.realised,
+        realised_net_minor: row.realised_net_minor,
+        realised_tax_minor: row.realised_tax_minor,
+        realised_gross_minor: row.realised_gross_minor,
         plugin_calls: row.plugin_calls,
         cancel_requested: row.cancel_requested,
         created_at: row.created_at,
@@ -517,6 +539,10 @@ fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
         net_minor: row.net_minor,
         tax_minor: row.tax_minor,
         gross_minor: row.gross_minor,
+        realised: row.realised,
+        realised_net_minor: row.realised_net_minor,
+        realised_tax_minor: row.realised_tax_minor,
+        realised_gross_minor: row.realised_gross_minor,
         effects,
         reason_code: row.reason_code,
         reason: row.reason,

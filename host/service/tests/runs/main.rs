@@ -8,5 +8,6 @@ mod hosts;
 mod large;
 mod operator;
 mod plugins;
+mod realisation;
 mod repeat;
 mod world;

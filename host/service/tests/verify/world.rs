@@ -303,6 +303,7 @@ async fn plan(
             product_id: product,
             unit_price_minor: *unit_price_minor,
             tax_category: Some((*tax_category).into()),
+            prepayment_percent: None,
         })
         .collect();
     let command = CreatePlan {
