@@ -387,6 +387,16 @@ pub async fn plans_approve(
     tx.execute(PLANS_APPROVE, (tenant, run, by.to_owned(), now, largest_gross_minor)).await
 }
 
+const CONTRACTS_RECOUNT: &str = "update runs set
+        contracts = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2),
+        awaiting = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state in ('awaiting', 'approved')),
+        parked = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state = 'parked')
+    where tenant_id = $1 and id = $2";
+/// Counts the contracts of a run again from their plans, after a pass that may have been over some of them before.
+pub async fn contracts_recount(tx: &mut Tx, tenant: Uuid, run: Uuid) -> Result<()> {
+    tx.execute(CONTRACTS_RECOUNT, (tenant, run)).await.map(|_| ())
+}
+
 const COUNTERS_SET: &str = "update runs set
         awaiting = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state in ('awaiting', 'approved')),
         parked = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state = 'parked'),

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
-    number::{NextValues, give_numbers, name_sequences},
+    number::{NextValues, TakenNumbers, give_numbers, name_sequences},
     post::{SharedAccounts, shared_accounts},
     read::Chunk,
     write::{Action, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
@@ -40,6 +40,9 @@ use crate::{
 
 /// How often a pass starts over when others keep changing what it read.
 const ATTEMPTS: u32 = 8;
+
+/// How often one contract is computed again beside others: each of them takes a number that it had foreseen.
+const ATTEMPTS_BESIDE_OTHERS: u32 = 40;
 
 /// Where a run stands after a host worked on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +63,19 @@ struct Pass {
     plans: Plans,
     next: NextValues,
     accounts: Arc<SharedAccounts>,
-    /// Contracts that must be parked because their documents exist already.
+    /// Contracts that must be parked because their periods are charged already.
     refused: HashMap<Uuid, Fault>,
+    /// Numbers that stand on invoices already.
+    taken: Arc<TakenNumbers>,
     fence: i64,
     action: Action,
+}
+
+impl Pass {
+    fn learn(&mut self, taken: TakenNumbers) {
+        Arc::make_mut(&mut self.taken).extend(taken);
+        self.next.clear();
+    }
 }
 
 /// Whether a written chunk leaves the run going on, or why it was not written.
@@ -114,12 +126,14 @@ impl Altyn {
                 if !self.scan(tenant, run, Action::Execute).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.recount(tenant, run).await?;
                 self.end(tenant, run, RunState::Done).await
             }
             RunState::Computing => {
                 if !self.scan(tenant, run, Action::Propose).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.recount(tenant, run).await?;
                 self.settle(tenant, run).await
             }
             RunState::Awaiting => {
@@ -129,6 +143,17 @@ impl Altyn {
                 self.settle(tenant, run).await
             }
         }
+    }
+
+    /// Counts contracts again when a host was here before: one that died while it tried a contract again leaves a run
+    /// whose next pass goes over all contracts that are still parked, and adds them once more.
+    async fn recount(&self, tenant: TenantId, run: &rows::RunRow) -> Result<()> {
+        if run.fence > 1 {
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            rows::contracts_recount(&mut tx, tenant.0, run.id).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// After plans were proposed or executed: done, or waiting for the next decision.
@@ -193,6 +218,7 @@ impl Altyn {
             next: NextValues::new(),
             accounts: Arc::new(SharedAccounts::new()),
             refused: HashMap::new(),
+            taken: Arc::new(TakenNumbers::new()),
             fence: run.fence,
             action,
         })
@@ -224,6 +250,7 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
                     attempts += 1;
                     if attempts == ATTEMPTS {
@@ -412,6 +439,7 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
                     pass.next.clear();
                     attempts += 1;
@@ -501,12 +529,12 @@ impl Altyn {
         .await??;
         self.open_accounts(pass, &computed.planned).await?;
         self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
-        let (inputs, accounts) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts));
+        let (inputs, accounts, taken) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts), Arc::clone(&pass.taken));
         let mut next = std::mem::take(&mut pass.next);
         let (prepared, next) = blocking(move || -> Result<_> {
             let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
             recorded.extend(named.recorded);
-            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
             let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, last)?;
             Ok((prepared, next))
@@ -560,7 +588,7 @@ impl Altyn {
         action: Action,
     ) -> Result<()> {
         let mut pass = self.pass(tenant, run, action).await?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS_BESIDE_OTHERS {
             let written = async {
                 let computed = self.compute_contracts(&mut pass, &[contract]).await?;
                 if computed.planned.is_empty() && computed.parked.is_empty() {
@@ -582,6 +610,7 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => pass.next.clear(),
             }
         }

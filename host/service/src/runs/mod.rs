@@ -385,7 +385,16 @@ impl Altyn {
     }
 
     /// Computes a parked, rejected or superseded contract again: executed in an automatic run, proposed in the other.
-    pub async fn run_retry(&self, request: &Request, id: RunId, contract: ContractId) -> Result<PlanView> {
+    ///
+    /// The answer is remembered after the work: a request that was cut short in between is answered `plan-decided`.
+    pub async fn run_retry(&self, request: &Request, id: RunId, contract: ContractId) -> Result<Reply<PlanView>> {
+        if request.key.is_some() {
+            match self.begin(request).await? {
+                Begun::Replay(reply) => return Ok(reply),
+                // Nothing is remembered yet: the work takes transactions of its own.
+                Begun::Work(work) => work.tx.rollback().await?,
+            }
+        }
         let again = [PlanState::Parked, PlanState::Rejected, PlanState::Superseded];
         let (run, _) = self.plan_awaiting(request, id, contract, &again).await?;
         let mode: RunMode = run.mode.parse().map_err(|_| StoreError::Corrupt("runs.mode", run.mode.clone()))?;
@@ -394,7 +403,13 @@ impl Altyn {
             RunMode::WithConfirmation => Action::Propose,
         };
         self.again(request, &run, contract, action).await?;
-        self.run_plan(request, id, contract).await
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let row = rows::plan_find(&mut work.tx, request.tenant.0, id.0, contract.0).await?;
+        let view = plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?;
+        work.finish(200, view).await
     }
 
     /// Asks a run to stop behind the chunk it works on; what is billed stays billed.

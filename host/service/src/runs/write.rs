@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Inputs, Parked, Planned},
-    number::{Number, Numbered, SequenceName},
+    number::{Number, Numbered, SequenceName, TakenNumbers},
     post::{SharedAccounts, ledger_rows},
 };
 use crate::{
@@ -58,7 +58,7 @@ pub(super) struct Prepared {
     evidence: Vec<Blob>,
     progress: rows::Progress,
     cursor: Option<Uuid>,
-    numbers: Vec<(Uuid, Uuid, String)>,
+    numbers: Vec<(Uuid, String)>,
     events: Vec<(&'static str, String)>,
 }
 
@@ -78,8 +78,10 @@ pub(super) enum Refused {
     Moved,
     /// Another host has taken the run over.
     LeaseLost,
-    /// These contracts' documents or periods exist already.
+    /// These contracts' periods are charged already.
     Taken(HashMap<Uuid, Fault>),
+    /// These numbers stand on invoices already.
+    Numbers(TakenNumbers),
     /// Anything else.
     Failed(ServiceError),
 }
@@ -396,7 +398,7 @@ pub(super) fn prepare_execution(
         progress,
         cursor,
         events,
-        numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, plan.contract, number.text.clone())).collect(),
+        numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, number.text.clone())).collect(),
     })
 }
 
@@ -476,10 +478,8 @@ pub(super) async fn write(
 }
 
 async fn numbers_taken(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::result::Result<Refused, Refused> {
-    let wanted: Vec<(Uuid, String)> =
-        prepared.numbers.iter().map(|(seller, _, number)| (*seller, number.clone())).collect();
     let mut tx = db.read(Scope::Tenant(inputs.tenant.0)).await?;
-    let taken = rows::numbers_taken(&mut tx, inputs.tenant.0, &wanted).await?;
+    let taken = rows::numbers_taken(&mut tx, inputs.tenant.0, &prepared.numbers).await?;
     // Somebody who took the same values of the sequence issued those numbers: they will be others next time.
     for ((seller, key), from, _) in &prepared.taken {
         let standing = rows::sequence_find(&mut tx, inputs.tenant.0, *seller, key).await?;
@@ -487,13 +487,8 @@ async fn numbers_taken(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::re
             return Ok(Refused::Moved);
         }
     }
-    let mut refused = HashMap::new();
-    for (seller, contract, number) in &prepared.numbers {
-        if taken.iter().any(|(of, text)| of == seller && text == number) {
-            refused.insert(*contract, super::number::number_taken(*contract, number));
-        }
-    }
-    Ok(if refused.is_empty() { Refused::Moved } else { Refused::Taken(refused) })
+    let taken: TakenNumbers = taken.into_iter().collect();
+    Ok(if taken.is_empty() { Refused::Moved } else { Refused::Numbers(taken) })
 }
 
 async fn periods_charged(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::result::Result<Refused, Refused> {

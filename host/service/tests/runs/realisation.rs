@@ -193,7 +193,7 @@ async fn a_contract_that_is_set_aside_realises_nothing_until_it_is_tried_again(w
     let mend = "update subscriptions set starts_on = '2026-11-01', next_charge_on = '2026-12-01'
         where tenant_id = $1 and contract_id = $2";
     assert_eq!(world.change(mend, ids).await, 1);
-    let plan = world.altyn.run_retry(&world.request(), run.id, contract).await.unwrap();
+    let plan = world.altyn.run_retry(&world.request(), run.id, contract).await.unwrap().value;
     assert_eq!((plan.state, plan.realised), (PlanState::Done, 2));
     world.prove().await;
 }
