@@ -9,6 +9,7 @@ mod large;
 mod lives;
 mod operator;
 mod plugins;
+mod realisation;
 mod repeat;
 mod usage;
 mod world;

@@ -21,6 +21,7 @@ use altyn_service::{
     Altyn, Request,
     charges::{ChargeFilter, ChargeView},
     contracts::CreateContract,
+    credits::CreditCharge,
     customers::CreateCustomer,
     explain::CallView,
     invoices::{InvoiceFilter, InvoiceView},
@@ -121,6 +122,7 @@ impl World {
             assert_eq!(advanced, Advanced::Done);
             assert_eq!(altyn.run_get(&request, run.id).await.unwrap().state, RunState::Done);
         }
+        give_back(&altyn, &request, contracts[0]).await;
         let mut invoices = Vec::new();
         for invoice in altyn.invoice_list(&request, InvoiceFilter::default(), &page()).await.unwrap().data {
             invoices.push(altyn.invoice_get(&request, invoice.id).await.unwrap());
@@ -169,6 +171,18 @@ impl World {
     /// The posting of a run for a contract (by its place).
     pub fn posting(&self, on: &str, contract: usize) -> &TransactionView {
         self.transaction(&format!("run/{on}/{}", self.contracts[contract]))
+    }
+
+    /// The realisation of a run for a contract (by its place).
+    pub fn realisation(&self, on: &str, contract: usize) -> &TransactionView {
+        self.transaction(&format!("realise/{on}/{}", self.contracts[contract]))
+    }
+
+    /// The charge of a contract's internet (by its place) that is credited, realised or not.
+    pub fn credited(&self, realised: bool) -> &ChargeView {
+        let found =
+            self.charges.iter().find(|charge| charge.credited_minor > 0 && charge.realised_on.is_some() == realised);
+        found.unwrap()
     }
 
     /// A copy with the statements run on it past every trigger, foreign key and check.
@@ -303,6 +317,7 @@ async fn plan(
             product_id: product,
             unit_price_minor: *unit_price_minor,
             tax_category: Some((*tax_category).into()),
+            prepayment_percent: None,
         })
         .collect();
     let command = CreatePlan {
@@ -405,6 +420,18 @@ async fn sell(altyn: &Altyn, request: &Request) -> [ContractId; 5] {
         contracts.push(contract_id);
     }
     contracts.try_into().unwrap()
+}
+
+/// Gives 50.00 of a contract's realised internet back, and 100.00 of the one that goes on.
+async fn give_back(altyn: &Altyn, request: &Request, contract: ContractId) {
+    let filter = ChargeFilter { contract_id: Some(contract), ..ChargeFilter::default() };
+    for charge in altyn.charge_list(request, filter, &page()).await.unwrap().data {
+        if charge.amount_minor == 59_000 {
+            let amount_minor = Some(if charge.realised_on.is_some() { 5_000 } else { 10_000 });
+            let command = CreditCharge { amount_minor, reason: "простой".into(), credited_on: None };
+            altyn.charge_credit(request, charge.id, command).await.unwrap();
+        }
+    }
 }
 
 /// Three payments in cash, the second of which is taken back.
