@@ -70,7 +70,7 @@ pub(crate) enum Export {
 }
 
 impl Export {
-    pub(crate) const ALL: [Self; 4] = [Self::Prorate, Self::Assess, Self::Sequences, Self::Numbers];
+    const ALL: [Self; 4] = [Self::Prorate, Self::Assess, Self::Sequences, Self::Numbers];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -79,6 +79,10 @@ impl Export {
             Self::Sequences => "numbering.sequences",
             Self::Numbers => "numbering.numbers",
         }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|export| export.as_str() == name)
     }
 
     fn world(self) -> World {
@@ -129,7 +133,7 @@ impl Runtime {
     pub fn prorate(&self, plugin: &Plugin, ctx: &CallContext, questions: &[Question]) -> Call<Vec<Share>> {
         let questions_wit = questions.iter().map(convert::question).collect();
         let args = evidence::Prorate { ctx: convert::context(ctx), questions: questions_wit };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, questions.len());
         self.call_prorate(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, questions.len())?;
             questions.iter().zip(answers).map(|(question, answer)| convert::share(question, answer)).collect()
@@ -147,7 +151,7 @@ impl Runtime {
             }
         };
         let args = evidence::Assess { ctx: convert::context(ctx), documents: documents_wit };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, lines_of(&args));
         self.call_assess(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, documents.len())?;
             documents.iter().zip(answers).map(|(document, answer)| convert::assessment(document, answer)).collect()
@@ -159,7 +163,7 @@ impl Runtime {
     pub fn sequences(&self, plugin: &Plugin, ctx: &CallContext, drafts: &[Draft]) -> Call<Vec<Sequence>> {
         let drafts_wit = drafts.iter().map(convert::draft).collect();
         let args = evidence::Sequences { ctx: convert::context(ctx), drafts: drafts_wit };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, drafts.len());
         self.call_sequences(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, drafts.len())?;
             answers.into_iter().map(convert::sequence).collect()
@@ -175,7 +179,7 @@ impl Runtime {
         }
         let drafts_wit = drafts.iter().map(convert::draft).collect();
         let args = evidence::Numbers { ctx: convert::context(ctx), drafts: drafts_wit, values: values.to_vec() };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, drafts.len());
         self.call_numbers(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, drafts.len())?;
             answers.into_iter().map(convert::number).collect()
@@ -201,8 +205,7 @@ impl Runtime {
         args: &evidence::Assess,
         input: Vec<u8>,
     ) -> Call<Vec<wit_tax::Assessment>> {
-        let lines = args.documents.iter().map(|document| document.lines.len()).sum();
-        self.shared.run(plugin, Export::Assess, lines, input, |pre, store| {
+        self.shared.run(plugin, Export::Assess, lines_of(args), input, |pre, store| {
             let Pre::Tax(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_tax().call_assess(store, &args.ctx, &args.documents).map(Some)
@@ -229,6 +232,10 @@ impl Runtime {
             guest.altyn_billing_numbering().call_numbers(store, &args.ctx, &args.drafts, &args.values).map(Some)
         })
     }
+}
+
+fn lines_of(args: &evidence::Assess) -> usize {
+    args.documents.iter().map(|document| document.lines.len()).sum()
 }
 
 /// What comes out of the machine: a trap or limit, nothing when the plugin is of another world, the guest's refusal,
@@ -261,7 +268,7 @@ impl Shared {
         };
         let result = match ran {
             Ok(Some(Ok(answer))) => {
-                record.output = evidence::bytes(&answer);
+                record.output = evidence::bytes(&answer, lines);
                 Ok(answer)
             }
             Ok(Some(Err(fault))) => Err(refusal(fault)),

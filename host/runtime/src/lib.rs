@@ -29,5 +29,6 @@ pub use call::{Call, CallRecord};
 pub use config::{Limits, LimitsTable, RuntimeConfig};
 pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
+pub use evidence::{Side, as_json};
 pub use failure::{CallFailure, FaultKind};
 pub use install::{DescriptorError, Inspection, InstallError, Plugin};

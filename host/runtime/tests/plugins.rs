@@ -4,7 +4,7 @@
 mod common;
 
 use altyn_domain::{numbering, proration, tax};
-use altyn_runtime::{CallFailure, FaultKind, Runtime, RuntimeConfig, World};
+use altyn_runtime::{CallFailure, Digest, FaultKind, Runtime, RuntimeConfig, Side, World, as_json};
 use common::{RUNTIME, component, context, document, draft, plugin, question, rub};
 use rust_decimal::Decimal;
 
@@ -121,14 +121,39 @@ fn a_recorded_call_replays_to_the_same_bytes_in_another_host() {
 fn evidence_is_written_the_same_for_ever() {
     // A change here means that stored evidence no longer compares: make a new version of the contract instead.
     let call = RUNTIME.prorate(&plugin("day-ratio"), &context("{}"), &[question(0, 30_000)]);
+    let shown = |side, bytes: &[u8]| as_json("proration.prorate", side, bytes).unwrap();
+    let input: serde_json::Value = serde_json::from_str(
+        r#"{"ctx":{"tenant":"ten_1","binding":"bnd_1","config":"{}","now":1793000000000,"zone":"Europe/Moscow","locale":"ru-RU"},"questions":[{"line":"0","price":{"minor":30000,"currency":"RUB"},"period":{"start":{"year":2026,"month":11,"day":1},"end":{"year":2026,"month":12,"day":1}},"used":{"start":{"year":2026,"month":11,"day":11},"end":{"year":2026,"month":12,"day":1}},"current_day":"New","billed":{"minor":0,"currency":"RUB"},"credited":{"minor":0,"currency":"RUB"},"exponent":2}]}"#,
+    )
+    .unwrap();
+    assert_eq!(shown(Side::Input, &call.record.input), input);
+    let output: serde_json::Value = serde_json::from_str(
+        r#"[{"line":"0","used":{"minor":20000,"currency":"RUB"},"credit":{"minor":0,"currency":"RUB"},"explanation":"20 of 30 days"}]"#,
+    )
+    .unwrap();
+    assert_eq!(shown(Side::Output, &call.record.output), output);
+    let digests = [&call.record.input, &call.record.output].map(|bytes| Digest::of(bytes).to_string());
     assert_eq!(
-        String::from_utf8(call.record.input).unwrap(),
-        r#"{"ctx":{"tenant":"ten_1","binding":"bnd_1","config":"{}","now":1793000000000,"zone":"Europe/Moscow","locale":"ru-RU"},"questions":[{"line":"0","price":{"minor":30000,"currency":"RUB"},"period":{"start":{"year":2026,"month":11,"day":1},"end":{"year":2026,"month":12,"day":1}},"used":{"start":{"year":2026,"month":11,"day":11},"end":{"year":2026,"month":12,"day":1}},"current_day":"New","billed":{"minor":0,"currency":"RUB"},"credited":{"minor":0,"currency":"RUB"},"exponent":2}]}"#
+        digests,
+        [
+            "d62371648430d8f04151334a487095337f12713ebbc2653ad6728c2e0e6e5644",
+            "5bcff7aa9fc089f9cb7ce9b275d14c7b02f7cd5bcc04e9d9ff2bd689f080a1b1",
+        ]
     );
-    assert_eq!(
-        String::from_utf8(call.record.output).unwrap(),
-        r#"[{"line":"0","used":{"minor":20000,"currency":"RUB"},"credit":{"minor":0,"currency":"RUB"},"explanation":"20 of 30 days"}]"#
-    );
+}
+
+#[test]
+fn evidence_is_shown_as_json_or_said_to_be_unreadable() {
+    let record = RUNTIME.assess(&plugin("ru-vat"), &context(""), &[document(0, "b", &[12_200])]).record;
+    let output = as_json(record.export, Side::Output, &record.output).unwrap();
+    assert_eq!(output[0]["lines"][0]["tax"]["minor"], 2_200);
+    assert_eq!(as_json(record.export, Side::Output, b"").unwrap(), serde_json::Value::Null);
+    let mut longer = record.output.clone();
+    longer.push(0);
+    for wrong in [&record.output[1..], &longer, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
+        assert!(as_json(record.export, Side::Output, wrong).is_err(), "{wrong:?}");
+    }
+    assert!(as_json("tax.guess", Side::Output, &record.output).is_err());
 }
 
 #[test]

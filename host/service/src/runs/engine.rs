@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use altyn_domain::{
@@ -37,8 +38,32 @@ use crate::{
     ports::{Clock as _, SystemClock},
 };
 
-/// How often a pass starts over when others keep changing what it read.
-const ATTEMPTS: u32 = 8;
+/// Waits longer and longer between attempts when others keep changing what was read, and gives up in the end.
+///
+/// Rivals that hold a document's counter in turn, chunk after chunk, leave room only now and then: what counts is how
+/// long was waited, not how often was tried.
+#[derive(Default)]
+struct Patience {
+    waited: Duration,
+    pause: Duration,
+}
+
+impl Patience {
+    const FIRST: Duration = Duration::from_millis(2);
+    const LONGEST: Duration = Duration::from_millis(250);
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// `false` when it was waited long enough.
+    async fn wait(&mut self) -> bool {
+        if self.waited >= Self::LIMIT {
+            return false;
+        }
+        self.pause = (self.pause * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.waited += self.pause;
+        tokio::time::sleep(self.pause).await;
+        true
+    }
+}
 
 /// Where a run stands after a host worked on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +234,7 @@ impl Altyn {
     /// Goes over all due subscriptions from the checkpoint on; `false` when the run was cancelled meanwhile.
     async fn scan(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<bool> {
         let mut pass = self.pass(tenant, run, action).await?;
-        let mut attempts = 0;
+        let mut patience = Patience::default();
         let mut reached = None;
         loop {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
@@ -221,7 +246,7 @@ impl Altyn {
             // Only changes that keep the run from getting anywhere count.
             if reached != row.cursor {
                 reached = row.cursor;
-                attempts = 0;
+                patience = Patience::default();
             }
             let (sender, receiver) = mpsc::channel(1);
             let reader = tokio::spawn(self.clone().read_chunks(tenant, row, sender));
@@ -233,8 +258,7 @@ impl Altyn {
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
                 Err(Refused::Moved) => {
-                    attempts += 1;
-                    if attempts == ATTEMPTS {
+                    if !patience.wait().await {
                         return Err(ServiceError::conflict(
                             "busy",
                             "others keep changing the subscriptions of this run; start it again",
@@ -446,7 +470,7 @@ impl Altyn {
     async fn execute_approved(&self, tenant: TenantId, run: &rows::RunRow) -> Result<bool> {
         let mut pass = self.pass(tenant, run, Action::Execute).await?;
         let mut after = Uuid::nil();
-        let mut attempts = 0;
+        let mut patience = Patience::default();
         loop {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
             let size = i64::from(self.settings.run_chunk.clamp(1, 1_000));
@@ -457,15 +481,14 @@ impl Altyn {
             match self.execute_plans(&mut pass, &approved).await {
                 Ok(()) => {
                     after = last;
-                    attempts = 0;
+                    patience = Patience::default();
                 }
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
                 Err(Refused::Moved) => {
                     pass.next.clear();
-                    attempts += 1;
-                    if attempts == ATTEMPTS {
+                    if !patience.wait().await {
                         return Err(ServiceError::conflict("busy", "others keep changing these contracts; try again"));
                     }
                 }
@@ -609,7 +632,8 @@ impl Altyn {
         action: Action,
     ) -> Result<()> {
         let mut pass = self.pass(tenant, run, action).await?;
-        for _ in 0..ATTEMPTS {
+        let mut patience = Patience::default();
+        loop {
             let written = async {
                 let computed = self.compute_contracts(&mut pass, &[contract]).await?;
                 if computed.planned.is_empty() && computed.parked.is_empty() {
@@ -631,10 +655,14 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
-                Err(Refused::Moved) => pass.next.clear(),
+                Err(Refused::Moved) => {
+                    pass.next.clear();
+                    if !patience.wait().await {
+                        return Err(ServiceError::conflict("busy", "others keep changing this contract; try again"));
+                    }
+                }
             }
         }
-        Err(ServiceError::conflict("busy", "others keep changing this contract; try again"))
     }
 }
 

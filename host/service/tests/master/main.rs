@@ -8,4 +8,5 @@ mod support;
 mod books;
 mod catalogue;
 mod parties;
+mod postings;
 mod tenants;
