@@ -1,7 +1,8 @@
 //! Money that arrives on a contract, and money that moves between contracts.
 //!
 //! Owns what follows from an arrival, in the transaction of its posting: promises are consumed oldest first, what is left
-//! flows to the debts of contracts below, and blocks of the credit control that lost their reason are lifted. Refuses to
+//! flows to the debts of contracts below, blocks of the credit control that lost their reason are lifted, and dunning looks
+//! again. Refuses to
 //! know where money comes from. Concurrency: the funds accounts of the contract and of all below it are locked first, in
 //! the order of their ids (the contract's own by the posting itself); a transaction that still runs into another is done
 //! again from its beginning.
@@ -24,6 +25,7 @@ use uuid::Uuid;
 use crate::{
     blocks::BY_ITSELF,
     context::{Altyn, Begun, Reply, Request},
+    dunning,
     error::{Fields, Result, ServiceError, stored},
     ledger::{Posted, TransactionView, post_each, transaction_view},
     promises::{consume, money_of, out_of_range},
@@ -141,8 +143,8 @@ pub(crate) async fn funds_received(
             reached.push(to.uuid());
         }
     }
-    unblock(tx, tenant, now, reached).await?;
-    Ok(())
+    unblock(tx, tenant, now, reached.clone()).await?;
+    dunning::money_arrived(altyn, tx, tenant, now, &reached).await
 }
 
 /// Whether a payment among these postings concerns a contract that has promises, a block of the credit control or

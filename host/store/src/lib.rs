@@ -11,6 +11,7 @@ pub mod contracts;
 pub mod credit;
 pub mod customers;
 pub mod db;
+pub mod dunning;
 pub mod error;
 pub mod explain;
 pub mod idempotency;
