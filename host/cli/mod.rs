@@ -10,6 +10,7 @@ mod credit;
 mod customers;
 mod demo;
 mod documents;
+mod dunning;
 mod exit;
 mod imports;
 mod ledger;
@@ -95,6 +96,9 @@ enum Command {
     /// Promised payments
     #[command(subcommand)]
     Promise(promises::PromiseCommand),
+    /// Who owes, and what is done about it
+    #[command(subcommand)]
+    Dunning(dunning::DunningCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -188,6 +192,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Block(command) => command.run(session).await,
         Command::Credit(command) => command.run(session).await,
         Command::Promise(command) => command.run(session).await,
+        Command::Dunning(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

@@ -30,8 +30,8 @@ const MOST: i64 = 1_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RecommendFilter {
-    /// The method.
-    pub method: RecommendMethod,
+    /// The method; `debt` when absent.
+    pub method: Option<RecommendMethod>,
     /// For the method `month`: from which day of the month on the next month counts too, 1 to 31; 25 when absent.
     pub from_day: Option<u32>,
 }
@@ -100,12 +100,12 @@ impl Altyn {
         if !(1..=31).contains(&from_day) {
             return Err(ServiceError::invalid("/from_day", "must be between 1 and 31"));
         }
-        let tenant = request.tenant.0;
+        let (tenant, method) = (request.tenant.0, filter.method.unwrap_or(RecommendMethod::Debt));
         let mut tx = self.read(request).await?;
         let money = money_of(&mut tx, tenant, id.uuid()).await?;
         let currency: Currency = stored("contracts.currency", &money.currency)?;
         let today = local_date(self.clock.now(), stored::<chrono_tz::Tz>("contracts.zone", &money.zone)?);
-        let through_on = horizon(filter.method, today, from_day);
+        let through_on = horizon(method, today, from_day);
         let mut charges = Vec::new();
         if let Some(through) = through_on {
             let rows = subscriptions::list(&mut tx, tenant, Some(id.uuid()), Uuid::nil(), MOST).await?;
@@ -124,10 +124,10 @@ impl Altyn {
             blocked: Money::new(money.blocked_minor, currency),
             limit: Money::new(money.limit_minor.unwrap_or(0), currency),
         };
-        let (amount, parts) = recommend(filter.method, purse, &charges).map_err(out_of_range)?;
+        let (amount, parts) = recommend(method, purse, &charges).map_err(out_of_range)?;
         Ok(RecommendationView {
             contract_id: id,
-            method: filter.method,
+            method,
             currency: money.currency,
             amount_minor: amount.minor,
             parts,

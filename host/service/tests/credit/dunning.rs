@@ -111,7 +111,6 @@ async fn a_part_payment_does_not_lead_out_of_a_stage(place: Place) {
     let case = world.case().await.unwrap();
     assert_eq!((case.stage.as_deref(), case.unpaid_minor), (Some("stopped"), 4_000), "it is still as old as before");
     assert_eq!(world.states(contract).await, ["overdue active"]);
-    // A new debt takes its place: what is unpaid is younger now, and below the amount.
     world.pay(contract, "p-2", 4_000).await;
     assert!(world.case().await.is_none());
     world.verify().await;

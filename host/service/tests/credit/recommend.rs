@@ -18,7 +18,7 @@ async fn a_recommendation_explains_its_parts(place: Place) {
     world.owe(contract, "debt", 10_000).await;
     let altyn = &world.place.altyn;
     let ask = async |method, from_day| {
-        let filter = RecommendFilter { method, from_day };
+        let filter = RecommendFilter { method: Some(method), from_day };
         let found = altyn.contract_recommend(&world.request(), contract, filter).await.unwrap();
         let parts: Vec<String> = found
             .parts
@@ -46,7 +46,7 @@ async fn a_recommendation_explains_its_parts(place: Place) {
     assert_eq!(ask(RecommendMethod::NextCharge, None).await, (128_000, each_once.into()));
     world.pay(contract, "p-1", 500_000).await;
     assert_eq!(ask(RecommendMethod::NextCharge, None).await.0, 0);
-    let bad = RecommendFilter { method: RecommendMethod::Month, from_day: Some(32) };
+    let bad = RecommendFilter { method: Some(RecommendMethod::Month), from_day: Some(32) };
     assert_eq!(code(altyn.contract_recommend(&world.request(), contract, bad).await), "/from_day");
 }
 
@@ -61,7 +61,7 @@ async fn a_promise_is_not_money(place: Place) {
     let contract = world.contract("Д-1").await;
     world.owe(contract, "debt", 10_000).await;
     world.promise(contract, 10_000, None).await.unwrap();
-    let filter = RecommendFilter { method: RecommendMethod::Unblock, from_day: None };
+    let filter = RecommendFilter { method: Some(RecommendMethod::Unblock), from_day: None };
     let found = world.place.altyn.contract_recommend(&world.request(), contract, filter).await.unwrap();
     assert_eq!(found.amount_minor, 7_000, "the debt beyond the limit, whatever is promised");
 }
