@@ -41,6 +41,12 @@ pub struct Counts {
     pub runs: i64,
     /// Recorded plugin calls.
     pub calls: i64,
+    /// Promised payments.
+    pub promises: i64,
+    /// Blocks.
+    pub blocks: i64,
+    /// Contracts with a place among others.
+    pub controls: i64,
 }
 
 const COUNTS: &str = "select
@@ -55,7 +61,10 @@ const COUNTS: &str = "select
     (select count(*) from charge_credits where tenant_id = $1) as credits,
     (select count(*) from contracts where tenant_id = $1) as contracts,
     (select count(*) from runs where tenant_id = $1) as runs,
-    (select count(*) from plugin_calls where tenant_id = $1) as calls";
+    (select count(*) from plugin_calls where tenant_id = $1) as calls,
+    (select count(*) from promises where tenant_id = $1) as promises,
+    (select count(*) from blocks where tenant_id = $1) as blocks,
+    (select count(*) from contract_controls where tenant_id = $1) as controls";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -650,6 +659,72 @@ const REFERENCES: Rule = Rule {
     statement: Sql::each(references!("lower(hex(k.id))"), references!("replace(cast(k.id as text), '-', '')")),
 };
 
+const PROMISES_ON_LEDGER: Rule = rule!(
+    "promises-on-ledger",
+    "the ledger's account of a contract's promises is the sum of its active promises; a rest follows a larger promise",
+    |counts| counts.promises,
+    "select 'ctr' as kind, m.contract_id as subject,
+        'promised on the ledger are ' || cast(m.promised_minor as text) || ', its active promises come to '
+            || cast(coalesce(s.amount, 0) as text) as detail
+    from contract_money m
+    left join (
+        select contract_id, sum(amount_minor) as amount from promises
+        where tenant_id = $1 and status = 'active' group by contract_id
+    ) s on s.contract_id = m.contract_id
+    where m.tenant_id = $1 and m.promised_minor <> coalesce(s.amount, 0)
+    union all
+    select 'prm', p.id, 'takes the place of a promise that does not fit it'
+    from promises p
+    left join promises r on r.tenant_id = p.tenant_id and r.id = p.replaces_id
+    where p.tenant_id = $1 and p.replaces_id is not null and (r.id is null or r.status <> 'reduced'
+        or r.amount_minor <= p.amount_minor or r.expires_at <> p.expires_at or r.contract_id <> p.contract_id
+        or r.currency <> p.currency or r.first_id <> p.first_id)"
+);
+
+const BLOCKS_DISJOINT: Rule = rule!(
+    "blocks-disjoint",
+    "at most one block of a type is active on an object at any instant, and a block belongs to its object's contract",
+    |counts| counts.blocks,
+    "select 'blk' as kind, b.id as subject, b.type || ' begins before the block before it has ended' as detail
+    from (
+        select s.id, s.type, s.starts_at,
+            lag(s.id) over (partition by s.object_id, s.type order by s.starts_at, s.id) as before_id,
+            lag(s.end_at) over (partition by s.object_id, s.type order by s.starts_at, s.id) as before_end
+        from (
+            select id, object_id, type, starts_at,
+                case when lifted_at is null or lifted_at > ends_at then ends_at else lifted_at end as end_at
+            from blocks where tenant_id = $1
+        ) s where s.end_at is null or s.end_at > s.starts_at
+    ) b where b.before_id is not null and (b.before_end is null or b.before_end > b.starts_at)
+    union all
+    select 'blk', b.id, 'stands on a subscription of another contract'
+    from blocks b
+    left join subscriptions s on s.tenant_id = b.tenant_id and s.id = b.subscription_id
+    where b.tenant_id = $1 and b.subscription_id is not null and (s.id is null or s.contract_id <> b.contract_id)"
+);
+
+const HIERARCHY_ACYCLIC: Rule = rule!(
+    "hierarchy-acyclic",
+    "contracts stand above one another without circles, at most 8 levels deep and in one currency",
+    |counts| counts.controls,
+    "with recursive above (contract_id, parent_id, depth) as (
+        select k.contract_id, k.parent_id, 1 from contract_controls k
+        where k.tenant_id = $1 and k.parent_id is not null
+        union all
+        select a.contract_id, k.parent_id, a.depth + 1 from above a
+        join contract_controls k on k.tenant_id = $1 and k.contract_id = a.parent_id and k.parent_id is not null
+        where a.depth < 9
+    )
+    select 'ctr' as kind, a.contract_id as subject, 'has more than 8 contracts above it' as detail
+    from above a where a.depth = 9
+    union all
+    select 'ctr', k.contract_id, 'stands below a contract in another currency'
+    from contract_controls k
+    join contracts c on c.tenant_id = k.tenant_id and c.id = k.contract_id
+    join contracts p on p.tenant_id = k.tenant_id and p.id = k.parent_id
+    where k.tenant_id = $1 and p.currency <> c.currency"
+);
+
 /// The rules of a tenant's books that statements check.
 pub const RULES: &[Rule] = &[
     TRANSACTIONS_BALANCE,
@@ -669,6 +744,9 @@ pub const RULES: &[Rule] = &[
     NUMBERS_GAPLESS,
     RUN_TOTALS,
     REFERENCES,
+    PROMISES_ON_LEDGER,
+    BLOCKS_DISJOINT,
+    HIERARCHY_ACYCLIC,
 ];
 
 /// An invoice line with what its tax follows from.

@@ -200,6 +200,7 @@ impl Altyn {
         if state == RunState::Done {
             // A run that stops in here goes on with it: the day has a checkpoint of its own.
             self.credit_day_close(tenant, run.business_on).await?;
+            self.dunning_enqueue(tenant, run.business_on).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let finished = state.is_final().then(|| self.clock.now());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
 mod confirmation;
+mod control;
 mod credits;
 mod hosts;
 mod large;

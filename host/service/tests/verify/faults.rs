@@ -88,6 +88,7 @@ pub fn all(world: &World) -> Vec<Fault> {
     faults.extend(credits(world));
     faults.extend(references(world));
     faults.extend(evidence(world));
+    faults.extend(control(world));
     faults
 }
 
@@ -649,5 +650,75 @@ fn evidence(world: &World) -> Vec<Fault> {
             rules: &["evidence-replays"],
             names: vec![call.id.to_string()],
         },
+    ]
+}
+
+fn control(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let (main, below) = (world.contracts[2], world.contracts[4]);
+    let fault = |name, rule: &'static [&'static str], sql: String, named: String| Fault {
+        name,
+        sql,
+        rules: rule,
+        names: vec![named],
+    };
+    let promises: &[&str] = &["promises-on-ledger"];
+    let blocks: &[&str] = &["blocks-disjoint"];
+    let hierarchy: &[&str] = &["hierarchy-acyclic"];
+    vec![
+        fault(
+            "an active promise is larger than what the ledger has",
+            promises,
+            "update promises set amount_minor = amount_minor + 1 where status = 'active'".to_owned(),
+            main.to_string(),
+        ),
+        fault(
+            "a promise is active again and the ledger does not know",
+            promises,
+            "update promises set status = 'active', ended_at = null where status = 'revoked'".to_owned(),
+            main.to_string(),
+        ),
+        fault(
+            "a rest takes the place of a promise that was kept",
+            promises,
+            "update promises set status = 'kept' where status = 'reduced'".to_owned(),
+            "prm_".to_owned(),
+        ),
+        fault(
+            "a block was lifted later than the next one began",
+            blocks,
+            format!(
+                "update blocks set lifted_at = (select max(created_at) from contracts where tenant_id = blocks.tenant_id),
+                starts_at = {0} where lifted_at is not null; update blocks set starts_at = {0} where lifted_at is null",
+                match world.engine {
+                    Engine::Sqlite => "'2026-11-30T00:00:00+00:00'",
+                    Engine::Postgres => "'2026-11-30T00:00:00+00:00'::timestamptz",
+                }
+            ),
+            "blk_".to_owned(),
+        ),
+        fault(
+            "a block stands on a subscription of another contract",
+            blocks,
+            format!(
+                "update blocks set subscription_id = (select id from subscriptions where contract_id = {0} limit 1),
+                object_id = (select id from subscriptions where contract_id = {0} limit 1) where contract_id = {1}",
+                text.id(world.contracts[0]),
+                text.id(below)
+            ),
+            "blk_".to_owned(),
+        ),
+        fault(
+            "two contracts stand above each other",
+            hierarchy,
+            format!(
+                "insert into contract_controls (tenant_id, contract_id, own_limit, parent_id, priority, tags, version,
+                updated_at) select tenant_id, {0}, own_limit, {1}, 0, tags, 1, updated_at from contract_controls
+                where contract_id = {1}",
+                text.id(main),
+                text.id(below)
+            ),
+            main.to_string(),
+        ),
     ]
 }

@@ -9,6 +9,7 @@ use std::{
 use altyn_domain::{
     calendar::Cadence,
     catalogue::{BillingDay, PlanStatus},
+    credit::PolicyScope,
     id::{ContractId, ProductId, TenantId},
     ledger::{AccountCode, Entry, TransactionKind},
     money::Currency,
@@ -19,8 +20,10 @@ use altyn_domain::{
 use altyn_runtime::{Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request,
+    blocks::{LiftBlock, SetBlock},
     charges::{ChargeFilter, ChargeView},
     contracts::CreateContract,
+    credit::{CreateCreditPolicy, CreditAllowance, SetContractControl},
     credits::CreditCharge,
     customers::CreateCustomer,
     explain::CallView,
@@ -31,6 +34,7 @@ use altyn_service::{
     plugins::{CreateBinding, Plugins},
     ports::{Ids as _, SystemIds, VirtualClock},
     products::CreateProduct,
+    promises::GivePromise,
     runs::{Advanced, ConfirmPlans, StartRun},
     sellers::CreateSeller,
     settings::Settings,
@@ -111,6 +115,7 @@ impl World {
         bind(&altyn, &request).await;
         let contracts = sell(&altyn, &request).await;
         pay(&altyn, &request, contracts[0]).await;
+        control(&altyn, &request, contracts).await;
         for (on, mode) in [("2026-11-01", RunMode::Automatic), ("2026-12-01", RunMode::WithConfirmation)] {
             let command = StartRun { business_on: day(on), mode: Some(mode) };
             let run = altyn.run_start(&request, command).await.unwrap().value;
@@ -456,4 +461,47 @@ async fn pay(altyn: &Altyn, request: &Request, contract: ContractId) {
             altyn.transaction_reverse(request, posted.id, command).await.unwrap();
         }
     }
+}
+
+/// A promise that a payment reduced and one that was taken back, a block that was lifted and two that stand, and a
+/// hierarchy, of contracts that nothing else is done with.
+async fn control(altyn: &Altyn, request: &Request, contracts: [ContractId; 5]) {
+    let (main, below) = (contracts[2], contracts[4]);
+    let allowed =
+        CreditAllowance { promise_most_minor: Some(50_000), promises_at_once: Some(5), ..CreditAllowance::default() };
+    let policy = CreateCreditPolicy { scope: PolicyScope::Tenant, code: None, currency: None, allowed };
+    altyn.credit_policy_create(request, policy).await.unwrap();
+    let promise =
+        |amount_minor| GivePromise {
+            contract_id: main, amount_minor, expires_on: None, comment: "заплатит".into()
+        };
+    altyn.promise_give(request, promise(5_000)).await.unwrap();
+    let command = PostTransaction {
+        source_key: "part".into(),
+        effective_on: day("2026-11-01"),
+        currency: Currency::RUB,
+        description: "часть".into(),
+        kind: TransactionKind::PaymentReceived,
+        entries: vec![
+            Entry { account: AccountCode::Cash, amount_minor: 2_000 },
+            Entry { account: AccountCode::ContractFunds(main), amount_minor: -2_000 },
+        ],
+    };
+    altyn.transaction_post(request, command).await.unwrap();
+    let second = altyn.promise_give(request, promise(1_000)).await.unwrap().value.id;
+    altyn.promise_revoke(request, second).await.unwrap();
+    let block = |contract| SetBlock {
+        contract_id: Some(contract),
+        subscription_id: None,
+        block_type: "court".parse().unwrap(),
+        comment: "по решению суда".into(),
+        starts_at: None,
+        ends_at: None,
+    };
+    let lifted = altyn.block_set(request, block(main)).await.unwrap().value.id;
+    altyn.block_lift(request, lifted, LiftBlock { comment: "отменено".into() }).await.unwrap();
+    altyn.block_set(request, block(main)).await.unwrap();
+    altyn.block_set(request, block(below)).await.unwrap();
+    let under = SetContractControl { parent_id: Some(main), ..SetContractControl::default() };
+    altyn.contract_control_set(request, below, 0, under).await.unwrap();
 }
