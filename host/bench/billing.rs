@@ -1,4 +1,5 @@
-//! The billing run beside a bare loader that writes the same rows to the same tables.
+//! The billing run beside a bare loader that writes the same rows to the same tables, and the day on which all of it is
+//! realised.
 
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,16 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
             drop(world::sell(&altyn, &world, count).await?);
             reset_peak_memory();
             let elapsed = bill(&altyn, &world, count).await?;
+            let realising = realise(&altyn, &world, count).await?;
             let memory = peak_memory_bytes();
             altyn.db.close().await;
             peak = peak.max(memory);
             let per_s = rate(u64::from(count), elapsed);
             eprintln!("  {per_s:.0}/s, peak {} MiB", memory >> 20);
             figures.insert(format!("billing_{engine}_{count}_per_s"), round(per_s));
+            let realised_per_s = rate(u64::from(count), realising);
+            eprintln!("  realising {realised_per_s:.0}/s");
+            figures.insert(format!("realising_{engine}_{count}_per_s"), round(realised_per_s));
             figures.insert(format!("billing_{engine}_{count}_peak_rss_bytes"), json!(memory));
             if last {
                 figures.insert(format!("billing_{engine}_per_s"), round(per_s));
@@ -66,6 +71,26 @@ async fn bill(altyn: &Altyn, world: &world::World, count: u32) -> anyhow::Result
         run.subscriptions == i64::from(count) && run.parked == 0,
         "the run billed {} of {count} subscriptions and parked {}",
         run.subscriptions,
+        run.parked
+    );
+    Ok(elapsed)
+}
+
+/// Closes the last day of what was billed: nothing renews, everything is realised.
+async fn realise(altyn: &Altyn, world: &world::World, count: u32) -> anyhow::Result<Duration> {
+    let request = Request::internal(world.tenant, "bench");
+    let start = StartRun { business_on: world::ends_on(), mode: Some(RunMode::Automatic) };
+    let run = altyn.run_start(&request, start).await?.value;
+    let begun = Instant::now();
+    let advanced = altyn.run_advance(world.tenant, run.id, "bench").await?;
+    let elapsed = begun.elapsed();
+    ensure!(advanced == Advanced::Done, "the run did not finish: {advanced:?}");
+    let run = altyn.run_get(&request, run.id).await?;
+    ensure!(
+        run.realised == i64::from(count) && run.charges == 0 && run.parked == 0,
+        "the run realised {} of {count} charges, made {} and parked {}",
+        run.realised,
+        run.charges,
         run.parked
     );
     Ok(elapsed)
@@ -212,6 +237,10 @@ impl Loaded {
                 .with("net_minor", vec![gross - tax; all])
                 .with("tax_minor", vec![tax; all])
                 .with("gross_minor", vec![gross; all])
+                .with("realised", vec![0_i64; all])
+                .with("realised_net_minor", vec![0_i64; all])
+                .with("realised_tax_minor", vec![0_i64; all])
+                .with("realised_gross_minor", vec![0_i64; all])
                 .with("effects", vec![None::<String>; all])
                 .with("reason_code", vec![None::<String>; all])
                 .with("reason", vec![None::<String>; all])

@@ -20,11 +20,16 @@ pub fn due_on() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 11, 12).unwrap_or_default()
 }
 
-fn opened_at() -> DateTime<Utc> {
-    due_on().and_hms_opt(23, 30, 0).unwrap_or_default().and_utc()
+/// The last day of the period that begins on the due day.
+pub fn ends_on() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 12, 11).unwrap_or_default()
 }
 
-/// The application on a fresh database at `url`, with the clock standing behind the due day.
+fn opened_at() -> DateTime<Utc> {
+    ends_on().and_hms_opt(23, 30, 0).unwrap_or_default().and_utc()
+}
+
+/// The application on a fresh database at `url`, with the clock standing behind the days that are closed.
 pub async fn open(url: &str, chunk: Option<u32>) -> anyhow::Result<Altyn> {
     Db::migrate(url).await?;
     let db = Db::connect(url, 18).await?;
@@ -138,6 +143,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         kind: "recurring".into(),
         unit_price_minor: 59_000,
         tax_category: "standard".into(),
+        prepayment_percent: 100,
     };
     catalogue::components_insert(&mut tx, t, &[component]).await?;
     tx.commit().await?;

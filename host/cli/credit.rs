@@ -4,10 +4,12 @@ use altyn_domain::{
     credit::PolicyScope,
     id::{ContractId, CreditPolicyId},
     money::Currency,
+    recommend::RecommendMethod,
 };
 use altyn_service::{
     credit::{CreateCreditPolicy, CreditAllowance, SetContractControl},
     funds::TransferFunds,
+    recommend::RecommendFilter,
 };
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
@@ -55,6 +57,17 @@ pub enum CreditCommand {
     Show {
         /// Which contract
         contract: ContractId,
+    },
+    /// Recommend the amount of a payment, part by part
+    Recommend {
+        /// Which contract
+        contract: ContractId,
+        /// debt, unblock, next-charge or month
+        #[arg(long, default_value = "debt")]
+        method: RecommendMethod,
+        /// For month: from which day of the month on the next month counts too; default: 25
+        #[arg(long)]
+        from_day: Option<u32>,
     },
     /// Show where a contract stands among others
     Control {
@@ -186,6 +199,11 @@ impl CreditCommand {
             }
             Self::Show { contract } => {
                 printer.object(&altyn.contract_credit(&request, contract).await?, CREDIT_COLUMNS)
+            }
+            Self::Recommend { contract, method, from_day } => {
+                let filter = RecommendFilter { method: Some(method), from_day };
+                let found = altyn.contract_recommend(&request, contract, filter).await?;
+                printer.object(&found, &["contract_id", "method", "currency", "amount_minor", "through_on", "parts"])
             }
             Self::Control { contract } => {
                 printer.object(&altyn.contract_control_get(&request, contract).await?, CONTROL_COLUMNS)

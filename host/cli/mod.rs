@@ -11,6 +11,7 @@ mod credit;
 mod customers;
 mod demo;
 mod documents;
+mod dunning;
 mod exit;
 mod imports;
 mod ledger;
@@ -107,6 +108,9 @@ enum Command {
     /// What terms in manual mode wait for a person to decide
     #[command(subcommand)]
     ManualOperation(service_terms::ManualOperationCommand),
+    /// Who owes, and what is done about it
+    #[command(subcommand)]
+    Dunning(dunning::DunningCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -203,6 +207,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Promise(command) => command.run(session).await,
         Command::ServiceTerm(command) => command.run(session).await,
         Command::ManualOperation(command) => command.run(session).await,
+        Command::Dunning(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

@@ -16,6 +16,7 @@ mod charges;
 mod contracts;
 mod credit;
 mod customers;
+mod dunning;
 mod error;
 mod etag;
 mod health;
@@ -125,6 +126,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(contracts::routes())
         .merge(credit::routes())
         .merge(promises::routes())
+        .merge(dunning::routes())
         .merge(products::routes())
         .merge(plans::routes())
         .merge(subscriptions::routes())

@@ -158,6 +158,9 @@ catalogue! {
     DuplicateCreditPolicy = "duplicate-credit-policy", CONFLICT, "The level has a policy",
         "The tenant, channel or group has a credit policy in this currency.",
         "Change that policy.";
+    DuplicateDunningPolicy = "duplicate-dunning-policy", CONFLICT, "The scope has a policy",
+        "There is one policy of dunning a scope, and this scope has it.",
+        "Replace that policy.";
     ContractsNotRelated = "contracts-not-related", CONFLICT, "Contracts of different customers",
         "Money moves between contracts of one customer, or between one and those below it.",
         "Choose another contract, or set the hierarchy first.";

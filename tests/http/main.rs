@@ -7,6 +7,7 @@ mod support;
 
 mod auth;
 mod books;
+mod credit;
 mod document;
 mod objects;
 mod plugins;

@@ -65,6 +65,10 @@ pub struct Summary {
     net_minor: i64,
     tax_minor: i64,
     gross_minor: i64,
+    realised: i64,
+    realised_net_minor: i64,
+    realised_tax_minor: i64,
+    realised_gross_minor: i64,
     plugin_calls: i64,
     trial_balance_minor: i64,
     evidence_replayed: i64,
@@ -98,6 +102,10 @@ impl Summary {
         self.net_minor += run.net_minor;
         self.tax_minor += run.tax_minor;
         self.gross_minor += run.gross_minor;
+        self.realised += run.realised;
+        self.realised_net_minor += run.realised_net_minor;
+        self.realised_tax_minor += run.realised_tax_minor;
+        self.realised_gross_minor += run.realised_gross_minor;
         self.plugin_calls += run.plugin_calls;
     }
 
@@ -124,6 +132,8 @@ impl Summary {
         zero("the number of rows changed by importing again", self.rows_changed_again);
         zero("the number of plugin calls that replay differently", self.evidence_replayed - self.evidence_identical);
         zero("gross less net and tax", self.gross_minor - self.net_minor - self.tax_minor);
+        let realised = self.realised_gross_minor - self.realised_net_minor - self.realised_tax_minor;
+        zero("what was realised less its net and tax", realised);
         if self.invoices == 0 || self.evidence_replayed == 0 {
             wrong.push("nothing was billed".to_owned());
         }
@@ -145,6 +155,10 @@ impl Summary {
             "net_minor": self.net_minor,
             "tax_minor": self.tax_minor,
             "gross_minor": self.gross_minor,
+            "charges_realised": self.realised,
+            "realised_net_minor": self.realised_net_minor,
+            "realised_tax_minor": self.realised_tax_minor,
+            "realised_gross_minor": self.realised_gross_minor,
             "parked": self.parked.len(),
             "plugin_calls": self.plugin_calls,
             "trial_balance_minor": self.trial_balance_minor,
@@ -170,6 +184,9 @@ impl Summary {
             ("net", amount(self.net_minor)),
             ("tax", amount(self.tax_minor)),
             ("gross", amount(self.gross_minor)),
+            ("charges realised", output::count(self.realised)),
+            ("revenue realised", amount(self.realised_net_minor)),
+            ("tax realised", amount(self.realised_tax_minor)),
             ("parked", self.parked.len().to_string()),
             ("trial balance", amount(self.trial_balance_minor)),
             ("rules broken", format!("{} of {}", self.rules_broken.len(), self.rules_checked)),

@@ -11,6 +11,7 @@ use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Cadence;
+use crate::charge::ChargeKind;
 use crate::id::{ComponentId, PlanVersionId, ProductId};
 use crate::money::{Currency, Money};
 use crate::tax::PriceMode;
@@ -40,6 +41,14 @@ pub enum CatalogueError {
         code: String,
         /// Its price.
         price: Money,
+    },
+    /// A prepayment of more than everything.
+    #[error("component \"{code}\" asks for {percent} % in advance; a prepayment is 0 to 100 %")]
+    Prepayment {
+        /// Code of the component.
+        code: String,
+        /// Its prepayment.
+        percent: u8,
     },
     /// Components in different currencies.
     #[error("component \"{code}\" is priced in {found}, the plan version in {expected}; make one version per currency")]
@@ -118,6 +127,21 @@ text_enum! {
     pub enum ComponentKind as "component kind" {
         /// Once per period and unit.
         Recurring = "recurring",
+        /// With the first period only, such as a connection fee; never prorated.
+        SetUp = "set-up",
+        /// Once, on the first day of service, such as a device; never prorated.
+        OneOff = "one-off",
+    }
+}
+
+impl ComponentKind {
+    /// What its charges are for.
+    pub fn charge_kind(self) -> ChargeKind {
+        match self {
+            Self::Recurring => ChargeKind::Recurring,
+            Self::SetUp => ChargeKind::SetUp,
+            Self::OneOff => ChargeKind::OneOff,
+        }
     }
 }
 
@@ -195,6 +219,8 @@ pub struct Component {
     pub kind: ComponentKind,
     /// Price per unit and whole period.
     pub unit_price: Money,
+    /// How much of the price is taken when it falls due, per cent, 0 to 100; the rest is taken when it is realised.
+    pub prepayment_percent: u8,
     /// Tax category, such as `service`.
     pub tax_category: String,
     /// The product whose revenue it is.
@@ -240,6 +266,10 @@ impl PlanVersion {
             if price.minor < 0 {
                 return Err(CatalogueError::NegativePrice { code: code(), price });
             }
+            let percent = component.prepayment_percent;
+            if percent > 100 {
+                return Err(CatalogueError::Prepayment { code: code(), percent });
+            }
         }
         Ok(expected)
     }
@@ -257,6 +287,7 @@ mod tests {
             title: "Internet".into(),
             kind: ComponentKind::Recurring,
             unit_price: Money::new(minor, currency),
+            prepayment_percent: 100,
             tax_category: "service".into(),
             product: ProductId(Uuid::from_u128(1)),
         }

@@ -1,16 +1,18 @@
 //! Money that arrives on a contract, and money that moves between contracts.
 //!
 //! Owns what follows from an arrival, in the transaction of its posting: promises are consumed oldest first, what is left
-//! flows to the debts of contracts below, and blocks of the credit control that lost their reason are lifted. Refuses to
+//! flows to the debts of contracts below, blocks of the credit control that lost their reason are lifted, and dunning looks
+//! again. Refuses to
 //! know where money comes from. Concurrency: the funds accounts of the contract and of all below it are locked first, in
-//! the order of their ids; a transaction that still runs into another is done again from its beginning.
+//! the order of their ids (the contract's own by the posting itself); a transaction that still runs into another is done
+//! again from its beginning.
 
 use std::collections::BTreeSet;
 
 use altyn_domain::{
     calendar::local_date,
     credit::{Below, DEEPEST, flow_down, transferable},
-    id::{ContractId, Id as _, TenantId},
+    id::{ContractId, Id as _, TenantId, TransactionId},
     ledger::{About, AccountCode, Transaction, TransactionKind, transfer},
     money::{Currency, Money},
 };
@@ -23,15 +25,16 @@ use uuid::Uuid;
 use crate::{
     blocks::BY_ITSELF,
     context::{Altyn, Begun, Reply, Request},
+    dunning,
     error::{Fields, Result, ServiceError, stored},
-    ledger::{Posted, TransactionView, contracts_of_entries_exist, post_each, transaction_view},
+    ledger::{Posted, TransactionView, post_each, transaction_view},
     promises::{consume, money_of, out_of_range},
 };
 
 /// The most contracts below one.
 pub(crate) const MOST_BELOW: i64 = 1_000;
 /// How often a posting is tried when others post to the same accounts at the same time.
-const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 
 /// What a transaction brings to contracts, by contract; nothing unless it records a payment.
 pub(crate) fn received(transaction: &Transaction) -> Vec<(ContractId, Money)> {
@@ -66,7 +69,7 @@ pub struct TransferFunds {
 }
 
 /// Locks what an arrival on a contract may move: its funds and those of all contracts below it.
-pub(crate) async fn lock_below(tx: &mut Tx, tenant: TenantId, contracts: &[Uuid]) -> Result<()> {
+async fn lock_below(tx: &mut Tx, tenant: TenantId, contracts: &[Uuid]) -> Result<()> {
     let mut accounts = BTreeSet::new();
     for contract in contracts {
         let below = credit::below(tx, tenant.0, *contract, DEEPEST.cast_signed(), MOST_BELOW).await?;
@@ -140,7 +143,47 @@ pub(crate) async fn funds_received(
             reached.push(to.uuid());
         }
     }
-    unblock(tx, tenant, now, reached).await?;
+    unblock(tx, tenant, now, reached.clone()).await?;
+    dunning::money_arrived(altyn, tx, tenant, now, &reached).await
+}
+
+/// Whether a payment among these postings concerns a contract that has promises, a block of the credit control or
+/// contracts below it. The postings are written, so that their accounts are locked.
+pub(crate) async fn concerned<'a>(
+    tx: &mut Tx,
+    tenant: TenantId,
+    postings: impl Iterator<Item = &'a Transaction>,
+) -> Result<bool> {
+    let contracts: BTreeSet<Uuid> = postings.flat_map(received).map(|(contract, _)| contract.uuid()).collect();
+    Ok(!credit::concerned(tx, tenant.0, contracts.into_iter().collect()).await?.is_empty())
+}
+
+/// Does what follows from the payments among postings that were written in this transaction.
+pub(crate) async fn arrived(
+    altyn: &Altyn,
+    tx: &mut Tx,
+    request: &Request,
+    now: DateTime<Utc>,
+    postings: &[(TransactionId, &Transaction)],
+) -> Result<()> {
+    let tenant = request.tenant;
+    let arrivals: Vec<(TransactionId, ContractId, Money)> = postings
+        .iter()
+        .flat_map(|(id, one)| received(one).into_iter().map(|(contract, amount)| (*id, contract, amount)))
+        .collect();
+    let contracts: BTreeSet<Uuid> = arrivals.iter().map(|(_, contract, _)| contract.uuid()).collect();
+    let concerned = credit::concerned(tx, tenant.0, contracts.into_iter().collect()).await?;
+    if concerned.is_empty() {
+        return Ok(());
+    }
+    let concerned: BTreeSet<Uuid> = concerned.into_iter().collect();
+    lock_below(tx, tenant, &concerned.iter().copied().collect::<Vec<_>>()).await?;
+    for (id, contract, amount) in arrivals {
+        if concerned.contains(&contract.uuid()) {
+            let cause = id.to_string();
+            funds_received(altyn, tx, tenant, now, contract, amount, &cause, &request.credential).await?;
+        }
+    }
     Ok(())
 }
 
@@ -152,41 +195,6 @@ fn source_key_taken() -> ServiceError {
 }
 
 impl Altyn {
-    /// Posts a payment and everything that follows from it in one transaction.
-    pub(crate) async fn payment_post(
-        &self,
-        request: &Request,
-        transaction: &Transaction,
-    ) -> Result<Reply<TransactionView>> {
-        let mut attempt = 1;
-        loop {
-            match self.payment_try(request, transaction).await {
-                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_transient() => attempt += 1,
-                other => return other,
-            }
-        }
-    }
-
-    async fn payment_try(&self, request: &Request, transaction: &Transaction) -> Result<Reply<TransactionView>> {
-        let mut work = match self.begin(request).await? {
-            Begun::Replay(reply) => return Ok(reply),
-            Begun::Work(work) => work,
-        };
-        let (tenant, now) = (request.tenant, work.now);
-        contracts_of_entries_exist(&mut work.tx, request, transaction).await?;
-        let received = received(transaction);
-        let contracts: Vec<Uuid> = received.iter().map(|(contract, _)| contract.uuid()).collect();
-        lock_below(&mut work.tx, tenant, &contracts).await?;
-        let posted = post_each(&mut work.tx, &*self.ids, tenant, now, std::slice::from_ref(transaction), None).await?;
-        let Some(Posted { id, fresh: true }) = posted.first().copied() else { return Err(source_key_taken()) };
-        for (contract, amount) in received {
-            let cause = id.to_string();
-            funds_received(self, &mut work.tx, tenant, now, contract, amount, &cause, &request.credential).await?;
-        }
-        let view = transaction_view(&mut work.tx, tenant, id).await?;
-        work.finish(201, view).await
-    }
-
     /// Moves money between two contracts of one customer, or of one hierarchy: never more than is there and not reserved.
     pub async fn contract_transfer(&self, request: &Request, command: TransferFunds) -> Result<Reply<TransactionView>> {
         let mut fields = Fields::default();

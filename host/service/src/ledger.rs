@@ -306,12 +306,7 @@ impl Altyn {
         request: &Request,
         command: PostTransaction,
     ) -> Result<Reply<TransactionView>> {
-        let transaction = command.checked()?;
-        // Money that arrives has consequences, which belong into the same transaction.
-        if !funds::received(&transaction).is_empty() {
-            return self.payment_post(request, &transaction).await;
-        }
-        self.poster.post(self, request, transaction).await
+        self.poster.post(self, request, command.checked()?).await
     }
 
     /// Posts one transaction in a database transaction of its own.
@@ -320,11 +315,25 @@ impl Altyn {
         request: &Request,
         transaction: &Transaction,
     ) -> Result<Reply<TransactionView>> {
+        let mut attempt = 1;
+        loop {
+            match self.transaction_post_try(request, transaction).await {
+                Err(ServiceError::Store(error)) if attempt < funds::ATTEMPTS && error.is_transient() => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn transaction_post_try(
+        &self,
+        request: &Request,
+        transaction: &Transaction,
+    ) -> Result<Reply<TransactionView>> {
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
         };
-        contracts_of_entries_exist(&mut work.tx, request, transaction).await?;
+        self.contracts_of_entries_exist(&mut work.tx, request, transaction).await?;
         let one = std::slice::from_ref(transaction);
         let posted = post_each(&mut work.tx, &*self.ids, request.tenant, work.now, one, None).await?;
         let Some(Posted { id, fresh: true }) = posted.first().copied() else {
@@ -333,6 +342,7 @@ impl Altyn {
                 "a transaction with this source key is posted already; read it instead of posting again",
             ));
         };
+        funds::arrived(self, &mut work.tx, request, work.now, &[(id, transaction)]).await?;
         let view = transaction_view(&mut work.tx, request.tenant, id).await?;
         work.finish(201, view).await
     }
@@ -388,6 +398,31 @@ impl Altyn {
         };
         let view = transaction_view(&mut work.tx, request.tenant, reversal).await?;
         work.finish(201, view).await
+    }
+
+    async fn contracts_of_entries_exist(
+        &self,
+        tx: &mut Tx,
+        request: &Request,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        for (index, entry) in transaction.entries.iter().enumerate() {
+            if entry.account.contract().is_none() {
+                continue;
+            }
+            let key = (entry.account.to_string(), transaction.currency.code().to_owned());
+            if rows::accounts_by_code(tx, request.tenant.0, &[key]).await?.is_empty() {
+                return Err(ServiceError::invalid(
+                    format!("/entries/{index}/account"),
+                    format!(
+                        "there is no account {} in {}; name an existing contract",
+                        entry.account,
+                        transaction.currency.code()
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A transaction with its entries.
@@ -449,32 +484,6 @@ impl Altyn {
     }
 }
 
-/// Refuses entries on contracts that do not exist, or have no account in this currency.
-pub(crate) async fn contracts_of_entries_exist(
-    tx: &mut Tx,
-    request: &Request,
-    transaction: &Transaction,
-) -> Result<()> {
-    for (index, entry) in transaction.entries.iter().enumerate() {
-        if entry.account.contract().is_none() {
-            continue;
-        }
-        let key = (entry.account.to_string(), transaction.currency.code().to_owned());
-        if rows::accounts_by_code(tx, request.tenant.0, &[key]).await?.is_empty() {
-            return Err(ServiceError::invalid(
-                format!("/entries/{index}/account"),
-                format!(
-                    "there is no account {} in {}; name an existing contract",
-                    entry.account,
-                    transaction.currency.code()
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A transaction with its entries, as callers see it.
 pub(crate) async fn transaction_view(tx: &mut Tx, tenant: TenantId, id: TransactionId) -> Result<TransactionView> {
     let row = rows::transaction_find(tx, tenant.0, id.uuid()).await?.ok_or(ServiceError::NotFound("transaction"))?;
     let entries = rows::entries_of(tx, tenant.0, id.uuid()).await?.into_iter().map(entry_view).collect();

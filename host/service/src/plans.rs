@@ -44,6 +44,10 @@ pub struct CreateComponent {
     pub unit_price_minor: i64,
     /// Tax category; the product's when absent.
     pub tax_category: Option<String>,
+    /// How much of the price is taken when it falls due, per cent, 0 to 100; the rest is taken when the service was
+    /// provided. 100 when absent.
+    #[serde(default)]
+    pub prepayment_percent: Option<u8>,
 }
 
 /// A new version of a plan.
@@ -107,6 +111,8 @@ pub struct ComponentView {
     pub unit_price_minor: i64,
     /// Tax category.
     pub tax_category: String,
+    /// How much of the price is taken when it falls due, per cent.
+    pub prepayment_percent: i32,
 }
 
 /// A version of a plan.
@@ -162,6 +168,7 @@ fn component_view(row: ComponentRow) -> Result<ComponentView> {
         product_id: ProductId(row.product_id),
         unit_price_minor: row.unit_price_minor,
         tax_category: row.tax_category,
+        prepayment_percent: row.prepayment_percent,
     })
 }
 
@@ -274,6 +281,7 @@ impl Altyn {
                 kind: component.kind.unwrap_or(ComponentKind::Recurring).as_str().to_owned(),
                 unit_price_minor: component.unit_price_minor,
                 tax_category: category.unwrap_or_default(),
+                prepayment_percent: i32::from(component.prepayment_percent.unwrap_or(100)),
             });
         }
         let billing_day = command.billing_day.unwrap_or(BillingDay::Anniversary);
@@ -291,8 +299,9 @@ impl Altyn {
                         id: ComponentId(row.id),
                         code: row.code.clone(),
                         title: row.title.clone(),
-                        kind: ComponentKind::Recurring,
+                        kind: row.kind.parse().unwrap_or(ComponentKind::Recurring),
                         unit_price: Money::new(row.unit_price_minor, currency),
+                        prepayment_percent: u8::try_from(row.prepayment_percent).unwrap_or(u8::MAX),
                         tax_category: row.tax_category.clone(),
                         product: ProductId(row.product_id),
                     })

@@ -4,8 +4,8 @@
 //! takes all that wait and writes them, with the answers their idempotency keys remember, in one transaction. A caller
 //! alone is written at once: nothing is delayed to fill a group.
 //!
-//! A group is written in the belief that all of it is new: keys, source keys, accounts that exist. If anything is not,
-//! nothing of the group is kept and each posting goes the careful way of [`Altyn::transaction_post_alone`], which looks
+//! A group is written in the belief that all of it is new (keys, source keys, accounts that exist) and that no payment
+//! among it has consequences. If anything is not so, nothing of the group is kept and each posting goes the careful way of [`Altyn::transaction_post_alone`], which looks
 //! first and has an answer for every case.
 
 use std::{
@@ -14,9 +14,9 @@ use std::{
 };
 
 use altyn_domain::{
-    id::{ContractId, TenantId, TransactionId},
+    id::{TenantId, TransactionId},
     ledger::{AccountCode, Transaction},
-    money::{Currency, Money},
+    money::Currency,
 };
 use altyn_store::{Engine, Rows, Scope, StoreError, Tx, idempotency, ledger as rows};
 use chrono::{DateTime, Utc};
@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError},
-    funds::{self, funds_received},
+    funds,
     ledger::{
         Accounts, EntryView, PostTransaction, Posted, TransactionView, accounts_for, post_each, transaction_view, write,
     },
@@ -198,6 +198,10 @@ impl Poster {
             return Ok(None);
         }
         write(&mut tx, tenant, now, &fresh, &accounts, None).await?;
+        // The accounts are locked by now: what is decided about their contracts is seen here or waits.
+        if funds::concerned(&mut tx, tenant, transactions()).await? {
+            return Ok(None);
+        }
         tx.commit().await?;
         if accounts.len() > before {
             self.remember(tenant, accounts);
@@ -342,12 +346,6 @@ impl Altyn {
         if let Some((account, currency)) = missing {
             return Err(no_account(transactions, &account, currency));
         }
-        // Money that arrives has consequences, which belong into the same transaction.
-        let arrivals: Vec<Vec<(ContractId, Money)>> = transactions.iter().map(funds::received).collect();
-        let reached: Vec<Uuid> = arrivals.iter().flatten().map(|(contract, _)| contract.0).collect();
-        if !reached.is_empty() {
-            funds::lock_below(&mut work.tx, tenant, &reached).await?;
-        }
         let posted = if careful {
             let posted = post_each(&mut work.tx, &*self.ids, tenant, work.now, transactions, None).await?;
             for (transaction, posted) in transactions.iter().zip(&posted) {
@@ -361,12 +359,13 @@ impl Altyn {
             write(&mut work.tx, tenant, work.now, &fresh, &accounts, None).await?;
             fresh.iter().map(|(id, _)| Posted { id: TransactionId(*id), fresh: true }).collect()
         };
-        for (posted, arrivals) in posted.iter().zip(arrivals).filter(|(posted, _)| posted.fresh) {
-            for (contract, amount) in arrivals {
-                let (tx, cause) = (&mut work.tx, posted.id.to_string());
-                funds_received(self, tx, tenant, work.now, contract, amount, &cause, &request.credential).await?;
-            }
-        }
+        let new: Vec<(TransactionId, &Transaction)> = posted
+            .iter()
+            .zip(transactions)
+            .filter(|(posted, _)| posted.fresh)
+            .map(|(posted, one)| (posted.id, one))
+            .collect();
+        funds::arrived(self, &mut work.tx, request, work.now, &new).await?;
         let fresh = posted.iter().filter(|posted| posted.fresh).count();
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let one = |(transaction, posted): (&Transaction, &Posted)| PostedTransaction {

@@ -19,6 +19,7 @@ use chrono_tz::Tz;
 use crate::{
     blocks::BLOCK_END_JOB,
     context::{Altyn, Request},
+    dunning::DUNNING_JOB,
     error::{Result, ServiceError, stored},
     lives::{CLOSE_JOB, day_of_job},
     page::{Listed, Page},
@@ -91,6 +92,7 @@ impl Altyn {
             BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
             PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
             CLOSE_JOB => self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?,
+            DUNNING_JOB => self.dunning_day(tenant, stored("jobs.payload", &job.payload)?).await?,
             // A newer host may have put it; it stays for that one.
             kind => return Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
         }

@@ -141,6 +141,14 @@ pub async fn standing_of_type(tx: &mut Tx, tenant: Uuid, object: Uuid, block_typ
     tx.fetch_optional(STANDING_OF_TYPE, (tenant, object, block_type.to_owned())).await
 }
 
+const OF_SOURCE: &str = "select id, contract_id, subscription_id, type, comment, source, starts_at, ends_at, lifted_at,
+        lift_comment, set_by, lifted_by, version, created_at
+    from blocks where tenant_id = $1 and object_id = $2 and source = $3 and lifted_at is null order by id limit 100";
+/// The blocks of one source that stand on an object.
+pub async fn of_source(tx: &mut Tx, tenant: Uuid, object: Uuid, source: &str) -> Result<Vec<BlockRow>> {
+    tx.fetch_all(OF_SOURCE, (tenant, object, source.to_owned())).await
+}
+
 const LIFT: &str = "update blocks set lifted_at = $3, lifted_by = $4, lift_comment = $5, version = version + 1
     where tenant_id = $1 and id = $2 and lifted_at is null";
 /// Lifts a block; `false` when it is gone or lifted already.

@@ -87,6 +87,8 @@ pub struct ComponentRow {
     pub unit_price_minor: i64,
     /// Tax category.
     pub tax_category: String,
+    /// How much of the price is taken when it falls due, per cent.
+    pub prepayment_percent: i32,
 }
 
 const PRODUCTS_INSERT: &str = "insert into products (tenant_id, id, code, title, tax_category, version, created_at)
@@ -172,9 +174,9 @@ pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, vers
 
 const COMPONENTS_INSERT: &str =
     "insert into plan_components (tenant_id, id, plan_version_id, product_id, position, code,
-        title, kind, unit_price_minor, tax_category)
+        title, kind, unit_price_minor, tax_category, prepayment_percent)
     select $1, v.id, v.plan_version_id, v.product_id, v.position, v.code,
-        v.title, v.kind, v.unit_price_minor, v.tax_category from {rows}";
+        v.title, v.kind, v.unit_price_minor, v.tax_category, v.prepayment_percent from {rows}";
 /// Adds components of plan versions.
 pub async fn components_insert(tx: &mut Tx, tenant: Uuid, components: &[ComponentRow]) -> Result<()> {
     let rows = Rows::new()
@@ -186,7 +188,8 @@ pub async fn components_insert(tx: &mut Tx, tenant: Uuid, components: &[Componen
         .with("title", column(components, |row| row.title.clone()))
         .with("kind", column(components, |row| row.kind.clone()))
         .with("unit_price_minor", column(components, |row| row.unit_price_minor))
-        .with("tax_category", column(components, |row| row.tax_category.clone()));
+        .with("tax_category", column(components, |row| row.tax_category.clone()))
+        .with("prepayment_percent", column(components, |row| row.prepayment_percent));
     tx.execute_rows(COMPONENTS_INSERT, (tenant,), &rows).await.map(|_| ())
 }
 
@@ -234,7 +237,7 @@ pub async fn versions_of(tx: &mut Tx, tenant: Uuid, plans: Vec<Uuid>) -> Result<
 }
 
 const COMPONENTS_OF: &str = "select c.id, c.plan_version_id, c.product_id, c.position, c.code, c.title, c.kind,
-        c.unit_price_minor, c.tax_category
+        c.unit_price_minor, c.tax_category, c.prepayment_percent
     from {rows} join plan_components c on c.tenant_id = $1 and c.plan_version_id = v.plan_version_id
     order by c.plan_version_id, c.position limit 100000";
 /// All components of these plan versions, by version and position.

@@ -285,6 +285,18 @@ pub async fn money_of(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result
     tx.fetch_rows(MONEY_OF, (tenant,), &Rows::new().with("id", contracts)).await
 }
 
+const CONCERNED: &str = "select v.id from {rows} where
+    exists (select 1 from promises p where p.tenant_id = $1 and p.contract_id = v.id and p.status = 'active')
+    or exists (select 1 from blocks b where b.tenant_id = $1 and b.object_id = v.id and b.type = 'credit-limit'
+        and b.lifted_at is null)
+    or exists (select 1 from contract_controls k where k.tenant_id = $1 and k.parent_id = v.id)
+    or exists (select 1 from dunning_cases d where d.tenant_id = $1 and d.contract_id = v.id)";
+/// Those of some contracts for which money that arrives has consequences.
+pub async fn concerned(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    let found: Vec<(Uuid,)> = tx.fetch_rows(CONCERNED, (tenant,), &Rows::new().with("id", contracts)).await?;
+    Ok(found.into_iter().map(|row| row.0).collect())
+}
+
 const LOCK: &str = "update ledger_accounts set entry_count = ledger_accounts.entry_count
     from {rows} where ledger_accounts.tenant_id = $1 and ledger_accounts.id = v.id";
 /// Locks funds accounts until the transaction ends; callers give them in the order of their ids.

@@ -12,6 +12,7 @@ pub mod contracts;
 pub mod credit;
 pub mod customers;
 pub mod db;
+pub mod dunning;
 pub mod error;
 pub mod explain;
 pub mod idempotency;

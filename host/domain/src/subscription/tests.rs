@@ -21,6 +21,7 @@ fn plan(cadence: Cadence, billing_day: BillingDay, components: u128) -> PlanVers
         title: format!("Service {n}"),
         kind: ComponentKind::Recurring,
         unit_price: Money::new(59_000, Currency::RUB),
+        prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(1)),
     };

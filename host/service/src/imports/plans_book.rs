@@ -156,6 +156,7 @@ impl Book for PlansBook<'_> {
                 kind: ComponentKind::Recurring.as_str().to_owned(),
                 unit_price_minor: entry.price.minor,
                 tax_category: entry.tax_category.to_owned(),
+                prepayment_percent: 100,
             });
         }
         catalogue::products_insert(tx, tenant, now, &products).await?;

@@ -1,4 +1,4 @@
-//! Driving a run: read, compute, write, chunk after chunk, three at a time.
+//! Driving a run: read (see [`super::read`]), compute, write, chunk after chunk, three at a time.
 //!
 //! While one chunk is written the next is computed and the one after it is read. Memory is bounded by the chunk, whatever
 //! the number of subscriptions. The checkpoint moves in the transaction of each chunk, so a run that stops anywhere goes
@@ -13,7 +13,6 @@ use std::{
 use altyn_domain::{
     calendar::instant_of,
     id::{RunId, TenantId},
-    money::Currency,
     run::{PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
@@ -28,8 +27,10 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
-    number::{NextValues, give_numbers, name_sequences},
-    write::{Action, DeferredAccounts, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
+    number::{NextValues, TakenNumbers, give_numbers, name_sequences},
+    post::{SharedAccounts, shared_accounts},
+    read::Chunk,
+    write::{Action, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
 };
 use crate::{
     context::Altyn,
@@ -83,20 +84,24 @@ struct Pass {
     inputs: Arc<Inputs>,
     plans: Plans,
     next: NextValues,
-    deferred: Arc<DeferredAccounts>,
-    /// Contracts that must be parked because their documents exist already.
+    accounts: Arc<SharedAccounts>,
+    /// Contracts that must be parked because their periods are charged already.
     refused: HashMap<Uuid, Fault>,
+    /// Numbers that stand on invoices already.
+    taken: Arc<TakenNumbers>,
     fence: i64,
     action: Action,
 }
 
+impl Pass {
+    fn learn(&mut self, taken: TakenNumbers) {
+        Arc::make_mut(&mut self.taken).extend(taken);
+        self.next.clear();
+    }
+}
+
 /// Whether a written chunk leaves the run going on, or why it was not written.
 type Written = std::result::Result<bool, Refused>;
-
-/// A chunk of due subscriptions; whole contracts only.
-struct Chunk {
-    rows: Vec<rows::DueRow>,
-}
 
 impl Altyn {
     /// Works on a run until nothing is left to do, or somebody must decide, or it is cancelled.
@@ -148,6 +153,7 @@ impl Altyn {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
                 self.changes_execute_due(tenant, run.business_on).await?;
+                self.recount(tenant, run).await?;
                 self.end(tenant, run, RunState::Done).await
             }
             RunState::Computing => {
@@ -155,6 +161,7 @@ impl Altyn {
                 if !self.scan(tenant, run, Action::Propose).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.recount(tenant, run).await?;
                 self.settle(tenant, run).await
             }
             RunState::Awaiting => {
@@ -164,6 +171,17 @@ impl Altyn {
                 self.settle(tenant, run).await
             }
         }
+    }
+
+    /// Counts contracts again when a host was here before: one that died while it tried a contract again leaves a run
+    /// whose next pass goes over all contracts that are still parked, and adds them once more.
+    async fn recount(&self, tenant: TenantId, run: &rows::RunRow) -> Result<()> {
+        if run.fence > 1 {
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            rows::contracts_recount(&mut tx, tenant.0, run.id).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// After plans were proposed or executed: done, or waiting for the next decision.
@@ -182,6 +200,7 @@ impl Altyn {
         if state == RunState::Done {
             // A run that stops in here goes on with it: the day has a checkpoint of its own.
             self.credit_day_close(tenant, run.business_on).await?;
+            self.dunning_enqueue(tenant, run.business_on).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let finished = state.is_final().then(|| self.clock.now());
@@ -233,8 +252,9 @@ impl Altyn {
             inputs: Arc::new(inputs),
             plans: Plans::new(),
             next: NextValues::new(),
-            deferred: Arc::new(DeferredAccounts::new()),
+            accounts: Arc::new(SharedAccounts::new()),
             refused: HashMap::new(),
+            taken: Arc::new(TakenNumbers::new()),
             fence: run.fence,
             action,
         })
@@ -266,6 +286,7 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
                     if !patience.wait().await {
                         return Err(ServiceError::conflict(
@@ -276,49 +297,6 @@ impl Altyn {
                 }
             }
             pass.next.clear();
-        }
-    }
-
-    /// Reads due subscriptions behind the checkpoint, whole contracts at a time.
-    async fn read_chunks(self, tenant: TenantId, run: rows::RunRow, sender: mpsc::Sender<Result<Chunk>>) {
-        let mut cursor = run.cursor.unwrap_or(Uuid::nil());
-        let size = i64::from(self.settings.run_chunk.max(1));
-        let mut limit = size;
-        loop {
-            let read = async {
-                let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
-                tx.prefer_indexes().await?;
-                rows::due(&mut tx, tenant.0, cursor, run.business_on, limit).await
-            };
-            let mut found = match read.await {
-                Ok(found) => found,
-                Err(error) => {
-                    let _ = sender.send(Err(error.into())).await;
-                    return;
-                }
-            };
-            let full = i64::try_from(found.len()).unwrap_or(i64::MAX) == limit;
-            if full {
-                // The last contract may go on behind the limit: leave it for the next chunk.
-                let last = found.last().map(|row| row.contract_id);
-                let whole = found.iter().take_while(|row| Some(row.contract_id) != last).count();
-                if whole == 0 {
-                    // One contract is larger than the chunk: read more of it.
-                    limit *= 4;
-                    continue;
-                }
-                found.truncate(whole);
-            }
-            limit = size;
-            if let Some(row) = found.last() {
-                cursor = row.contract_id;
-                if sender.send(Ok(Chunk { rows: found })).await.is_err() {
-                    return;
-                }
-            }
-            if !full {
-                return;
-            }
         }
     }
 
@@ -340,7 +318,7 @@ impl Altyn {
         let mut outcome = Ok(true);
         while let Some(chunk) = chunks.recv().await {
             let prepared = match chunk {
-                Ok(chunk) => self.prepare(pass, chunk.rows).await,
+                Ok(chunk) => self.prepare(pass, chunk).await,
                 Err(error) => Err(error),
             };
             if writing.len() == writers
@@ -380,24 +358,24 @@ impl Altyn {
         done: oneshot::Sender<()>,
     ) -> Written {
         let lease = Lease { fence, until: self.lease_until() };
-        write(&self.db, &inputs, &prepared, lease, self.ids.next(), self.clock.now(), turn).await?;
+        write(&self.db, &inputs, &prepared, lease, self.clock.now(), turn).await?;
         let _ = done.send(());
         let mut tx = self.db.read(Scope::Tenant(inputs.tenant.0)).await?;
         let run = rows::find(&mut tx, inputs.tenant.0, inputs.run.0).await?;
         Ok(run.is_some_and(|run| !run.cancel_requested))
     }
 
-    /// Computes the plans of due subscriptions.
-    async fn compute_rows(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Computed> {
-        self.load_plans(pass, &due_rows).await?;
+    /// Computes the plans of a chunk.
+    async fn compute_chunk(&self, pass: &mut Pass, chunk: Chunk) -> Result<Computed> {
+        self.load_plans(pass, &chunk.due).await?;
         let at = self.clock.now();
         let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
-        blocking(move || compute(&inputs, &plans, &due_rows, &refused, at)).await?
+        blocking(move || compute(&inputs, &plans, &chunk, &refused, at)).await?
     }
 
     /// Computes a chunk and lays out its rows.
-    async fn prepare(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Prepared> {
-        let computed = self.compute_rows(pass, due_rows).await?;
+    async fn prepare(&self, pass: &mut Pass, chunk: Chunk) -> Result<Prepared> {
+        let computed = self.compute_chunk(pass, chunk).await?;
         match pass.action {
             Action::Execute => self.prepare_planned(pass, computed).await,
             Action::Propose => {
@@ -420,17 +398,16 @@ impl Altyn {
         Ok(())
     }
 
-    /// Knows the deferred-revenue account of every currency in the chunk, opening it on first use.
-    async fn open_deferred(&self, pass: &mut Pass, planned: &[Planned]) -> Result<()> {
-        let missing: BTreeSet<Currency> =
-            planned.iter().map(|plan| plan.currency).filter(|currency| !pass.deferred.contains_key(currency)).collect();
+    /// Knows the shared accounts that the chunk posts to, opening them on first use.
+    async fn open_accounts(&self, pass: &mut Pass, planned: &[Planned]) -> Result<()> {
+        let mut missing = shared_accounts(planned);
+        missing.retain(|account| !pass.accounts.contains_key(account));
         if missing.is_empty() {
             return Ok(());
         }
         let tenant = pass.inputs.tenant.0;
-        let code = altyn_domain::ledger::AccountCode::DeferredRevenue.to_string();
         let keys: Vec<(String, String)> =
-            missing.iter().map(|currency| (code.clone(), currency.code().to_owned())).collect();
+            missing.iter().map(|(code, currency)| (code.to_string(), currency.code().to_owned())).collect();
         let new: Vec<ledger::NewAccount> = keys
             .iter()
             .map(|(code, currency)| ledger::NewAccount {
@@ -441,17 +418,19 @@ impl Altyn {
             .collect();
         let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
         ledger::accounts_open(&mut tx, tenant, &new).await?;
-        let accounts = ledger::accounts_by_code(&mut tx, tenant, &keys).await?;
+        let opened = ledger::accounts_by_code(&mut tx, tenant, &keys).await?;
         tx.commit().await?;
-        let mut deferred = DeferredAccounts::clone(&pass.deferred);
-        for account in accounts {
+        let mut accounts = SharedAccounts::clone(&pass.accounts);
+        for account in opened {
             let currency = account
                 .currency
                 .parse()
                 .map_err(|_| StoreError::Corrupt("ledger_accounts.currency", account.currency.clone()))?;
-            deferred.insert(currency, account.id);
+            let code =
+                account.code.parse().map_err(|_| StoreError::Corrupt("ledger_accounts.code", account.code.clone()))?;
+            accounts.insert((code, currency), account.id);
         }
-        pass.deferred = Arc::new(deferred);
+        pass.accounts = Arc::new(accounts);
         Ok(())
     }
 
@@ -495,6 +474,7 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
                     pass.next.clear();
                     if !patience.wait().await {
@@ -531,11 +511,11 @@ impl Altyn {
         let same = Computed { planned: same, ..fresh };
         let prepared = self.prepare_planned(pass, same).await.map_err(Refused::Failed)?.counted_before();
         let lease = Lease { fence: pass.fence, until: self.lease_until() };
-        write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await?;
+        write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         if !changed.is_empty() {
             let changed = prepare_proposal(&changed, &[], Vec::new(), 0, None);
             let prepared = changed.map_err(Refused::Failed)?.counted_before();
-            write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await?;
+            write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
         for contract in gone {
@@ -564,9 +544,10 @@ impl Altyn {
         let tenant = pass.inputs.tenant.0;
         let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
         tx.prefer_indexes().await?;
-        let found = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        let due = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        let realisable = rows::realisable_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         drop(tx);
-        let computed = self.compute_rows(pass, found).await.map_err(Refused::Failed)?;
+        let computed = self.compute_chunk(pass, Chunk { due, realisable }).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
     }
@@ -580,16 +561,16 @@ impl Altyn {
             Ok((computed, named))
         })
         .await??;
-        self.open_deferred(pass, &computed.planned).await?;
+        self.open_accounts(pass, &computed.planned).await?;
         self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
-        let (inputs, deferred) = (Arc::clone(&pass.inputs), Arc::clone(&pass.deferred));
+        let (inputs, accounts, taken) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts), Arc::clone(&pass.taken));
         let mut next = std::mem::take(&mut pass.next);
         let (prepared, next) = blocking(move || -> Result<_> {
             let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
             recorded.extend(named.recorded);
-            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
-            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
+            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, last)?;
             Ok((prepared, next))
         })
         .await??;
@@ -657,13 +638,14 @@ impl Altyn {
                 };
                 let prepared = prepared.counted_before();
                 let lease = Lease { fence: pass.fence, until: self.lease_until() };
-                write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await
+                write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await
             };
             match written.await {
                 Ok(()) => return Ok(()),
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
                     pass.next.clear();
                     if !patience.wait().await {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use altyn_domain::{
     calendar::{self, Cadence, boundary, period},
+    catalogue::ComponentKind,
     subscription::SubscriptionStatus,
 };
 use altyn_store::{
@@ -73,7 +74,10 @@ async fn check_page(
         let entry = sold
             .entry(row.plan_version_id)
             .or_insert_with(|| Sold { cadence: row.cadence.parse().ok(), components: Vec::new() });
-        entry.components.push(row.id);
+        // Only what recurs has periods to cover.
+        if row.kind == ComponentKind::Recurring.as_str() {
+            entry.components.push(row.id);
+        }
     }
     let by_id: HashMap<Uuid, &SubscriptionRow> = page.iter().map(|row| (row.id, row)).collect();
     let mut stops: HashMap<Uuid, Vec<lives::StopRow>> = HashMap::new();

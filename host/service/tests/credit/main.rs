@@ -7,6 +7,8 @@ mod support;
 
 mod blocks;
 mod control;
+mod dunning;
 mod funds;
 mod promises;
+mod recommend;
 mod world;

@@ -108,6 +108,7 @@ impl World {
             currency: None,
             price_mode: PriceMode::Included,
             billing_day: None,
+            stub: None,
             components: vec![CreateComponent {
                 product_id,
                 code: "main".into(),
@@ -131,7 +132,14 @@ impl World {
             starts_on: day(starts_on),
             quantity: None,
             discount_percent: None,
+            discount_minor: None,
+            discount_from: None,
+            discount_until: None,
             charges: None,
+            manual: None,
+            documents_on_activation: None,
+            notify_on_activation: None,
+            description: None,
             external_system: None,
             external_id: None,
         };

@@ -54,6 +54,7 @@ fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
             product_id: product,
             unit_price_minor: price,
             tax_category: None,
+            prepayment_percent: None,
         }],
     }
 }

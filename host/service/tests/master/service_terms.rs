@@ -97,6 +97,7 @@ async fn plan(place: &Place, of: &Request) -> PlanId {
         currency: None,
         price_mode: PriceMode::Included,
         billing_day: None,
+        stub: None,
         components: vec![CreateComponent {
             code: "access".into(),
             title: "Доступ".into(),

@@ -4,12 +4,14 @@
 
 mod changes;
 mod confirmation;
+mod control;
 mod credits;
 mod hosts;
 mod large;
 mod lives;
 mod operator;
 mod plugins;
+mod realisation;
 mod repeat;
 mod usage;
 mod world;

@@ -452,11 +452,16 @@ pub fn report(run: &RunView) -> String {
         net_minor,
         tax_minor,
         gross_minor,
+        realised,
+        realised_net_minor,
+        realised_tax_minor,
+        realised_gross_minor,
         ..
     } = run;
     format!(
         "{business_on}: {contracts} contracts, {subscriptions} subscriptions, {charges} charges, {invoices} invoices, \
-         {parked} parked, {awaiting} awaiting, {net_minor} + {tax_minor} = {gross_minor}, {}",
+         {parked} parked, {awaiting} awaiting, {net_minor} + {tax_minor} = {gross_minor}, {realised} realised, \
+         {realised_net_minor} + {realised_tax_minor} = {realised_gross_minor}, {}",
         run.state == RunState::Done
     )
 }
