@@ -115,6 +115,7 @@ impl World {
                 kind: None,
                 title: "Интернет".into(),
                 unit_price_minor: 59_000,
+                prepayment_percent: None,
                 tax_category: None,
             }],
         };
