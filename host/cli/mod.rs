@@ -22,6 +22,7 @@ mod sellers;
 mod serve;
 mod session;
 mod settings;
+mod shadow;
 mod subscriptions;
 mod tenants;
 

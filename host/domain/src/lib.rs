@@ -23,7 +23,7 @@ pub mod run;
 pub mod subscription;
 pub mod tax;
 
-pub use text::{Expected, UnknownName};
+pub use text::{Expected, UnknownName, visible};
 
 #[cfg(test)]
 #[cfg(feature = "openapi")]

@@ -20,6 +20,7 @@ pub mod plugins;
 pub mod rows;
 pub mod runs;
 pub mod sellers;
+pub mod shadow;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;

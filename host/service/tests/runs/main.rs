@@ -8,5 +8,6 @@ mod large;
 mod operator;
 mod plugins;
 mod repeat;
+mod shadow;
 mod usage;
 mod world;

@@ -84,11 +84,11 @@ async fn a_transaction_without_a_tenant_or_of_another_tenant_sees_no_row() {
     let stranger = place.another_tenant().await;
     let tables: Vec<(String, bool, bool, i64, i64)> = place.read().await.fetch_all(TABLES, ()).await.unwrap();
     let tables: Vec<String> = tables.into_iter().filter(|row| row.1).map(|row| row.0).collect();
-    assert_eq!(tables.len(), 25);
+    assert_eq!(tables.len(), 27);
     let own: i64 = counts(&place.db, Scope::Tenant(place.tenant), &tables).await.iter().sum();
     assert_eq!(own, 10, "an invoice, its line, two accounts, a posting of two entries, a call, evidence, an error");
-    assert_eq!(counts(&place.db, Scope::Platform, &tables).await, vec![0; 25]);
-    assert_eq!(counts(&place.db, Scope::Tenant(stranger), &tables).await, vec![0; 25]);
+    assert_eq!(counts(&place.db, Scope::Platform, &tables).await, vec![0; 27]);
+    assert_eq!(counts(&place.db, Scope::Tenant(stranger), &tables).await, vec![0; 27]);
 }
 
 const OUTBOX: &str = "insert into outbox (tenant_id, id, kind, subject, payload, created_at, delivered_at)
