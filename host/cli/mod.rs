@@ -28,6 +28,7 @@ mod serve;
 mod service_terms;
 mod session;
 mod settings;
+mod shadow;
 mod subscriptions;
 mod tenants;
 

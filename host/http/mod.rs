@@ -148,5 +148,6 @@ fn operations() -> OpenApiRouter<Edge> {
         .route_layer(middleware::from_fn(around::in_time))
         .merge(imports::upload())
         .merge(verify::routes())
+        .merge(bindings::shadow())
         .merge(run_events::routes())
 }

@@ -28,6 +28,7 @@ pub mod rows;
 pub mod runs;
 pub mod sellers;
 pub mod service_terms;
+pub mod shadow;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;
