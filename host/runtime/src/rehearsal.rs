@@ -56,7 +56,7 @@ pub enum Answer {
 impl Batch {
     /// Reads the input of a recorded call of an export.
     pub fn read(export: &str, input: &[u8]) -> Result<Self, String> {
-        let known = Export::ALL.into_iter().find(|known| known.as_str() == export);
+        let known = Export::named(export);
         let export = known.ok_or_else(|| format!("\"{export}\" is not an export of this contract"))?;
         let args = match export {
             Export::Prorate => Args::Prorate(read(input)?),
@@ -70,10 +70,10 @@ impl Batch {
     /// Its bytes as evidence; [`crate::Runtime::replay`] takes them.
     pub fn input(&self) -> Vec<u8> {
         match &self.args {
-            Args::Prorate(args) => evidence::bytes(args),
-            Args::Assess(args) => evidence::bytes(args),
-            Args::Sequences(args) => evidence::bytes(args),
-            Args::Numbers(args) => evidence::bytes(args),
+            Args::Prorate(args) => evidence::bytes(args, self.len()),
+            Args::Assess(args) => evidence::bytes(args, self.len()),
+            Args::Sequences(args) => evidence::bytes(args, self.len()),
+            Args::Numbers(args) => evidence::bytes(args, self.len()),
         }
     }
 
@@ -184,7 +184,7 @@ impl Batch {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("the evidence does not read: {error}"))
+    evidence::value(bytes).map_err(|error| format!("the evidence does not read: {error}"))
 }
 
 fn element(line: &str, answers: Result<Vec<Answer>, Wrong>) -> Element {
