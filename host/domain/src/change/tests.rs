@@ -25,7 +25,7 @@ fn plan(n: u128, cadence: Cadence, billing_day: BillingDay, prices: &[i64]) -> P
     let component = |(place, price): (usize, &i64)| Component {
         id: ComponentId(Uuid::from_u128(n * 100 + place as u128)),
         code: format!("c{place}"),
-        kind: ComponentKind::Recurring,
+        title: format!("Service {place}"),
         kind: ComponentKind::Recurring,
         unit_price: rub(*price),
         prepayment_percent: 100,
