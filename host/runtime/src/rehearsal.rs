@@ -303,7 +303,7 @@ mod tests {
             attributes: Vec::new(),
         };
         let drafts: Vec<_> = (0..drafts).map(|id| convert::draft(&draft(id))).collect();
-        evidence::bytes(&evidence::Numbers { ctx, values: (10..).take(drafts.len()).collect(), drafts })
+        evidence::bytes(&evidence::Numbers { ctx, values: (10..).take(drafts.len()).collect(), drafts }, 2)
     }
 
     #[test]
