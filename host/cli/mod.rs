@@ -10,6 +10,7 @@ mod demo;
 mod documents;
 mod exit;
 mod imports;
+mod jobs;
 mod ledger;
 mod output;
 mod plans;
@@ -90,6 +91,9 @@ enum Command {
     /// What terms in manual mode wait for a person to decide
     #[command(subcommand)]
     ManualOperation(service_terms::ManualOperationCommand),
+    /// The work that starts by itself: days, jobs, the clock
+    #[command(subcommand)]
+    Scheduler(jobs::SchedulerCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -182,6 +186,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Subscription(command) => command.run(session).await,
         Command::ServiceTerm(command) => command.run(session).await,
         Command::ManualOperation(command) => command.run(session).await,
+        Command::Scheduler(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

@@ -19,6 +19,7 @@ mod health;
 mod idempotency;
 mod imports;
 mod invoices;
+mod jobs;
 mod ledger;
 mod manual_operations;
 mod openapi;
@@ -119,6 +120,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(subscriptions::routes())
         .merge(service_terms::routes())
         .merge(manual_operations::routes())
+        .merge(jobs::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())

@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod catalogue;
 pub mod charges;
+pub mod clock;
 pub mod contracts;
 pub mod customers;
 pub mod db;
