@@ -23,6 +23,7 @@ mod health;
 mod idempotency;
 mod imports;
 mod invoices;
+mod jobs;
 mod ledger;
 mod manual_operations;
 mod metrics;
@@ -134,6 +135,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(blocks::routes())
         .merge(service_terms::routes())
         .merge(manual_operations::routes())
+        .merge(jobs::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())

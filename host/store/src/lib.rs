@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod catalogue;
 pub mod changes;
 pub mod charges;
+pub mod clock;
 pub mod contracts;
 pub mod credit;
 pub mod customers;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The tables of the platform, which all tenants share.
-const PLATFORM: [&str; 3] = ["api_keys", "components", "tenants"];
+const PLATFORM: [&str; 4] = ["api_keys", "components", "scheduler_clock", "tenants"];
 
 const TABLES: &str = "select relname::text, relrowsecurity, relforcerowsecurity,
         (select count(*) from pg_policy p where p.polrelid = c.oid and p.polcmd = '*' and p.polpermissive
@@ -87,8 +87,8 @@ async fn a_transaction_without_a_tenant_or_of_another_tenant_sees_no_row() {
     assert!(tables.len() >= 36, "only {} tables were found", tables.len());
     let own: i64 = counts(&place.db, Scope::Tenant(place.tenant), &tables).await.iter().sum();
     assert_eq!(
-        own, 12,
-        "an invoice, its line, its charge, a credit, two accounts, a posting of two entries, a call, evidence, an error"
+        own, 13,
+        "an invoice, its line, its charge, a credit, two accounts, a posting of two entries, a call, evidence, an error, a step"
     );
     assert_eq!(counts(&place.db, Scope::Platform, &tables).await, vec![0; tables.len()]);
     assert_eq!(counts(&place.db, Scope::Tenant(stranger), &tables).await, vec![0; tables.len()]);
