@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use altyn_domain::{
     calendar::{Cadence, boundary, instant_of, local_date},
-    catalogue::PlanVersion,
+    catalogue::{ComponentKind, PlanVersion},
     change::{
         Ask, ChangeError, ChangeKind, Covered, Decision, Direction, Facts, Order, Phase, Terms, Timing, TimingFacts,
         charged_until, classify, decide, effective_on, period_change,
@@ -535,12 +535,16 @@ impl Draft {
         let zero = Amounts::zero(self.currency);
         for (index, item) in self.items.iter().enumerate() {
             for due in &item.decision.lines {
+                let component = &item.target.components[due.component_index];
+                // What is charged once was charged when the subscription began.
+                if component.kind != ComponentKind::Recurring {
+                    continue;
+                }
                 self.lines.push(Line {
                     item: index,
                     due: due.clone(),
                     quantity: item.decision.terms.quantity.normalize().to_string(),
-                    // All that is sold is prepaid.
-                    prepayment_percent: 100,
+                    prepayment_percent: component.prepayment_percent,
                     amount: Money::zero(self.currency),
                     amounts: zero,
                     tax_code: String::new(),

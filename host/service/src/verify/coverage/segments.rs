@@ -108,7 +108,7 @@ impl Segments {
             return Ok(known.clone());
         }
         let found = runs::plan_components(tx, tenant, vec![version]).await?;
-        let found: Vec<Uuid> = found.into_iter().map(|row| row.id).collect();
+        let found: Vec<Uuid> = found.into_iter().filter(|row| row.kind == "recurring").map(|row| row.id).collect();
         self.recurring.insert(version, found.clone());
         Ok(found)
     }
