@@ -39,8 +39,8 @@ pub struct Counts {
     pub runs: i64,
     /// Recorded plugin calls.
     pub calls: i64,
-    /// Subscriptions whose life has moved.
-    pub lives: i64,
+    /// Subscriptions.
+    pub subscriptions: i64,
 }
 
 const COUNTS: &str = "select
@@ -55,7 +55,7 @@ const COUNTS: &str = "select
     (select count(*) from contracts where tenant_id = $1) as contracts,
     (select count(*) from runs where tenant_id = $1) as runs,
     (select count(*) from plugin_calls where tenant_id = $1) as calls,
-    (select count(*) from subscription_lives where tenant_id = $1) as lives";
+    (select count(*) from subscriptions where tenant_id = $1) as subscriptions";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -492,7 +492,7 @@ const REFERENCES: Rule = Rule {
 const SUBSCRIPTION_LIVES: Rule = rule!(
     "subscription-lives",
     "what is stopped or held is out of service, and what is held has its reason",
-    |counts| counts.lives,
+    |counts| counts.subscriptions,
     "select 'sub' as kind, l.subscription_id as subject,
         case when s.status in ('active', 'grace') then 'is ' || s.status || ' although it is stopped or held'
             else 'is held by nobody' end as detail
