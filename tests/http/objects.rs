@@ -136,7 +136,7 @@ async fn an_object_of_another_tenant_does_not_exist(mut host: Host) {
     books.keep("/v1/service-terms", &host.post("/v1/service-terms", &term).await.expect(201));
     let attached = json!({ "service_term_id": books.id("/v1/service-terms") });
     host.put(&format!("{}/service-term", books.path("/v1/plans")), "\"1\"", &attached).await.expect(200);
-    host.altyn.subscriptions_close(host.tenant, books::DAY.parse().unwrap()).await.unwrap();
+    host.altyn.subscriptions_close(host.tenant, DAY.parse().unwrap()).await.unwrap();
     for collection in ["/v1/manual-operations", "/v1/jobs"] {
         books.keep(collection, &host.get(collection).await.expect(200)["data"][0]);
     }

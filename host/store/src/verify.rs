@@ -47,8 +47,8 @@ pub struct Counts {
     pub blocks: i64,
     /// Contracts with a place among others.
     pub controls: i64,
-    /// Subscriptions whose life has moved.
-    pub lives: i64,
+    /// Subscriptions.
+    pub subscriptions: i64,
 }
 
 const COUNTS: &str = "select
@@ -67,7 +67,7 @@ const COUNTS: &str = "select
     (select count(*) from promises where tenant_id = $1) as promises,
     (select count(*) from blocks where tenant_id = $1) as blocks,
     (select count(*) from contract_controls where tenant_id = $1) as controls,
-    (select count(*) from subscription_lives where tenant_id = $1) as lives";
+    (select count(*) from subscriptions where tenant_id = $1) as subscriptions";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -731,7 +731,7 @@ const HIERARCHY_ACYCLIC: Rule = rule!(
 const SUBSCRIPTION_LIVES: Rule = rule!(
     "subscription-lives",
     "what is stopped or held is out of service, and what is held has its reason",
-    |counts| counts.lives,
+    |counts| counts.subscriptions,
     "select 'sub' as kind, l.subscription_id as subject,
         case when s.status in ('active', 'grace') then 'is ' || s.status || ' although it is stopped or held'
             else 'is held by nobody' end as detail
