@@ -385,6 +385,18 @@ fn coverage(world: &World) -> Vec<Fault> {
     let (rules, lesson): (&[&str], _) = (&["recurring-disjoint-gapless"], middle.subscription_id.to_string());
     vec![
         Fault {
+            name: "a subscription in service is stopped",
+            sql: format!(
+                "insert into subscription_lives (tenant_id, subscription_id, contract_id, stopped_on, version, updated_at)
+                values ({}, {}, {}, '2026-11-01', 1, '2026-11-01T00:00:00+00:00')",
+                text.id(world.tenant),
+                text.id(charge.subscription_id),
+                text.id(charge.contract_id)
+            ),
+            rules: &["subscription-lives"],
+            names: vec![charge.subscription_id.to_string()],
+        },
+        Fault {
             name: "a period is longer than the calendar's",
             sql: period("2026-09-30", "2026-11-01"),
             rules,
