@@ -3,6 +3,7 @@
 //! Figures are ratios and rates of one run on one machine; none of them is money, which is why floats are fine here.
 
 mod billing;
+mod change;
 mod ledger;
 mod plugin;
 mod world;
@@ -44,6 +45,8 @@ pub enum Only {
     Ledger,
     /// Plugin calls.
     Plugin,
+    /// Previews of changes.
+    Change,
 }
 
 /// The figures, by name.
@@ -55,6 +58,9 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
     let mut figures = Figures::new();
     if wants(Only::Plugin) {
         plugin::measure(args, &mut figures).await.context("measuring plugin calls")?;
+    }
+    if wants(Only::Change) {
+        change::measure(args, &mut figures).await.context("measuring changes")?;
     }
     if wants(Only::Ledger) {
         ledger::measure(args, &mut figures).await.context("measuring the ledger")?;
