@@ -14,6 +14,7 @@ mod documents;
 mod dunning;
 mod exit;
 mod imports;
+mod jobs;
 mod ledger;
 mod output;
 mod plans;
@@ -28,6 +29,7 @@ mod serve;
 mod service_terms;
 mod session;
 mod settings;
+mod shadow;
 mod subscriptions;
 mod tenants;
 
@@ -111,6 +113,9 @@ enum Command {
     /// Who owes, and what is done about it
     #[command(subcommand)]
     Dunning(dunning::DunningCommand),
+    /// The work that starts by itself: days, jobs, the clock
+    #[command(subcommand)]
+    Scheduler(jobs::SchedulerCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -208,6 +213,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::ServiceTerm(command) => command.run(session).await,
         Command::ManualOperation(command) => command.run(session).await,
         Command::Dunning(command) => command.run(session).await,
+        Command::Scheduler(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,

@@ -15,6 +15,7 @@ use super::{
     exit::{Exit, Failure},
     plugin_limits,
     session::{CREDENTIAL, Global, PageArgs, Session, start_log},
+    shadow,
 };
 use crate::ComposeError;
 
@@ -60,6 +61,8 @@ pub enum PluginCommand {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Ask another component about the past and show what it would have decided otherwise
+    Shadow(shadow::Shadow),
     /// What the tenant's plugin calls took: fuel, memory, bytes, time
     Usage(plugin_limits::Usage),
     /// What a plugin call of the tenant may use
@@ -99,6 +102,7 @@ impl PluginCommand {
                 let request = session.request().await?;
                 printer.list(&altyn.binding_list(&request, &page.page()).await?, BINDING)
             }
+            Self::Shadow(command) => command.run(session).await,
             Self::Usage(command) => command.run(session).await,
             Self::Limits => plugin_limits::limits(session).await,
             Self::Limit(command) => command.run(session).await,
@@ -125,7 +129,8 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))
 }
 
-fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
+/// A configuration given as JSON or as @FILE.
+pub fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
     let text = match text.strip_prefix('@') {
         Some(file) => {
             std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {file}: {error}")))?

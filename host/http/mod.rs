@@ -23,6 +23,7 @@ mod health;
 mod idempotency;
 mod imports;
 mod invoices;
+mod jobs;
 mod ledger;
 mod manual_operations;
 mod metrics;
@@ -134,6 +135,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(blocks::routes())
         .merge(service_terms::routes())
         .merge(manual_operations::routes())
+        .merge(jobs::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())
@@ -148,5 +150,6 @@ fn operations() -> OpenApiRouter<Edge> {
         .route_layer(middleware::from_fn(around::in_time))
         .merge(imports::upload())
         .merge(verify::routes())
+        .merge(bindings::shadow())
         .merge(run_events::routes())
 }

@@ -21,8 +21,8 @@ use super::{
 };
 
 /// The largest component, in bytes.
-const LARGEST_COMPONENT: usize = 16 << 20;
-const WASM: &str = "application/wasm";
+pub(super) const LARGEST_COMPONENT: usize = 16 << 20;
+pub(super) const WASM: &str = "application/wasm";
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {

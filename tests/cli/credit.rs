@@ -12,7 +12,8 @@ fn id(answer: &Value) -> String {
 fn credit_is_controlled_from_the_command_line() {
     let desk = Desk::migrated();
     desk.json(&["tenant", "create", "--name", "Оператор"]);
-    let seller = id(&desk.json(&["seller", "create", "--name", "ООО", "--vat-regime", "none"]));
+    let requisites = ["--vat-regime", "general", "--inn", "0077990015", "--kpp", "007701001"];
+    let seller = id(&desk.json(&[&["seller", "create", "--name", "ООО"], &requisites[..]].concat()));
     let customer = id(&desk.json(&["customer", "create", "--kind", "individual", "--name", "Абонент"]));
     let contract = |number: &str| {
         let words = ["contract", "create", "--customer", &customer, "--seller", &seller, "--kind", "prepaid"];

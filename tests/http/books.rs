@@ -24,7 +24,7 @@ impl Books {
         format!("{collection}/{}", self.id(collection))
     }
 
-    fn keep(&mut self, collection: &'static str, object: &Value) {
+    pub fn keep(&mut self, collection: &'static str, object: &Value) {
         self.0.insert(collection, object["id"].as_str().unwrap().to_owned());
     }
 }

@@ -1,15 +1,16 @@
 //! The figures of the month and the proof that they hold.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use altyn_domain::{
     id::ContractId,
     money::{Currency, Money},
 };
 use altyn_service::{
+    explain::ShadowOptions,
     imports::ImportReport,
     invoices::{InvoiceFilter, InvoiceView},
-    page::Page,
+    page::{LARGEST_PAGE, Page},
     runs::RunView,
     verify::VerifyOptions,
 };
@@ -21,7 +22,8 @@ use crate::cli::{
     exit::Failure,
     ledger::{out_of_balance, trial_balance},
     output::{self, Table},
-    proof,
+    plugins::read,
+    proof, shadow as shadow_text,
 };
 
 /// A contract that a run could not bill.
@@ -235,6 +237,31 @@ pub async fn prove(stage: &Stage, operator: &Operator, summary: &mut Summary) ->
     stage.teller.say(&format!("{calls} calls made again, {identical} identical\n"));
     for different in replayed.different.iter().chain(&replayed.unreadable) {
         stage.teller.say(&format!("{}: {}\n", different.call_id, different.reason));
+    }
+    Ok(())
+}
+
+/// Runs every bound component in its own shadow: what did not change must decide the same.
+pub async fn shadow(
+    stage: &Stage,
+    operator: &Operator,
+    folder: &Path,
+    from: NaiveDate,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
+    let altyn = &stage.session.altyn;
+    stage.teller.title("Every component in its own shadow");
+    let page = Page { limit: Some(LARGEST_PAGE), cursor: None };
+    for binding in altyn.binding_list(&operator.request, &page).await?.data {
+        let name = altyn.plugin_get(&binding.component).await?.plugin_id;
+        let wasm = read(&folder.join(format!("{name}.wasm")))?;
+        let options = ShadowOptions { from, until: None, config: None };
+        let report = altyn.shadow(&operator.request, binding.id, wasm, options, |_| {}).await?;
+        let lines = output::count(report.lines);
+        stage.teller.say(&format!("{name}: {lines} lines, {} % identical\n", report.identical_percent));
+        if report.identical_lines != report.lines || report.lines == 0 {
+            summary.wrong_because(format!("{name} decides otherwise than it did: {}", shadow_text::text(&report)));
+        }
     }
     Ok(())
 }

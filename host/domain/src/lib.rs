@@ -30,7 +30,7 @@ pub mod subscription;
 pub mod tax;
 pub mod terms;
 
-pub use text::{Expected, UnknownName};
+pub use text::{Expected, UnknownName, visible};
 
 #[cfg(test)]
 #[cfg(feature = "openapi")]

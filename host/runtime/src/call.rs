@@ -10,6 +10,7 @@ use altyn_domain::numbering::{Draft, Sequence};
 use altyn_domain::plugin::{CallContext, World};
 use altyn_domain::proration::{Question, Share};
 use altyn_domain::tax::{Assessment, TaxDocument};
+use altyn_domain::visible;
 use serde::Serialize;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
@@ -25,6 +26,8 @@ use crate::state::State;
 
 /// Longest text of a fault, characters.
 const MAX_FAULT_CHARACTERS: usize = 1_000;
+/// Longest name of a function, characters.
+const MAX_NAME_CHARACTERS: usize = 200;
 /// Most frames of a guest's backtrace that are kept.
 const MAX_FRAMES: usize = 16;
 
@@ -97,7 +100,8 @@ impl Export {
 impl<T> Call<T> {
     /// The same call with its answer converted; an answer that does not convert is invalid and stays in the record.
     fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, Wrong>) -> Call<U> {
-        let result = self.result.and_then(|answer| convert(answer).map_err(CallFailure::InvalidAnswer));
+        let result =
+            self.result.and_then(|answer| convert(answer).map_err(|wrong| CallFailure::InvalidAnswer(visible(&wrong))));
         Call { record: self.record, result }
     }
 
@@ -298,7 +302,9 @@ fn refusal(fault: wit_types::Fault) -> CallFailure {
         wit_types::Fault::Invalid(text) => (FaultKind::Invalid, text),
         wit_types::Fault::Other(text) => (FaultKind::Other, text),
     };
-    CallFailure::Refused { kind, message: text.chars().take(MAX_FAULT_CHARACTERS).collect() }
+    // What a guest writes is stored and shown as text, so it must be text.
+    let message = visible(&text.chars().take(MAX_FAULT_CHARACTERS).collect::<String>());
+    CallFailure::Refused { kind, message }
 }
 
 /// Tells the limits apart from crashes. The order matters: a guest that is refused memory aborts, which looks like a
@@ -324,12 +330,14 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State, limits: &Limits, l
 
 fn trap(error: &wasmtime::Error) -> CallFailure {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map_or_else(Vec::new, |trace| {
-        let name = |frame: &wasmtime::FrameInfo| frame.func_name().unwrap_or("unnamed").to_owned();
+        let name = |frame: &wasmtime::FrameInfo| {
+            visible(&frame.func_name().unwrap_or("unnamed").chars().take(MAX_NAME_CHARACTERS).collect::<String>())
+        };
         trace.frames().iter().take(MAX_FRAMES).map(name).collect()
     });
     let message = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    CallFailure::Trap { message, backtrace }
+    CallFailure::Trap { message: visible(&message), backtrace }
 }

@@ -169,6 +169,10 @@ pub struct Limits {
     pub log_lines: usize,
     /// Size of a component, bytes.
     pub component_bytes: usize,
+    /// Functions of a component.
+    pub component_functions: u32,
+    /// Size of one function of a component, bytes.
+    pub function_bytes: usize,
 }
 
 impl Default for Limits {
@@ -185,6 +189,8 @@ impl Default for Limits {
             log_bytes: 16 << 10,
             log_lines: 100,
             component_bytes: 4 << 20,
+            component_functions: 30_000,
+            function_bytes: 256 << 10,
         }
     }
 }
@@ -214,6 +220,8 @@ impl Limits {
             log_bytes: self.log_bytes.min(other.log_bytes),
             log_lines: self.log_lines.min(other.log_lines),
             component_bytes: self.component_bytes.min(other.component_bytes),
+            component_functions: self.component_functions.min(other.component_functions),
+            function_bytes: self.function_bytes.min(other.function_bytes),
         }
     }
 

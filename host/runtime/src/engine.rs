@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker};
@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) places: Places,
     pub(crate) breakers: Breakers,
     pub(crate) meter: Meter,
+    /// Held while a component is compiled.
+    pub(crate) compiling: Mutex<()>,
     started: Instant,
 }
 
@@ -99,6 +101,7 @@ impl Runtime {
                 places: Places::new(&config.admission, config.instances),
                 breakers: Breakers::new(config.breaker),
                 meter: Meter::new(config.metrics.series)?,
+                compiling: Mutex::default(),
                 started: Instant::now(),
             }),
         })
@@ -163,6 +166,8 @@ fn base_config(config: &RuntimeConfig) -> Result<Config, RuntimeError> {
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .max_wasm_stack(config.stack_bytes)
+        // A compiler on all processors would be felt by every call under way.
+        .parallel_compilation(false)
         .memory_init_cow(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
     if let Some(folder) = &config.cache_dir {

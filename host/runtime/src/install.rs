@@ -5,7 +5,7 @@
 //! does not give, was instantiated once with the limits of its world, and described itself soundly.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
@@ -22,6 +22,7 @@ use crate::engine::{Runtime, Shared};
 use crate::failure::CallFailure;
 use crate::guard;
 use crate::meter::Purpose;
+use crate::shape::{self, Unsound};
 use crate::state::State;
 
 /// The contract's package.
@@ -42,6 +43,9 @@ pub enum InstallError {
         /// The limit, bytes.
         limit: usize,
     },
+    /// Made of what is not taken, or too much work for the compiler.
+    #[error("the component is not taken: {0}")]
+    Unsound(Unsound),
     /// Native code instead of WebAssembly.
     #[error("this is compiled native code; install the .wasm component it was made from")]
     Precompiled,
@@ -239,6 +243,11 @@ impl Shared {
     fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
         let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
         refuse_unfit(bytes, limit.unwrap_or_default())?;
+        let largest = World::ALL.iter().map(|&world| self.config.limits.of(world));
+        let largest = largest.max_by_key(|limits| limits.component_bytes).unwrap_or(&self.config.limits.tax_rule);
+        shape::examine(bytes, largest).map_err(InstallError::Unsound)?;
+        // One at a time: whoever installs much must not take all processors from those who call.
+        let _alone = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let component =
             Component::from_binary(&self.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;
         let shape = Shape::read(&component, &self.engine)?;
@@ -395,7 +404,8 @@ fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
     if metadata { Ok((world, version)) } else { Err(InstallError::NoMetadata) }
 }
 
-fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
+/// Checks what a component says about itself, as installation does.
+pub fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
     let Descriptor { id, version, title, config_schema, secrets, hosts } = descriptor;
     let shown = |text: &str| text.chars().take(80).collect::<String>().escape_debug().to_string();
     let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');

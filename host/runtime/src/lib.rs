@@ -27,7 +27,9 @@ mod failure;
 mod guard;
 mod install;
 mod meter;
+mod rehearsal;
 mod replay;
+mod shape;
 mod state;
 
 pub use altyn_domain::plugin::{CallContext, Descriptor, World};
@@ -38,5 +40,7 @@ pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
 pub use evidence::{Side, as_json};
 pub use failure::{Bulkhead, CallFailure, FaultKind};
-pub use install::{DescriptorError, Inspection, InstallError, Plugin};
+pub use install::{DescriptorError, Inspection, InstallError, Plugin, check_descriptor};
 pub use meter::{Purpose, Usage, UsageKey};
+pub use rehearsal::{Answer, Batch, Element};
+pub use shape::Unsound;

@@ -5,6 +5,7 @@
 
 mod extract;
 mod replay;
+mod shadow;
 
 use altyn_domain::id::{BindingId, CallId, ChargeId, Id as _, InvoiceId, RunId};
 use altyn_runtime::{Side, as_json};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use replay::{ReplayDifference, ReplayReport};
+pub use shadow::{ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal};
 
 use self::replay::Replayed;
 use crate::{

@@ -70,7 +70,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         .map_err(|error| ServiceError::Internal(format!("a computation stopped: {error}")))
 }
 
-fn refused(error: &InstallError) -> ServiceError {
+pub(crate) fn refused(error: &InstallError) -> ServiceError {
     ServiceError::Plugin { code: "plugin-refused", message: error.to_string() }
 }
 

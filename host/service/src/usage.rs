@@ -165,6 +165,8 @@ impl LoweredLimits {
             log_bytes: narrow(self.log_bytes, limits.log_bytes),
             log_lines: narrow(self.log_lines, limits.log_lines),
             component_bytes: limits.component_bytes,
+            component_functions: limits.component_functions,
+            function_bytes: limits.function_bytes,
         })
     }
 

@@ -341,6 +341,18 @@ impl Db {
         })
     }
 
+    /// The number of the last migration that the database has, and of the last that this release knows.
+    pub async fn schema(&self) -> Result<(i64, i64)> {
+        let migrator = match self {
+            Self::Sqlite { .. } => &MIGRATIONS_SQLITE,
+            Self::Postgres(_) => &MIGRATIONS_POSTGRES,
+        };
+        let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+        let sql = "select cast(coalesce(max(version), 0) as bigint) from _sqlx_migrations where success";
+        let (applied,): (i64,) = self.read(Scope::Platform).await?.fetch_one(sql, ()).await?;
+        Ok((applied, known))
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.read(Scope::Platform).await?.fetch_one::<(i64,)>("select cast(1 as bigint)", ()).await.map(|_| ())

@@ -238,6 +238,13 @@ pub async fn release(tx: &mut Tx, tenant: Uuid, id: Uuid, fence: i64) -> Result<
     tx.execute(RELEASE, (tenant, id, fence)).await.map(|_| ())
 }
 
+const LEASES_RETURN: &str = "update runs set lease_owner = null, lease_until = null
+    where tenant_id = $1 and lease_owner = $2 and state not in ('done', 'cancelled')";
+/// Gives back the runs that a host works on; its fence is stale once another host takes one.
+pub async fn leases_return(tx: &mut Tx, tenant: Uuid, owner: &str) -> Result<u64> {
+    tx.execute(LEASES_RETURN, (tenant, owner.to_owned())).await
+}
+
 const REOPEN: &str =
     "update runs set state = 'executing', finished_at = null where tenant_id = $1 and id = $2 and state = 'done'";
 /// Opens a finished run again for one contract that could not be billed.

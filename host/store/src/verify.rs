@@ -47,6 +47,8 @@ pub struct Counts {
     pub blocks: i64,
     /// Contracts with a place among others.
     pub controls: i64,
+    /// Subscriptions.
+    pub subscriptions: i64,
 }
 
 const COUNTS: &str = "select
@@ -64,7 +66,8 @@ const COUNTS: &str = "select
     (select count(*) from plugin_calls where tenant_id = $1) as calls,
     (select count(*) from promises where tenant_id = $1) as promises,
     (select count(*) from blocks where tenant_id = $1) as blocks,
-    (select count(*) from contract_controls where tenant_id = $1) as controls";
+    (select count(*) from contract_controls where tenant_id = $1) as controls,
+    (select count(*) from subscriptions where tenant_id = $1) as subscriptions";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -725,6 +728,20 @@ const HIERARCHY_ACYCLIC: Rule = rule!(
     where k.tenant_id = $1 and p.currency <> c.currency"
 );
 
+const SUBSCRIPTION_LIVES: Rule = rule!(
+    "subscription-lives",
+    "what is stopped or held is out of service, and what is held has its reason",
+    |counts| counts.subscriptions,
+    "select 'sub' as kind, l.subscription_id as subject,
+        case when s.status in ('active', 'grace') then 'is ' || s.status || ' although it is stopped or held'
+            else 'is held by nobody' end as detail
+    from subscription_lives l
+    join subscriptions s on s.tenant_id = l.tenant_id and s.id = l.subscription_id
+    where l.tenant_id = $1 and ((s.status in ('active', 'grace') and (l.stopped_on is not null or l.held_from is not null))
+        or (l.held_from is not null and not exists (select 1 from subscription_holds h
+            where h.tenant_id = l.tenant_id and h.subscription_id = l.subscription_id)))"
+);
+
 /// The rules of a tenant's books that statements check.
 pub const RULES: &[Rule] = &[
     TRANSACTIONS_BALANCE,
@@ -747,6 +764,7 @@ pub const RULES: &[Rule] = &[
     PROMISES_ON_LEDGER,
     BLOCKS_DISJOINT,
     HIERARCHY_ACYCLIC,
+    SUBSCRIPTION_LIVES,
 ];
 
 /// An invoice line with what its tax follows from.

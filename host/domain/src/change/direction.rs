@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use crate::calendar::Cadence;
-use crate::catalogue::PlanVersion;
+use crate::catalogue::{ComponentKind, PlanVersion};
 use crate::money::{MoneyError, line_price};
 use crate::text::text_enum;
 
@@ -82,9 +82,10 @@ pub fn classify(
     Ok((direction, change, why.to_owned()))
 }
 
-/// What a period costs without discount, minor units.
+/// What a period costs without discount, minor units; what is charged once is no part of it.
 fn price(plan: &PlanVersion, quantity: Decimal) -> Result<i64, MoneyError> {
-    plan.components.iter().try_fold(0_i64, |sum, component| {
+    let mut recurring = plan.components.iter().filter(|component| component.kind == ComponentKind::Recurring);
+    recurring.try_fold(0_i64, |sum, component| {
         let price = line_price(component.unit_price, quantity, Decimal::ZERO)?;
         sum.checked_add(price.minor).ok_or(MoneyError::Overflow)
     })

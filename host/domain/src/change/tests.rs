@@ -28,6 +28,7 @@ fn plan(n: u128, cadence: Cadence, billing_day: BillingDay, prices: &[i64]) -> P
         title: format!("Service {place}"),
         kind: ComponentKind::Recurring,
         unit_price: rub(*price),
+        prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(if n == 9 { 2 } else { 1 })),
     };

@@ -277,21 +277,19 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
 fn collect_realisable(open: &mut Vec<Open>, realisable: &[rows::RealisableRow], refused: &HashMap<Uuid, Fault>) {
     let with_due = open.len();
     for row in realisable {
-        let place = match open[..with_due].binary_search_by_key(&row.contract_id, |contract| contract.contract) {
-            Ok(place) => place,
-            Err(_) => {
-                if open.len() == with_due || open[open.len() - 1].contract != row.contract_id {
-                    let facts = Facts {
-                        version: row.contract_version,
-                        number: row.contract_number.clone(),
-                        seller: row.seller_id,
-                        funds_account: row.funds_account_id,
-                    };
-                    open.push(Open::new(row.contract_id, facts, None, &row.currency, refused));
-                }
-                open.len() - 1
+        let found = open[..with_due].binary_search_by_key(&row.contract_id, |contract| contract.contract);
+        let place = found.unwrap_or_else(|_| {
+            if open.len() == with_due || open[open.len() - 1].contract != row.contract_id {
+                let facts = Facts {
+                    version: row.contract_version,
+                    number: row.contract_number.clone(),
+                    seller: row.seller_id,
+                    funds_account: row.funds_account_id,
+                };
+                open.push(Open::new(row.contract_id, facts, None, &row.currency, refused));
             }
-        };
+            open.len() - 1
+        });
         let contract = &mut open[place];
         match realisation(row, contract.currency) {
             Ok(realisation) => contract.realisations.push(realisation),

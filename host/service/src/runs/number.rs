@@ -141,7 +141,6 @@ pub(super) struct Numbered {
 /// A document whose number fails is parked and the values are given again without it, so that none is left out. So is one
 /// whose number is `taken`; with it all behind it to whom the same value would give a taken number, because a value is
 /// never skipped and they would be parked one after another.
-#[expect(clippy::too_many_arguments, reason = "what is numbered, and by what")]
 pub(super) fn give_numbers(
     inputs: &Inputs,
     planned: &mut Vec<Planned>,

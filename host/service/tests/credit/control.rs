@@ -1,6 +1,9 @@
 //! Limits and the credit control at the close of a day.
 
-use altyn_domain::{credit::PolicyScope, id::ContractId};
+use altyn_domain::{
+    credit::{LimitSource, PolicyScope},
+    id::ContractId,
+};
 use altyn_service::{
     contracts::UpdateContract,
     credit::{CreditAllowance, SetContractControl},
@@ -90,7 +93,7 @@ async fn the_most_specific_limit_counts(place: Place) {
     let contract = world.contract("Д-1").await;
     let source = async |contract: ContractId| {
         let credit = world.credit(contract).await;
-        (credit.credit_limit_minor, credit.limit_source.map(|source| source.as_str()))
+        (credit.credit_limit_minor, credit.limit_source.map(LimitSource::as_str))
     };
     assert_eq!(source(contract).await, (0, None));
     world.allow(PolicyScope::Tenant, None, limit(100)).await;

@@ -4,6 +4,7 @@ use altyn_domain::{credit::PolicyScope, party::ContractKind};
 use altyn_service::{
     Request,
     credit::{CreditAllowance, SetContractControl},
+    promises::GivePromise,
 };
 
 use crate::{
@@ -21,6 +22,7 @@ on_both_engines!(
     a_policy_limits_promises,
     a_group_allows_more_than_its_tenant,
     a_payment_and_a_promise_at_once_lose_nothing,
+    a_repeated_request_gives_one_promise,
 );
 
 const TERMS: CreditAllowance = CreditAllowance {
@@ -215,6 +217,23 @@ async fn a_payment_and_a_promise_at_once_lose_nothing(place: Place) {
     assert_eq!((balance, promises + balance), (42_000, 90_000));
     assert_eq!(available, 90_000);
     world.verify().await;
+}
+
+async fn a_repeated_request_gives_one_promise(place: Place) {
+    let world = allowed(place).await;
+    let contract = world.contract("Д-1").await;
+    let command =
+        GivePromise {
+            contract_id: contract, amount_minor: 30_000, expires_on: None, comment: "заплатит".into()
+        };
+    let give = async |body| {
+        let request = world.place.keyed("promise-1", body);
+        world.place.altyn.promise_give(&request, command.clone()).await
+    };
+    let (first, again) = (give(1).await.unwrap(), give(1).await.unwrap());
+    assert_eq!((first.replayed, again.replayed, first.value.id), (false, true, again.value.id));
+    assert_eq!(code(give(2).await), "idempotency-key-reused");
+    assert_eq!(world.money(contract).await, (0, 30_000, 30_000));
 }
 
 /// Lets futures run side by side on this task.

@@ -104,6 +104,7 @@ async fn plan(place: &Place, of: &Request) -> PlanId {
             kind: None,
             product_id: product,
             unit_price_minor: 59_000,
+            prepayment_percent: None,
             tax_category: None,
         }],
     };

@@ -13,5 +13,6 @@ mod operator;
 mod plugins;
 mod realisation;
 mod repeat;
+mod shadow;
 mod usage;
 mod world;

@@ -93,6 +93,11 @@ async fn a_bad_proration_plugin_parks_one_contract(world: &World) {
         ("short-answer", "plugin-invalid-answer"),
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
+        ("refuse-badly", "plugin-refused"),
+        ("extreme", "proration-refused"),
+        ("negative", "proration-refused"),
+        ("stranger", "proration-refused"),
+        ("bad-text", "proration-refused"),
     ];
     misbehave(world, "hostile-proration", world.contracts[ODD].id, &ODD_PRICE.to_string(), &deeds).await;
 }
@@ -107,6 +112,13 @@ async fn a_bad_tax_plugin_parks_one_contract(world: &World) {
         ("short-answer", "plugin-invalid-answer"),
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
+        ("refuse-badly", "plugin-refused"),
+        ("extreme", "tax-refused"),
+        ("negative", "tax-refused"),
+        ("twice", "tax-refused"),
+        ("stranger", "tax-refused"),
+        ("not-a-number", "plugin-invalid-answer"),
+        ("bad-text", "tax-refused"),
     ];
     misbehave(world, "hostile-tax", world.contracts[20].id, &buyer(&world.contracts[20]), &deeds).await;
 }
@@ -120,6 +132,9 @@ async fn a_bad_numbering_plugin_parks_one_contract(world: &World) {
         ("short-answer", "number-refused"),
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
+        ("refuse-badly", "plugin-refused"),
+        ("not-a-number", "number-refused"),
+        ("bad-text", "number-refused"),
     ];
     let victim = &world.contracts[10];
     misbehave(world, "hostile-numbering", victim.id, &victim.number, &deeds).await;

@@ -219,6 +219,7 @@ async fn plan(world: &World, code: &str, components: &[(&str, ComponentKind, i64
         currency: None,
         price_mode: PriceMode::Included,
         billing_day: Some(BillingDay::Fixed(1)),
+        stub: None,
         components,
     };
     let command = CreatePlan { code: code.into(), title: code.into(), status: Some(PlanStatus::Active), version };
@@ -233,6 +234,13 @@ async fn subscribe(world: &World, contract: ContractId, plan: &str, starts_on: &
         starts_on: day(starts_on),
         quantity: None,
         discount_percent: None,
+        discount_minor: None,
+        discount_from: None,
+        discount_until: None,
+        manual: None,
+        documents_on_activation: None,
+        notify_on_activation: None,
+        description: None,
         charges: None,
         external_system: None,
         external_id: None,

@@ -11,7 +11,7 @@ use altyn_domain::{
     id::{ContractId, CustomerId, Id as _, RunId, SellerId, SubscriptionId, TenantId},
     run::{PlanState, RunMode, RunState},
 };
-use altyn_runtime::{Limits, LimitsTable, Runtime, RuntimeConfig};
+use altyn_runtime::{Admission, Limits, LimitsTable, Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request, ServiceError,
     contracts::ContractView,
@@ -116,7 +116,9 @@ fn plugins() -> Arc<Plugins> {
     // So much fuel for so little memory that a guest can take all of it.
     let limits = Limits { fuel: 100_000_000, memory_bytes: 8 << 20, ..Limits::default() };
     let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
-    let runtime = RuntimeConfig { instances: 16, limits, ..RuntimeConfig::default() };
+    // All worlds are copies of one tenant, so they share its places.
+    let admission = Admission { tenant_calls: Some(16), plugin_calls: Some(16), queue: 1_000, queue_ms: 60_000 };
+    let runtime = RuntimeConfig { instances: 16, limits, admission, ..RuntimeConfig::default() };
     Arc::clone(PLUGINS.get_or_init(|| Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()))))
 }
 

@@ -274,7 +274,7 @@ fn invoices(world: &World) -> Vec<Fault> {
             sql: shift("invoice_lines", of_line(book.id, 0), -1)
                 + &shift("invoices", of_invoice(book.id), -1)
                 + &shift("runs", format!("id = {}", text.id(book.run_id.unwrap())), -1),
-            rules: &["tax-recomputed"],
+            rules: &["tax-recomputed", "realisation-posted"],
             names: vec![format!("{}: {} line 0: has no rate", book.id, book.number)],
         },
         Fault {
@@ -286,7 +286,7 @@ fn invoices(world: &World) -> Vec<Fault> {
         Fault {
             name: "a line shows a charge that does not exist",
             sql: format!("update invoice_lines set charge_id = {} where {}", text.uuid(nobody(1)), of_line(home.id, 0)),
-            rules: &["charge-has-line"],
+            rules: &["charge-has-line", "realisation-posted"],
             names: vec![charge.to_string(), format!("{}: line 0", home.id)],
         },
         Fault {
@@ -545,11 +545,19 @@ fn references(world: &World) -> Vec<Fault> {
     let nobody_1 = text.uuid(nobody(1));
     let fault = |name, sql, named: String| Fault { name, sql, rules: &["references"], names: vec![named] };
     vec![
-        fault(
-            "a charge belongs to another contract than its subscription",
-            format!("update charges set contract_id = {} where id = {}", text.id(world.contracts[2]), text.id(charge)),
-            charge.to_string(),
-        ),
+        Fault {
+            // Its credits and its realisation went to the contract that it had.
+            rules: &["references", "realisation-posted", "credits-bounded"],
+            ..fault(
+                "a charge belongs to another contract than its subscription",
+                format!(
+                    "update charges set contract_id = {} where id = {}",
+                    text.id(world.contracts[2]),
+                    text.id(charge)
+                ),
+                charge.to_string(),
+            )
+        },
         fault(
             "a charge's proration was never recorded",
             format!("update charges set proration_call_id = {nobody_1} where id = {}", text.id(charge)),

@@ -5,7 +5,7 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 7] = [
+pub const APPEND_ONLY: [&str; 8] = [
     "charge_credits",
     "evidence",
     "import_errors",
@@ -13,6 +13,7 @@ pub const APPEND_ONLY: [&str; 7] = [
     "ledger_entries",
     "ledger_transactions",
     "plugin_calls",
+    "subscription_transitions",
 ];
 
 /// The columns of an issued invoice with another value for each, its status left out.

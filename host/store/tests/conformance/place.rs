@@ -234,5 +234,9 @@ pub async fn history(place: &Place) {
     let error = "insert into import_errors (tenant_id, import_id, position, row_number, column_name, code, message)
         values ($1, $2, 0, 2, 'inn', 'bad-checksum', 'check the number')";
     tx.execute(error, (tenant, id())).await.unwrap();
+    let step = "insert into subscription_transitions (tenant_id, id, subscription_id, from_status, to_status, cause,
+            business_on, operation_id, recorded_at)
+        values ($1, $2, $2, 'active', 'grace', 'unpaid', '2026-11-01', null, '2026-11-01T09:00:00+00:00')";
+    tx.execute(step, (tenant, id())).await.unwrap();
     tx.commit().await.unwrap();
 }

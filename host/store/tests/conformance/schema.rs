@@ -28,7 +28,7 @@ const KEYS_SQLITE: &str =
     from sqlite_schema t join pragma_index_list(t.name) i
     where t.type = 'table' and t.name <> '_sqlx_migrations'";
 const KEYS_POSTGRES: &str = "select t.relname::text,
-        case when i.indisprimary then 'primary' when i.indisunique then 'unique' else n.relname::text end,
+        case when i.indisprimary then 'primary' when i.indisunique and i.indpred is null then 'unique' else n.relname::text end,
         (select string_agg(c.attname, ',' order by k.place) from unnest(i.indkey::int2[]) with ordinality k(number, place)
             join pg_attribute c on c.attrelid = t.oid and c.attnum = k.number)
     from pg_index i join pg_class t on t.oid = i.indrelid join pg_class n on n.oid = i.indexrelid
