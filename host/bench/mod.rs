@@ -3,6 +3,7 @@
 //! Figures are ratios and rates of one run on one machine; none of them is money, which is why floats are fine here.
 
 mod billing;
+mod change;
 mod containment;
 mod ledger;
 mod plugin;
@@ -45,6 +46,8 @@ pub enum Only {
     Ledger,
     /// Plugin calls.
     Plugin,
+    /// Previews of changes.
+    Change,
 }
 
 /// The figures, by name.
@@ -63,6 +66,9 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
             Ok(figures)
         });
         figures.extend(contained.await?.context("measuring the containment of plugins")?);
+    }
+    if wants(Only::Change) {
+        change::measure(args, &mut figures).await.context("measuring changes")?;
     }
     if wants(Only::Ledger) {
         ledger::measure(args, &mut figures).await.context("measuring the ledger")?;
