@@ -144,11 +144,14 @@ pub(crate) async fn funds_received(
         }
     }
     unblock(tx, tenant, now, reached.clone()).await?;
+    for contract in &reached {
+        altyn.contract_returns(tx, tenant, ContractId(*contract), now).await?;
+    }
     dunning::money_arrived(altyn, tx, tenant, now, &reached).await
 }
 
-/// Whether a payment among these postings concerns a contract that has promises, a block of the credit control or
-/// contracts below it. The postings are written, so that their accounts are locked.
+/// Whether a payment among these postings concerns a contract that has promises, a block of the credit control,
+/// contracts below it or subscriptions that are unpaid or stopped. The postings are written, so that their accounts are locked.
 pub(crate) async fn concerned<'a>(
     tx: &mut Tx,
     tenant: TenantId,

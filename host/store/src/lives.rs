@@ -123,12 +123,15 @@ pub struct NewestChargeRow {
 }
 
 const NEWEST_CHARGES: &str = "select contract_id, subscription_id, charged_on, gross_minor from (
-        select c.contract_id, c.subscription_id, c.id, c.charged_on, l.gross_minor, v.shortfall_minor,
-            cast(sum(l.gross_minor) over (partition by c.contract_id order by c.charged_on desc, c.id desc
-                rows between unbounded preceding and current row) as bigint) - l.gross_minor as newer_minor
+        select c.contract_id, c.subscription_id, c.id, c.charged_on, l.gross_minor - c.credited_minor as gross_minor,
+            v.shortfall_minor,
+            cast(sum(l.gross_minor - c.credited_minor) over (partition by c.contract_id
+                order by c.charged_on desc, c.id desc rows between unbounded preceding and current row) as bigint)
+                - (l.gross_minor - c.credited_minor) as newer_minor
         from {rows} join subscriptions s on s.tenant_id = $1 and s.contract_id = v.contract_id
         join charges c on c.tenant_id = $1 and c.subscription_id = s.id and c.status <> 'refunded'
-        join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.charge_id = c.id) found
+        join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.position = c.invoice_position
+            and l.charge_id = c.id) found
     where newer_minor < shortfall_minor order by contract_id, charged_on desc, id desc";
 /// The newest charges of contracts, newest first, as far as their shortfall reaches: pairs of contract and shortfall.
 pub async fn newest_charges(tx: &mut Tx, tenant: Uuid, shortfalls: &[(Uuid, i64)]) -> Result<Vec<NewestChargeRow>> {

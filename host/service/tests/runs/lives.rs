@@ -12,7 +12,7 @@ use altyn_domain::{
 };
 use altyn_service::{
     Altyn,
-    ledger::post_all,
+    ledger::{PostTransaction, post_all},
     lives::{SubscriptionLifeView, TransitionView},
     manual_operations::{ManualOperationView, OperationFilter, RejectOperation},
     runs::Advanced,
@@ -37,7 +37,7 @@ on_both_engines!(
     closing_a_closed_day_again_changes_nothing,
     a_close_goes_on_where_it_stopped_and_two_hosts_close_once,
     a_subscriptions_own_term_comes_before_its_plans,
-    a_payment_returns_the_service_at_once_where_the_caller_asks,
+    a_payment_returns_the_service_at_once,
 );
 
 /// Contract Д-00 pays 789.90 from 1 November for one subscription.
@@ -465,22 +465,28 @@ async fn a_subscriptions_own_term_comes_before_its_plans(world: &World) {
     assert_eq!(status(world, other).await, Grace);
 }
 
-async fn a_payment_returns_the_service_at_once_where_the_caller_asks(world: &World) {
+async fn a_payment_returns_the_service_at_once(world: &World) {
     under(world, term(TermMode::Auto, TermMode::Auto)).await;
     let (contract, id) = first(world).await;
     close_through(world, "2026-11-01", "2026-11-05").await;
     world.clock.set("2026-11-06T09:00:00Z".parse().unwrap());
-    let ask = async || {
-        let mut tx = world.altyn.db.write(Scope::Tenant(world.tenant.0)).await.unwrap();
-        let now = world.altyn.clock.now();
-        let returned = world.altyn.contract_returns(&mut tx, world.tenant, contract, now).await.unwrap();
-        tx.commit().await.unwrap();
-        returned
+    let receive = async |amount_minor: i64, key: &str| {
+        let command = PostTransaction {
+            source_key: key.into(),
+            effective_on: day("2026-11-06"),
+            currency: Currency::RUB,
+            description: "a payment".into(),
+            kind: TransactionKind::PaymentReceived,
+            entries: vec![
+                Entry { account: AccountCode::Cash, amount_minor },
+                Entry { account: AccountCode::ContractFunds(contract), amount_minor: -amount_minor },
+            ],
+        };
+        world.altyn.transaction_post(&world.request(), command).await.unwrap();
     };
-    assert_eq!(ask().await, 0, "nothing is paid");
-    pay(world, contract, PRICE, "now", "2026-11-06").await;
-    assert_eq!(ask().await, 1);
+    receive(PRICE - 1, "almost").await;
+    assert_eq!(status(world, id).await, Stopped, "a kopeck is missing");
+    receive(1, "rest").await;
     assert_eq!(status(world, id).await, Active);
-    assert_eq!(ask().await, 0);
     world.prove().await;
 }
