@@ -321,10 +321,11 @@ mod tests {
     #[test]
     fn an_answer_that_breaks_a_rule_spoils_its_own_element_only() {
         let batch = Batch::read("numbering.numbers", &input(2)).unwrap();
-        let elements = batch.answers(br#"["A-1",""]"#).unwrap();
+        let numbers = |texts: &[&str]| evidence::bytes(&texts, texts.len());
+        let elements = batch.answers(&numbers(&["A-1", ""])).unwrap();
         assert_eq!(elements[0].answers, Ok(vec![Answer::Number("A-1".into())]));
         assert!(elements[1].answers.is_err());
-        assert!(batch.answers(br#"["A-1"]"#).is_err(), "another number of answers is no answer");
+        assert!(batch.answers(&numbers(&["A-1"])).is_err(), "another number of answers is no answer");
         assert!(Batch::read("numbering.number", b"{}").is_err() && Batch::read("tax.assess", b"{}").is_err());
     }
 }
