@@ -96,20 +96,17 @@ pub struct ContractCharge {
 /// The money of a contract, minor units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContractMoney {
-    /// What stands on its funds; below zero is debt.
-    pub funds_minor: i64,
-    /// What is promised and not yet paid.
+    /// What it may spend: funds, promises and the limit in effect, less what is reserved.
+    pub available_minor: i64,
+    /// What is promised and not yet paid; a part of what it may spend.
     pub promised_minor: i64,
-    /// Its credit limit.
-    pub credit_limit_minor: i64,
 }
 
 impl ContractMoney {
     /// How much is missing: what is available, below zero, turned around; 0 when everything charged is covered.
     pub fn shortfall_minor(&self, promises_count: bool) -> i64 {
-        let promised = if promises_count { self.promised_minor } else { 0 };
-        let available = self.funds_minor.saturating_add(promised).saturating_add(self.credit_limit_minor);
-        available.min(0).saturating_neg()
+        let without = if promises_count { 0 } else { self.promised_minor };
+        self.available_minor.saturating_sub(without).min(0).saturating_neg()
     }
 }
 

@@ -77,33 +77,30 @@ pub async fn of_contracts(tx: &mut Tx, tenant: Uuid, contracts: &[Uuid]) -> Resu
     tx.fetch_rows(OF_CONTRACTS, (tenant,), &Rows::new().with("contract_id", contracts.to_vec())).await
 }
 
-/// A contract that the close of a day looks at.
+/// A contract that the close of a day looks at, with its money as the customer sees it.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct OwingRow {
     /// The contract.
     pub id: Uuid,
-    /// Its currency.
-    pub currency: String,
-    /// Its credit limit, minor units.
-    pub credit_limit_minor: i64,
-    /// Its funds account as the ledger keeps it: above zero is debt.
-    pub funds_minor: i64,
+    /// What is promised and not yet paid.
+    pub promised_minor: i64,
+    /// What it may spend, promises included.
+    pub available_minor: i64,
 }
 
-const OWING: &str = "select c.id, c.currency, c.credit_limit_minor, a.balance_minor as funds_minor
-    from contracts c join ledger_accounts a on a.tenant_id = $1 and a.id = c.funds_account_id
-    where c.tenant_id = $1 and c.id > $2 and (a.balance_minor > c.credit_limit_minor or exists (
-        select 1 from subscription_lives l where l.tenant_id = $1 and l.contract_id = c.id
+const OWING: &str = "select m.contract_id as id, m.promised_minor, m.available_minor
+    from contract_money m
+    where m.tenant_id = $1 and m.contract_id > $2 and (m.available_minor < m.promised_minor or exists (
+        select 1 from subscription_lives l where l.tenant_id = $1 and l.contract_id = m.contract_id
             and (l.unpaid_since is not null or l.stopped_on is not null or l.held_from is not null)))
-    order by c.id limit $3";
+    order by m.contract_id limit $3";
 /// Contracts behind a cursor that owe more than their limit, or one of whose subscriptions is on its way down.
 pub async fn owing(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<OwingRow>> {
     tx.fetch_all(OWING, (tenant, after, limit)).await
 }
 
-const OWING_ONE: &str = "select c.id, c.currency, c.credit_limit_minor, a.balance_minor as funds_minor
-    from contracts c join ledger_accounts a on a.tenant_id = $1 and a.id = c.funds_account_id
-    where c.tenant_id = $1 and c.id = $2";
+const OWING_ONE: &str = "select m.contract_id as id, m.promised_minor, m.available_minor
+    from contract_money m where m.tenant_id = $1 and m.contract_id = $2";
 /// The money of one contract.
 pub async fn owing_one(tx: &mut Tx, tenant: Uuid, contract: Uuid) -> Result<Option<OwingRow>> {
     tx.fetch_optional(OWING_ONE, (tenant, contract)).await

@@ -29,13 +29,13 @@ fn life(status: SubscriptionStatus) -> Life {
 }
 
 #[test]
-fn what_is_available_is_funds_promises_and_credit_and_a_promise_counts_only_where_the_term_says_so() {
-    let money = ContractMoney { funds_minor: -1_000, promised_minor: 400, credit_limit_minor: 100 };
+fn what_is_missing_is_what_is_available_below_zero_and_a_promise_counts_only_where_the_term_says_so() {
+    let money = ContractMoney { available_minor: -1_000 + 400 + 100, promised_minor: 400 };
     assert_eq!(money.shortfall_minor(false), 900);
     assert_eq!(money.shortfall_minor(true), 500);
-    let rich = ContractMoney { funds_minor: 1, promised_minor: 0, credit_limit_minor: 0 };
+    let rich = ContractMoney { available_minor: 1, promised_minor: 0 };
     assert_eq!(rich.shortfall_minor(true), 0);
-    assert_eq!(ContractMoney { funds_minor: i64::MIN, ..rich }.shortfall_minor(false), i64::MAX);
+    assert_eq!(ContractMoney { available_minor: i64::MIN, ..rich }.shortfall_minor(false), i64::MAX);
 }
 
 #[test]

@@ -44,7 +44,7 @@ use crate::{
     credits::{ChargeCredit, PlannedCredit, credits_plan},
     error::{Fields, Result, ServiceError, stored},
     evidence::{Recorded, sha256},
-    plugins::{Bound, blocking},
+    plugins::{Bound, REFUSED, blocking},
     runs::{
         ask::{Fault, Recorder, ask},
         compute::{plan_versions, seller_party, tax_ids},
@@ -517,11 +517,11 @@ async fn version(tx: &mut altyn_store::Tx, tenant: Uuid, id: Uuid) -> Result<(Ar
 }
 
 fn fault(fault: &Fault) -> ServiceError {
-    ServiceError::Plugin { code: "plugin-refused", message: format!("{}: {}", fault.code, fault.reason) }
+    ServiceError::Plugin { code: REFUSED, message: format!("{}: {}", fault.code, fault.reason) }
 }
 
 fn wrong(violation: &impl ToString) -> ServiceError {
-    ServiceError::Plugin { code: "plugin-refused", message: violation.to_string() }
+    ServiceError::Plugin { code: REFUSED, message: violation.to_string() }
 }
 
 impl Draft {

@@ -26,6 +26,7 @@ use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Result, ServiceError},
     page::{Listed, Page},
+    plugins,
 };
 
 /// How often an execution starts over when others take the numbers that it foresaw.
@@ -166,7 +167,7 @@ impl Altyn {
     }
 
     /// Executes the scheduled changes whose day has come by a business day; a change that cannot be made is marked as
-    /// failed with its reason, one that waits for a charge is left for the next time. Answers how many were made.
+    /// failed with its reason, one that waits for a charge, for others or for a plugin is left for the next time. Answers how many were made.
     pub(crate) async fn changes_execute_due(&self, tenant: TenantId, through: NaiveDate) -> Result<usize> {
         let request = Request::internal(tenant, "run");
         let (mut after, mut made) = (uuid::Uuid::nil(), 0);
@@ -186,27 +187,51 @@ impl Altyn {
         let command: ChangeSubscription = serde_json::from_str(&row.command)
             .map_err(|error| ServiceError::Internal(format!("a scheduled change does not read: {error}")))?;
         for _ in 0..ATTEMPTS {
-            let draft = match self.draft_scheduled(request, &row, &command, through).await {
-                Ok(draft) => draft,
+            match self.try_scheduled(request, &row, &command, through).await {
+                Ok(Some(made)) => return Ok(made),
+                Ok(None) | Err(ServiceError::Conflict { code: "busy", .. }) => {}
                 Err(ServiceError::Conflict { code: "change-unbilled", .. }) => return Ok(false),
-                Err(error @ (ServiceError::Conflict { .. } | ServiceError::Invalid(_) | ServiceError::NotFound(_))) => {
+                Err(
+                    error @ (ServiceError::Conflict { .. }
+                    | ServiceError::Invalid(_)
+                    | ServiceError::NotFound(_)
+                    | ServiceError::Plugin { code: plugins::REFUSED, .. }),
+                ) => {
                     self.fail_scheduled(request, row.id, &error.to_string()).await?;
                     return Ok(false);
                 }
+                Err(error @ ServiceError::Plugin { .. }) => {
+                    tracing::warn!(change = %ChangeId(row.id), %error, "a plugin cannot be asked; the change waits");
+                    return Ok(false);
+                }
                 Err(error) => return Err(error),
-            };
-            if draft.effective_on() > through {
-                // Renewed or prolonged meanwhile: its term ends later.
-                let mut tx = self.db.write(request.scope()).await?;
-                rows::move_to(&mut tx, request.tenant.0, row.id, draft.effective_on()).await?;
-                tx.commit().await?;
-                return Ok(false);
-            }
-            if let save::Saved::Done(()) = self.save_scheduled(request, draft, &row).await? {
-                return Ok(true);
             }
         }
-        Err(busy())
+        // One contract that others keep changing must not stop the day of all.
+        tracing::warn!(change = %ChangeId(row.id), "others keep changing the contract; the change waits");
+        Ok(false)
+    }
+
+    /// Makes a scheduled change: whether it was made, or none when something moved meanwhile.
+    async fn try_scheduled(
+        &self,
+        request: &Request,
+        row: &rows::ChangeRow,
+        command: &ChangeSubscription,
+        through: NaiveDate,
+    ) -> Result<Option<bool>> {
+        let draft = self.draft_scheduled(request, row, command, through).await?;
+        if draft.effective_on() > through {
+            // Renewed or prolonged meanwhile: its term ends later.
+            let mut tx = self.db.write(request.scope()).await?;
+            rows::move_to(&mut tx, request.tenant.0, row.id, draft.effective_on()).await?;
+            tx.commit().await?;
+            return Ok(Some(false));
+        }
+        Ok(match self.save_scheduled(request, draft, row).await? {
+            save::Saved::Done(()) => Some(true),
+            _ => None,
+        })
     }
 
     async fn fail_scheduled(&self, request: &Request, id: uuid::Uuid, reason: &str) -> Result<()> {

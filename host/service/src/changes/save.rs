@@ -20,7 +20,7 @@ use crate::{
     error::{Result, ServiceError},
     evidence::Recorded,
     ledger::post_each,
-    plugins::blocking,
+    plugins::{REFUSED, blocking},
     runs::ask::{Recorder, ask},
 };
 
@@ -51,7 +51,7 @@ struct Numbers {
 
 #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and formatted texts")]
 fn refused(reason: impl ToString) -> ServiceError {
-    ServiceError::Plugin { code: "plugin-refused", message: format!("number-refused: {}", reason.to_string()) }
+    ServiceError::Plugin { code: REFUSED, message: format!("number-refused: {}", reason.to_string()) }
 }
 
 impl Altyn {

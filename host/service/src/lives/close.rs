@@ -11,12 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use altyn_domain::{
     calendar::next_day,
     id::{ContractId, Id as _, SubscriptionId, TenantId},
-    ledger::AccountCode,
     subscription::SubscriptionStatus,
     terms::{ContractCharge, ContractMoney, Ladder, Step, step, uncovered},
 };
 use altyn_store::{
-    Rows, Scope, StoreError, Tx, jobs, ledger,
+    Rows, Scope, StoreError, Tx, jobs,
     lives::{self as rows, Closed, LifeRow, OwingRow},
     manual_operations, service_terms,
 };
@@ -199,24 +198,10 @@ async fn collect(tx: &mut Tx, tenant: Uuid, owing: &[OwingRow]) -> Result<Facts>
             terms.insert(id, ladder(&row)?);
         }
     }
-    let codes: Vec<(String, String)> = owing
-        .iter()
-        .map(|row| (AccountCode::ContractPromised(ContractId(row.id)).to_string(), row.currency.clone()))
-        .collect();
-    let promised: HashMap<String, i64> = ledger::accounts_by_code(tx, tenant, &codes)
-        .await?
-        .into_iter()
-        .map(|account| (account.code, account.balance_minor))
-        .collect();
     let mut money = HashMap::new();
     let mut shortfalls = Vec::new();
-    for (row, (code, _)) in owing.iter().zip(&codes) {
-        // The ledger writes what a customer has below zero.
-        let of = ContractMoney {
-            funds_minor: row.funds_minor.saturating_neg(),
-            promised_minor: promised.get(code).copied().unwrap_or(0).saturating_neg(),
-            credit_limit_minor: row.credit_limit_minor,
-        };
+    for row in owing {
+        let of = ContractMoney { available_minor: row.available_minor, promised_minor: row.promised_minor };
         let shortfall = of.shortfall_minor(false);
         if shortfall > 0 {
             shortfalls.push((row.id, shortfall));

@@ -186,6 +186,25 @@ async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world
     assert_eq!(states, ["replaced", "cancelled", "executed"]);
 }
 
+async fn a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day(world: &World) {
+    let (contract, subscription) = world.billed("CH-6", PLAN, "2027-01-01", "2027-01-11").await;
+    let balance = world.balance(contract).await;
+    let change =
+        ChangeSubscription { on: Some(day("2027-01-20")), timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) };
+    let scheduled = world.made(subscription.id, &change).await;
+    assert_eq!((scheduled.state.as_str(), scheduled.effective_on), ("scheduled", day("2027-01-20")));
+    world.bind("hostile-proration", serde_json::json!({ "do": "trap" })).await;
+    world.clock.set("2027-01-21T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-20").await;
+    let failed = world.altyn.change_get(&world.request(), scheduled.id).await.unwrap();
+    assert_eq!(failed.state, "failed");
+    assert!(failed.reason.as_deref().is_some_and(|reason| reason.contains("plugin-trap")), "{failed:?}");
+    assert_eq!(world.balance(contract).await, balance);
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Active);
+    world.bind_good_plugins().await;
+    world.prove().await;
+}
+
 async fn the_tables_say_when_and_whether(world: &World) {
     let (_, subscription) = world.billed("CH-6", PLAN, "2027-01-01", "2027-01-11").await;
     let less = ChangeSubscription { quantity: Some("0.5".into()), ..wish(ChangeKind::ChangeQuantity) };
@@ -277,6 +296,7 @@ on_both_engines!(
     a_repeated_execution_answers_what_was_done_once,
     many_changes_of_one_day_conserve_money,
     a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run,
+    a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day,
     the_tables_say_when_and_whether,
     the_day_of_the_change_is_paid_by_whom_the_policy_says,
     all_subscriptions_of_a_contract_are_renewed_together,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use altyn_domain::{
+    credit::PolicyScope,
     id::{ContractId, ManualOperationId, SubscriptionId},
     ledger::{About, AccountCode, Entry, Transaction, TransactionKind},
     money::Currency,
@@ -12,6 +13,7 @@ use altyn_domain::{
 };
 use altyn_service::{
     Altyn,
+    credit::{CreateCreditPolicy, CreditAllowance},
     ledger::{PostTransaction, post_all},
     lives::{SubscriptionLifeView, TransitionView},
     manual_operations::{ManualOperationView, OperationFilter, RejectOperation},
@@ -37,6 +39,7 @@ on_both_engines!(
     closing_a_closed_day_again_changes_nothing,
     a_close_goes_on_where_it_stopped_and_two_hosts_close_once,
     a_subscriptions_own_term_comes_before_its_plans,
+    a_limit_of_the_whole_tenant_keeps_the_service_as_a_contracts_own_does,
     a_payment_returns_the_service_at_once,
 );
 
@@ -463,6 +466,17 @@ async fn a_subscriptions_own_term_comes_before_its_plans(world: &World) {
     assert_eq!(status(world, id).await, Stopped);
     let other = world.subscriptions(world.contracts[ODD].id).await[0].id;
     assert_eq!(status(world, other).await, Grace);
+}
+
+async fn a_limit_of_the_whole_tenant_keeps_the_service_as_a_contracts_own_does(world: &World) {
+    under(world, term(TermMode::Auto, TermMode::Auto)).await;
+    let (_, id) = first(world).await;
+    let allowed = CreditAllowance { credit_limit_minor: Some(PRICE), ..CreditAllowance::default() };
+    let policy = CreateCreditPolicy { scope: PolicyScope::Tenant, code: None, currency: None, allowed };
+    world.altyn.credit_policy_create(&world.request(), policy).await.unwrap();
+    close_through(world, "2026-11-01", "2026-11-05").await;
+    let stands = life(world, id).await;
+    assert_eq!((stands.status, stands.unpaid_since), (Active, None), "the debt is within the limit");
 }
 
 async fn a_payment_returns_the_service_at_once(world: &World) {
