@@ -230,7 +230,7 @@ impl Altyn {
         }
         Ok(match self.save_scheduled(request, draft, row).await? {
             save::Saved::Done(()) => Some(true),
-            _ => None,
+            save::Saved::Moved => None,
         })
     }
 
