@@ -67,7 +67,11 @@ pub fn context(zone: &str, config: &str) -> Context {
     }
 }
 
-fn current_day(text: &str) -> CurrentDay {
+/// A policy of the day of a change from its name.
+///
+/// # Panics
+/// When there is no such policy.
+pub fn current_day(text: &str) -> CurrentDay {
     match text {
         "old" => CurrentDay::Old,
         "new" => CurrentDay::New,
