@@ -259,7 +259,7 @@ impl Shared {
     ) -> Call<R> {
         let mut record = record(plugin, export.as_str(), input);
         let started = Instant::now();
-        let mut store = match self.store(State::new(plugin.world(), limits), limits, lines) {
+        let mut store = match self.store(plugin.engine(), State::new(plugin.world(), limits), limits, lines) {
             Ok(store) => store,
             Err(error) => return Call { record, result: Err(trap(&error)) },
         };
@@ -280,7 +280,7 @@ impl Shared {
             Err(error) => Err(failure(&error, store.data(), limits, lines)),
         };
         let state = store.into_data();
-        record.peak_memory_bytes = u64::try_from(state.memory.peak).unwrap_or(u64::MAX);
+        record.peak_memory_bytes = u64::try_from(state.memory.held).unwrap_or(u64::MAX);
         record.log = state.notes.into_lines();
         if let Err(failure) = &result {
             tracing::warn!(

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use altyn_domain::plugin::World;
 use serde::{Deserialize, Serialize};
 
+use crate::shape::Build;
+
 /// Settings of the plugin host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -117,7 +119,7 @@ impl Default for RuntimeConfig {
 }
 
 /// Limits of each world.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsTable {
     /// Limits of `proration-strategy`.
@@ -126,20 +128,36 @@ pub struct LimitsTable {
     pub tax_rule: Limits,
     /// Limits of `numbering-scheme`.
     pub numbering_scheme: Limits,
+    /// Limits of composed components, whatever their world: those that carry an interpreter of their language.
+    pub composed: Limits,
+}
+
+impl Default for LimitsTable {
+    fn default() -> Self {
+        Self {
+            proration_strategy: Limits::default(),
+            tax_rule: Limits::default(),
+            numbering_scheme: Limits::default(),
+            composed: Limits::composed(),
+        }
+    }
 }
 
 impl LimitsTable {
-    /// The limits of a world.
-    pub fn of(&self, world: World) -> &Limits {
-        match world {
-            World::ProrationStrategy => &self.proration_strategy,
-            World::TaxRule => &self.tax_rule,
-            World::NumberingScheme => &self.numbering_scheme,
+    /// The limits of a component of a world.
+    pub fn of(&self, world: World, build: Build) -> &Limits {
+        match (build, world) {
+            (Build::Composed, _) => &self.composed,
+            (Build::Plain, World::ProrationStrategy) => &self.proration_strategy,
+            (Build::Plain, World::TaxRule) => &self.tax_rule,
+            (Build::Plain, World::NumberingScheme) => &self.numbering_scheme,
         }
     }
 
-    pub(crate) fn largest_memory_bytes(&self) -> usize {
-        World::ALL.iter().map(|&world| self.of(world).memory_bytes).max().unwrap_or_default()
+    /// The highest limits that a component of this build can have, of those that are known before its world is.
+    pub(crate) fn largest(&self, build: Build) -> Limits {
+        let all = World::ALL.iter().map(|&world| *self.of(world, build));
+        all.reduce(|largest, limits| largest.at_least(&limits)).unwrap_or_default()
     }
 }
 
@@ -196,6 +214,32 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What a component with the interpreter of a language inside needs: its code is read as data, and so it costs about
+    /// fifty times as much.
+    fn composed() -> Self {
+        Self {
+            fuel: 500_000_000,
+            fuel_per_line: 10_000_000,
+            memory_bytes: 96 << 20,
+            wall_ms: 10_000,
+            component_bytes: 32 << 20,
+            component_functions: 60_000,
+            function_bytes: 1 << 20,
+            ..Self::default()
+        }
+    }
+
+    /// Each limit, or the other's where that is higher, of those that are known before the world is.
+    pub(crate) fn at_least(&self, other: &Self) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            component_bytes: self.component_bytes.max(other.component_bytes),
+            component_functions: self.component_functions.max(other.component_functions),
+            function_bytes: self.function_bytes.max(other.function_bytes),
+            ..*self
+        }
+    }
+
     pub(crate) fn fuel_for(&self, lines: usize) -> u64 {
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         self.fuel.saturating_add(self.fuel_per_line.saturating_mul(lines))

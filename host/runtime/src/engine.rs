@@ -1,14 +1,14 @@
-//! The engine: one for all plugins, made once.
+//! The engines: one for all plain plugins with a pool made once, one for composed ones made when the first comes.
 //!
 //! Owns what is the same for every call: which features of WebAssembly exist, the pool, the compiled cache, and the
-//! thread that advances the clock of deadlines. Invariant: nothing that a guest can compute differs between two
+//! threads that advance the clock of deadlines. Invariant: nothing that a guest can compute differs between two
 //! machines: no threads, no relaxed SIMD, canonical NaNs, and fuel decides before the wall clock does.
 
 use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker};
@@ -22,6 +22,7 @@ use crate::bindings::{wit_log, wit_types};
 use crate::breaker::Breakers;
 use crate::config::{Limits, RuntimeConfig};
 use crate::meter::Meter;
+use crate::shape::{Build, PLAIN_MODULES};
 use crate::state::State;
 
 /// Why the plugin host could not start.
@@ -63,8 +64,8 @@ pub struct Runtime {
 
 /// What all clones of a [`Runtime`] have in common.
 pub(crate) struct Shared {
-    pub(crate) engine: Engine,
-    pub(crate) linker: Linker<State>,
+    plain: Realm,
+    composed: OnceLock<Realm>,
     pub(crate) config: RuntimeConfig,
     pub(crate) places: Places,
     pub(crate) breakers: Breakers,
@@ -72,6 +73,23 @@ pub(crate) struct Shared {
     /// Held while a component is compiled.
     pub(crate) compiling: Mutex<()>,
     started: Instant,
+}
+
+/// An engine and what its guests may import.
+#[derive(Clone)]
+pub(crate) struct Realm {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+}
+
+impl Realm {
+    fn new(engine: Engine, tick_ms: u64) -> Result<Self, RuntimeError> {
+        let mut linker = Linker::new(&engine);
+        wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        wit_log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        start_clock(&engine, tick_ms)?;
+        Ok(Self { engine, linker })
+    }
 }
 
 impl fmt::Debug for Runtime {
@@ -88,15 +106,10 @@ impl Runtime {
         must_be_positive("instances", config.instances > 0)?;
         must_be_positive("tick_ms", config.tick_ms > 0)?;
         must_be_positive("breaker.failures", config.breaker.failures > 0)?;
-        let engine = engine(config)?;
-        let mut linker = Linker::new(&engine);
-        wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
-        wit_log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
-        start_clock(&engine, config.tick_ms)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                engine,
-                linker,
+                plain: Realm::new(engine(config)?, config.tick_ms)?,
+                composed: OnceLock::new(),
                 config: config.clone(),
                 places: Places::new(&config.admission, config.instances),
                 breakers: Breakers::new(config.breaker),
@@ -119,9 +132,31 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Where components of that build live. The one for composed components is made when the first of them comes: it
+    /// keeps no instances ready, since they differ in size by a hundred times.
+    pub(crate) fn realm(&self, build: Build) -> Result<&Realm, RuntimeError> {
+        if build == Build::Plain {
+            return Ok(&self.plain);
+        }
+        if let Some(realm) = self.composed.get() {
+            return Ok(realm);
+        }
+        let mut config = base_config(&self.config)?;
+        // Calls between the memories of two components pass through a module that sees both.
+        config.wasm_multi_memory(true);
+        let realm = Realm::new(Engine::new(&config).map_err(engine_error)?, self.config.tick_ms)?;
+        Ok(self.composed.get_or_init(|| realm))
+    }
+
     /// A fresh store with the limits of a call of that many lines.
-    pub(crate) fn store(&self, state: State, limits: &Limits, lines: usize) -> wasmtime::Result<Store<State>> {
-        let mut store = Store::new(&self.engine, state);
+    pub(crate) fn store(
+        &self,
+        engine: &Engine,
+        state: State,
+        limits: &Limits,
+        lines: usize,
+    ) -> wasmtime::Result<Store<State>> {
+        let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_fuel(limits.fuel_for(lines))?;
         store.set_hostcall_fuel(limits.hostcall_bytes_for(lines));
@@ -187,13 +222,13 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     // A component as the tools make it is its module plus small adapters: up to four instances, two tables, one memory.
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
+        .total_core_instances(instances.saturating_mul(PLAIN_MODULES))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
-        .max_core_instances_per_component(4)
+        .max_core_instances_per_component(PLAIN_MODULES)
         .max_memories_per_component(1)
         .max_tables_per_component(2)
-        .max_memory_size(config.limits.largest_memory_bytes())
+        .max_memory_size(config.limits.largest(Build::Plain).memory_bytes)
         .linear_memory_keep_resident(keep_resident)
         .table_keep_resident(16 << 10)
         .pagemap_scan(Enabled::Auto);

@@ -90,6 +90,20 @@ pub fn as_json(export: &str, side: Side, bytes: &[u8]) -> Result<serde_json::Val
     }
 }
 
+/// The bytes of a question that was written as JSON with the contract's field names; says what does not read.
+pub(crate) fn from_json(export: Export, value: &serde_json::Value) -> Result<Vec<u8>, String> {
+    match export {
+        Export::Prorate => read::<Prorate>(value),
+        Export::Assess => read::<Assess>(value),
+        Export::Sequences => read::<Sequences>(value),
+        Export::Numbers => read::<Numbers>(value),
+    }
+}
+
+fn read<T: Serialize + DeserializeOwned>(value: &serde_json::Value) -> Result<Vec<u8>, String> {
+    T::deserialize(value).map(|value| bytes(&value, 1)).map_err(|error| error.to_string())
+}
+
 fn shown<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<serde_json::Value, String> {
     serde_json::to_value(value::<T>(bytes)?).map_err(|error| error.to_string())
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, Linker};
 
 use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
@@ -22,7 +22,7 @@ use crate::engine::{Runtime, Shared};
 use crate::failure::CallFailure;
 use crate::guard;
 use crate::meter::Purpose;
-use crate::shape::{self, Unsound};
+use crate::shape::{self, Build, Unsound};
 use crate::state::State;
 
 /// The contract's package.
@@ -157,6 +157,8 @@ pub struct Plugin {
 struct Loaded {
     digest: Digest,
     world: World,
+    build: Build,
+    engine: Engine,
     pre: Pre,
 }
 
@@ -188,6 +190,15 @@ impl Plugin {
         self.loaded.world
     }
 
+    /// How it is put together.
+    pub fn build(&self) -> Build {
+        self.loaded.build
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.loaded.engine
+    }
+
     pub(crate) fn pre(&self) -> &Pre {
         &self.loaded.pre
     }
@@ -211,7 +222,7 @@ impl Plugin {
 
     /// What one call may use.
     pub(crate) fn limits(&self, table: &LimitsTable) -> Limits {
-        let limits = table.of(self.world());
+        let limits = table.of(self.world(), self.build());
         self.lowered.as_ref().map_or(*limits, |lowered| limits.at_most(lowered))
     }
 }
@@ -241,45 +252,39 @@ impl Runtime {
 
 impl Shared {
     fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
-        let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
-        refuse_unfit(bytes, limit.unwrap_or_default())?;
-        let largest = World::ALL.iter().map(|&world| self.config.limits.of(world));
-        let largest = largest.max_by_key(|limits| limits.component_bytes).unwrap_or(&self.config.limits.tax_rule);
-        shape::examine(bytes, largest).map_err(InstallError::Unsound)?;
+        let table = &self.config.limits;
+        let widest = table.largest(Build::Plain).at_least(&table.largest(Build::Composed));
+        refuse_unfit(bytes, widest.component_bytes)?;
+        let build = shape::examine(bytes, table).map_err(InstallError::Unsound)?;
+        // Before a compiler sees it; what its world allows is checked when its world is known.
+        refuse_unfit(bytes, table.largest(build).component_bytes)?;
         // One at a time: whoever installs much must not take all processors from those who call.
         let _alone = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let realm = self.realm(build).map_err(|error| InstallError::Malformed(error.to_string()))?;
         let component =
-            Component::from_binary(&self.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;
-        let shape = Shape::read(&component, &self.engine)?;
+            Component::from_binary(&realm.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;
+        let shape = Shape::read(&component, &realm.engine, build)?;
         let world = shape.world;
-        let limit = self.config.limits.of(world).component_bytes;
+        let limit = table.of(world, build).component_bytes;
         if bytes.len() > limit {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
-        let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
-        let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, pre });
+        let pre = link(&realm.linker, &component, world).map_err(|error| incompatible(world, &error))?;
+        let engine = realm.engine.clone();
+        let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, build, engine, pre });
         let plugin = Plugin { loaded, lowered: None, purpose: Purpose::Decision };
         Ok((plugin, shape))
-    }
-
-    fn link(&self, component: &Component, world: World) -> wasmtime::Result<Pre> {
-        let pre = self.linker.instantiate_pre(component)?;
-        Ok(match world {
-            World::ProrationStrategy => Pre::Proration(ProrationStrategyPre::new(pre)?),
-            World::TaxRule => Pre::Tax(TaxRulePre::new(pre)?),
-            World::NumberingScheme => Pre::Numbering(NumberingSchemePre::new(pre)?),
-        })
     }
 
     /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
     fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
         let world = plugin.world();
-        let limits = self.config.limits.of(world);
+        let limits = self.config.limits.of(world, plugin.build());
         // Nobody's call, but it takes a place like any other.
         let _place =
             self.places.enter("", plugin.digest()).map_err(|full| InstallError::Describe(guard::busy(full)))?;
         let mut store = self
-            .store(State::new(world, limits), limits, 0)
+            .store(plugin.engine(), State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;
         let guest = match plugin.pre() {
             Pre::Proration(pre) => pre.instantiate(&mut store).map(Guest::Proration),
@@ -302,6 +307,15 @@ impl Shared {
             Err(error) => Err(InstallError::Describe(call::failure(&error, store.data(), limits, 0))),
         }
     }
+}
+
+fn link(linker: &Linker<State>, component: &Component, world: World) -> wasmtime::Result<Pre> {
+    let pre = linker.instantiate_pre(component)?;
+    Ok(match world {
+        World::ProrationStrategy => Pre::Proration(ProrationStrategyPre::new(pre)?),
+        World::TaxRule => Pre::Tax(TaxRulePre::new(pre)?),
+        World::NumberingScheme => Pre::Numbering(NumberingSchemePre::new(pre)?),
+    })
 }
 
 enum Guest {
@@ -342,14 +356,18 @@ struct Shape {
 }
 
 impl Shape {
-    fn read(component: &Component, engine: &Engine) -> Result<Self, InstallError> {
+    fn read(component: &Component, engine: &Engine, build: Build) -> Result<Self, InstallError> {
         let ty = component.component_type();
         let mut imports = Vec::new();
         for (name, _) in ty.imports(engine) {
             check_import(name)?;
             imports.push(name.to_owned());
         }
-        let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        let mut exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        if build == Build::Composed {
+            // Tools leave the functions by which they set an interpreter up. Nobody ever calls them.
+            exports.retain(|name| name.starts_with(PACKAGE));
+        }
         let (world, contract_version) = world_of(&exports)?;
         Ok(Self { world, contract_version, imports })
     }

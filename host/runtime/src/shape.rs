@@ -6,7 +6,16 @@
 
 use wasmparser::{CanonicalFunction, CanonicalOption, Parser, Payload};
 
-use crate::config::Limits;
+use crate::config::{Limits, LimitsTable};
+
+/// How a component is put together; decides which engine runs it and which limits it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// One module and its adapters, as a compiler makes it.
+    Plain,
+    /// Components inside a component, or more modules than a compiler makes: an interpreter with a program for it.
+    Composed,
+}
 
 /// What is not taken, or too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,48 +48,95 @@ pub enum Unsound {
 }
 
 /// Most modules and components inside a component.
-const LARGEST_NEST: usize = 64;
+const LARGEST_NEST: usize = 128;
+/// Most modules of a plain component: its own and small adapters.
+pub(crate) const PLAIN_MODULES: u32 = 4;
 
-/// Refuses what the contract has not and what would keep the compiler busy for long; broken bytes pass, the compiler names them better.
-pub(crate) fn examine(bytes: &[u8], limits: &Limits) -> Result<(), Unsound> {
-    let (mut functions, mut parts) = (0_u32, 0_usize);
+/// What of a component is counted before it is compiled.
+#[derive(Default)]
+struct Counts {
+    functions: u32,
+    largest_function: usize,
+    parts: usize,
+    modules: u32,
+    /// Whether a component inside runs a module of its own, so that calls pass between the memories of two.
+    nested: bool,
+}
+
+impl Counts {
+    fn build(&self) -> Build {
+        if self.nested || self.modules > PLAIN_MODULES { Build::Composed } else { Build::Plain }
+    }
+
+    fn within(&self, limits: &Limits) -> Result<(), Unsound> {
+        if self.functions > limits.component_functions {
+            return Err(Unsound::Functions { limit: limits.component_functions });
+        }
+        if self.largest_function > limits.function_bytes {
+            return Err(Unsound::Function { bytes: self.largest_function, limit: limits.function_bytes });
+        }
+        if self.parts > LARGEST_NEST { Err(Unsound::Parts) } else { Ok(()) }
+    }
+}
+
+/// Refuses what the contract has not and what would keep the compiler busy for long, and says how the component is built;
+/// broken bytes pass, the compiler names them better.
+pub(crate) fn examine(bytes: &[u8], table: &LimitsTable) -> Result<Build, Unsound> {
+    let mut counts = Counts::default();
+    let mut around = Vec::new();
+    let (plain, composed) = (table.largest(Build::Plain), table.largest(Build::Composed));
+    let widest = plain.at_least(&composed);
     for payload in Parser::new(0).parse_all(bytes) {
         match payload {
-            Ok(Payload::CodeSectionStart { count, .. }) => {
-                functions = functions.saturating_add(count);
-                if functions > limits.component_functions {
-                    return Err(Unsound::Functions { limit: limits.component_functions });
-                }
-            }
+            Ok(Payload::CodeSectionStart { count, .. }) => counts.functions = counts.functions.saturating_add(count),
             Ok(Payload::CodeSectionEntry(body)) => {
-                let (bytes, limit) = (body.range().len(), limits.function_bytes);
-                if bytes > limit {
-                    return Err(Unsound::Function { bytes, limit });
-                }
+                counts.largest_function = counts.largest_function.max(body.range().len());
             }
-            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => {
-                parts += 1;
-                if parts > LARGEST_NEST {
-                    return Err(Unsound::Parts);
-                }
+            Ok(Payload::ModuleSection { .. }) => {
+                counts.parts += 1;
+                counts.modules += 1;
+                around.push(Part::Module);
+            }
+            Ok(Payload::ComponentSection { .. }) => {
+                counts.parts += 1;
+                around.push(Part::Component);
+            }
+            Ok(Payload::InstanceSection(_)) => counts.nested |= around.contains(&Part::Component),
+            Ok(Payload::End(_)) => {
+                around.pop();
             }
             Ok(Payload::ComponentCanonicalSection(functions)) => {
                 for function in functions.into_iter().flatten() {
-                    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function
-                    else {
-                        continue;
-                    };
-                    for option in options {
-                        match option {
-                            CanonicalOption::UTF16 | CanonicalOption::CompactUTF16 => return Err(Unsound::Encoding),
-                            CanonicalOption::Async | CanonicalOption::Callback(_) => return Err(Unsound::Async),
-                            _ => {}
-                        }
-                    }
+                    canonical(&function)?;
                 }
             }
             Ok(_) => {}
-            Err(_) => return Ok(()),
+            Err(_) => break,
+        }
+        // Whatever it turns out to be: what is past both ends the reading.
+        counts.within(&widest)?;
+    }
+    let build = counts.build();
+    counts.within(if build == Build::Plain { &plain } else { &composed })?;
+    Ok(build)
+}
+
+#[derive(PartialEq, Eq)]
+enum Part {
+    Module,
+    Component,
+}
+
+/// Refuses texts and functions of a kind that the contract has not.
+fn canonical(function: &CanonicalFunction) -> Result<(), Unsound> {
+    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function else {
+        return Ok(());
+    };
+    for option in options {
+        match option {
+            CanonicalOption::UTF16 | CanonicalOption::CompactUTF16 => return Err(Unsound::Encoding),
+            CanonicalOption::Async | CanonicalOption::Callback(_) => return Err(Unsound::Async),
+            _ => {}
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(world: World, limits: &Limits) -> Self {
         Self {
-            memory: MemoryMeter { limit: limits.memory_bytes, peak: 0, denied: None },
+            memory: MemoryMeter { limit: limits.memory_bytes, held: 0, denied: None },
             notes: Notes {
                 world,
                 lines: Vec::new(),
@@ -35,21 +35,23 @@ impl State {
     }
 }
 
-/// Counts what the guest's memory grows to and refuses growth past the limit.
+/// Counts what all memories of the guest grow to together, and refuses growth past the limit. Memory never shrinks, so
+/// what is held is its peak.
 pub(crate) struct MemoryMeter {
     limit: usize,
-    pub(crate) peak: usize,
+    pub(crate) held: usize,
     /// What was asked when the limit refused first.
     pub(crate) denied: Option<usize>,
 }
 
 impl ResourceLimiter for MemoryMeter {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.limit {
-            self.denied.get_or_insert(desired);
+    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let held = self.held.saturating_add(desired.saturating_sub(current));
+        if held > self.limit {
+            self.denied.get_or_insert(held);
             return Ok(false);
         }
-        self.peak = self.peak.max(desired);
+        self.held = held;
         Ok(true)
     }
 
@@ -156,10 +158,19 @@ mod tests {
 
     #[test]
     fn memory_past_the_limit_is_refused_and_remembered() {
-        let mut meter = MemoryMeter { limit: 100, peak: 0, denied: None };
+        let mut meter = MemoryMeter { limit: 100, held: 0, denied: None };
         assert!(meter.memory_growing(0, 64, None).unwrap());
         assert!(!meter.memory_growing(64, 128, None).unwrap());
         assert!(!meter.memory_growing(64, 256, None).unwrap());
-        assert_eq!((meter.peak, meter.denied), (64, Some(128)));
+        assert_eq!((meter.held, meter.denied), (64, Some(128)));
+    }
+
+    #[test]
+    fn several_memories_share_one_limit() {
+        let mut meter = MemoryMeter { limit: 100, held: 0, denied: None };
+        assert!(meter.memory_growing(0, 60, None).unwrap());
+        assert!(!meter.memory_growing(0, 60, None).unwrap());
+        assert!(meter.memory_growing(0, 40, None).unwrap());
+        assert_eq!((meter.held, meter.denied), (100, Some(120)));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use altyn_domain::id::TenantId;
-use altyn_runtime::{Digest, Limits, Usage, UsageKey, World};
+use altyn_runtime::{Build, Digest, Limits, Usage, UsageKey, World};
 use altyn_store::{
     Scope, StoreError, tenants,
     usage::{self as rows, LimitsRow, NamedUsageRow, UsageRow},
@@ -338,7 +338,7 @@ impl Altyn {
 
     /// The limits of a world as the platform has them and the tenants above lowered them.
     async fn limits_above(&self, tenant: TenantId, world: World) -> Result<Limits> {
-        let mut limits = *self.plugins.runtime().config().limits.of(world);
+        let mut limits = *self.plugins.runtime().config().limits.of(world, Build::Plain);
         let mut tx = self.db.read(Scope::Platform).await?;
         let row = tenants::find(&mut tx, tenant.0).await?.ok_or(ServiceError::NotFound("tenant"))?;
         drop(tx);

@@ -1,8 +1,8 @@
-//! Building guests: from the crates of `plugins/` to components in `target/plugins/`.
+//! Building guests: from the crates of a folder to components.
 //!
 //! Owns the search for a compiler that knows the wasm target: the toolchain's own when the target is installed, else
-//! one that rustup can add, else Debian's, unpacked into `target/wasm-toolchain/` without installing anything.
-//! Invariant: what is left in `target/plugins/` are components, never bare modules. Progress is told on stderr;
+//! one that rustup can add, else Debian's, unpacked into a folder without installing anything.
+//! Invariant: what is left are components, never bare modules. Progress is told on stderr;
 //! cargo itself decides what is fresh.
 
 use std::ffi::{OsStr, OsString};
@@ -24,37 +24,57 @@ struct Toolchain {
     args: &'static [&'static str],
 }
 
-/// Builds every guest of `plugins/` and returns the components, `target/plugins/<package>.wasm`, sorted by name.
-pub fn build_guests(root: &Path) -> Result<Vec<PathBuf>> {
-    let bin = linker_folder(root)?;
-    let toolchain = toolchain(root)?;
-    let names = guest_names(root)?;
-    eprintln!("guests: building {}", names.join(", "));
-    let target_dir = root.join("target/guests");
-    let mut cargo = cargo(root);
-    cargo
-        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
-        .arg(&target_dir)
-        .args(toolchain.args)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", bin.join("wasm-component-ld"))
-        .env("PATH", with_front(&bin, std::env::var_os("PATH"))?)
-        .envs(toolchain.env)
-        // Flags meant for the host's own build would make the guests' differ from machine to machine.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    for name in &names {
-        cargo.args(["--package", name]);
-    }
-    run(&mut cargo, "build the guests")?;
-    let out = root.join("target/plugins");
-    fs::create_dir_all(&out)?;
-    names.iter().map(|name| publish(&target_dir, &out, name)).collect()
+/// What to build and where to put it; all paths absolute.
+#[derive(Debug, Clone, Copy)]
+pub struct Guests<'a> {
+    /// The folder with the `Cargo.toml` of a package or a workspace.
+    pub folder: &'a Path,
+    /// Cargo's own folder for what it builds.
+    pub target: &'a Path,
+    /// Where a compiler is unpacked when the machine has none that knows WebAssembly.
+    pub tools: &'a Path,
+    /// Where the components go, `<package>.wasm`.
+    pub out: &'a Path,
+    /// Whether `Cargo.lock` must be there and fit.
+    pub locked: bool,
 }
 
-/// Packages of `plugins/` that are made into components.
-fn guest_names(root: &Path) -> Result<Vec<String>> {
-    let mut metadata = cargo(root);
-    metadata.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]);
+impl Guests<'_> {
+    /// Builds every package that is a `cdylib` and returns the components, sorted by name.
+    pub fn build(&self) -> Result<Vec<PathBuf>> {
+        let bin = linker_folder(self.folder)?;
+        let toolchain = toolchain(self)?;
+        let names = guest_names(self)?;
+        eprintln!("guests: building {}", names.join(", "));
+        let mut cargo = command("cargo", self.folder);
+        cargo
+            .args(["build", "--release", "--target", TARGET, "--target-dir"])
+            .arg(self.target)
+            .args(self.lock())
+            .args(toolchain.args)
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", bin.join("wasm-component-ld"))
+            .env("PATH", with_front(&bin, std::env::var_os("PATH"))?)
+            .envs(toolchain.env)
+            // Flags meant for the host's own build would make the guests' differ from machine to machine.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        for name in &names {
+            cargo.args(["--package", name]);
+        }
+        run(&mut cargo, "build the guests")?;
+        fs::create_dir_all(self.out)?;
+        names.iter().map(|name| publish(self.target, self.out, name)).collect()
+    }
+
+    fn lock(&self) -> Option<&'static str> {
+        self.locked.then_some("--locked")
+    }
+}
+
+/// Packages that are made into components.
+fn guest_names(guests: &Guests<'_>) -> Result<Vec<String>> {
+    let mut metadata = command("cargo", guests.folder);
+    metadata.args(["metadata", "--format-version", "1", "--no-deps"]).args(guests.lock());
     let metadata: serde_json::Value = serde_json::from_slice(&output(&mut metadata, "list the guests")?)?;
     let is_guest = |package: &&serde_json::Value| {
         let targets = package["targets"].as_array().into_iter().flatten();
@@ -64,7 +84,7 @@ fn guest_names(root: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> =
         packages.iter().filter(is_guest).filter_map(|package| package["name"].as_str().map(str::to_owned)).collect();
     names.sort();
-    ensure!(!names.is_empty(), "plugins/ has no guests");
+    ensure!(!names.is_empty(), "{} has no package with crate-type = [\"cdylib\"]", guests.folder.display());
     Ok(names)
 }
 
@@ -89,27 +109,28 @@ fn publish(target_dir: &Path, out: &Path, name: &str) -> Result<PathBuf> {
     Ok(published)
 }
 
-fn toolchain(root: &Path) -> Result<Toolchain> {
+fn toolchain(guests: &Guests<'_>) -> Result<Toolchain> {
+    let folder = guests.folder;
     if std::env::var_os(FORCE_DEBIAN).is_some() {
-        return debian(root);
+        return debian(guests.tools);
     }
-    if target_is_installed(root)? {
+    if target_is_installed(folder)? {
         return Ok(Toolchain { env: Vec::new(), args: &[] });
     }
     eprintln!("guests: this toolchain has no {TARGET}; asking rustup for it");
-    let added = command("rustup", root).args(["target", "add", TARGET]).stdin(Stdio::null()).status();
-    if added.is_ok_and(|status| status.success()) && target_is_installed(root)? {
+    let added = command("rustup", folder).args(["target", "add", TARGET]).stdin(Stdio::null()).status();
+    if added.is_ok_and(|status| status.success()) && target_is_installed(folder)? {
         return Ok(Toolchain { env: Vec::new(), args: &[] });
     }
-    eprintln!("guests: rustup cannot add it; using the compiler of Debian, unpacked under target/");
-    debian(root).with_context(|| {
+    eprintln!("guests: rustup cannot add it; using the compiler of Debian, unpacked under {}", guests.tools.display());
+    debian(guests.tools).with_context(|| {
         format!("no compiler for {TARGET}: install it with \"rustup target add {TARGET}\", or build once on Debian")
     })
 }
 
-fn target_is_installed(root: &Path) -> Result<bool> {
+fn target_is_installed(folder: &Path) -> Result<bool> {
     let folder = output(
-        command("rustc", root).args(["--print", "target-libdir", "--target", TARGET]),
+        command("rustc", folder).args(["--print", "target-libdir", "--target", TARGET]),
         "ask rustc for its target folder",
     )?;
     let folder = PathBuf::from(String::from_utf8(folder)?.trim());
@@ -117,9 +138,9 @@ fn target_is_installed(root: &Path) -> Result<bool> {
 }
 
 /// Where the toolchain keeps `wasm-component-ld` and the `rust-lld` that it runs.
-fn linker_folder(root: &Path) -> Result<PathBuf> {
-    let sysroot = output(command("rustc", root).args(["--print", "sysroot"]), "ask rustc for its folder")?;
-    let version = output(command("rustc", root).arg("-vV"), "ask rustc for its host")?;
+fn linker_folder(folder: &Path) -> Result<PathBuf> {
+    let sysroot = output(command("rustc", folder).args(["--print", "sysroot"]), "ask rustc for its folder")?;
+    let version = output(command("rustc", folder).arg("-vV"), "ask rustc for its host")?;
     let host = String::from_utf8(version)?
         .lines()
         .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
@@ -134,8 +155,7 @@ fn linker_folder(root: &Path) -> Result<PathBuf> {
 }
 
 /// Debian's compiler with the sources of the standard library, which is built along with the guests.
-fn debian(root: &Path) -> Result<Toolchain> {
-    let folder = root.join("target/wasm-toolchain");
+fn debian(folder: &Path) -> Result<Toolchain> {
     let (unpacked, done) = (folder.join("root"), folder.join("done"));
     if !done.exists() {
         // What a broken-off attempt left is not trusted.
@@ -249,18 +269,14 @@ fn with_front(folder: &Path, path: Option<OsString>) -> Result<OsString> {
     Ok(std::env::join_paths(std::iter::once(folder.to_owned()).chain(std::env::split_paths(&rest)))?)
 }
 
-/// A command that runs in `plugins/` with the toolchain of this project, not with what cargo set for this process.
-fn command(program: &str, root: &Path) -> Command {
+/// A command that runs in a folder with the toolchain of that folder, not with what cargo set for this process.
+fn command(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(root.join("plugins"));
+    command.current_dir(folder);
     for name in ["CARGO", "RUSTC", "RUSTC_WRAPPER", "CARGO_MANIFEST_DIR", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         command.env_remove(name);
     }
     command
-}
-
-fn cargo(root: &Path) -> Command {
-    command("cargo", root)
 }
 
 fn run(command: &mut Command, what: &str) -> Result<()> {

@@ -1,0 +1,83 @@
+//! From a project to a component: runs the tools of its language, brings those that can be brought.
+//!
+//! JavaScript and Python are built without WASI: their interpreters import nothing but the contract, so that such a
+//! plugin has no clock, no files and no chance of its own either.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use altyn_toolchain::Guests;
+
+use super::{Language, Project};
+use crate::cli::{exit::Failure, output};
+
+/// Makes the component of a project.
+pub fn build(folder: &Path) -> Result<(), Failure> {
+    let folder = fs::canonicalize(folder)
+        .map_err(|error| Failure::usage(format!("cannot open {}: {error}", folder.display())))?;
+    let project = Project::read(&folder)?;
+    let component = project.component(&folder);
+    let dist = folder.join("dist");
+    fs::create_dir_all(&dist).map_err(|error| Failure::failed(format!("cannot make {}: {error}", dist.display())))?;
+    match project.language {
+        Language::Rust => rust(&folder, &dist)?,
+        Language::Javascript => javascript(&folder, &project, &component)?,
+        Language::Python => python(&folder, &project, &component)?,
+    }
+    let size = fs::metadata(&component)
+        .map_err(|error| Failure::failed(format!("the tools left no {}: {error}", component.display())))?
+        .len();
+    output::line(&format!("{} ({} kB)", component.display(), size.div_ceil(1024)));
+    Ok(())
+}
+
+fn rust(folder: &Path, dist: &Path) -> Result<(), Failure> {
+    let target = folder.join("target");
+    let guests =
+        Guests { folder, target: &target, tools: &target.join("wasm-toolchain"), out: dist, locked: false };
+    guests.build().map(drop).map_err(|error| Failure::failed(format!("{error:#}")))
+}
+
+fn javascript(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {
+    let tool = folder.join("node_modules/.bin/componentize-qjs");
+    if !tool.exists() {
+        run(folder, "npm", ["install", "--no-audit", "--no-fund"], "Node.js 20 or newer with npm")?;
+    }
+    let arguments = ["--wit", "wit", "--world", project.world.as_str(), "--js", "plugin.js", "--sync", "--stub-wasi"];
+    let arguments = arguments.into_iter().map(OsStr::new).chain(["--opt-size", "--output"].map(OsStr::new));
+    run(folder, &tool, arguments.chain([component.as_os_str()]), "componentize-qjs; remove node_modules and try again")
+}
+
+fn python(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {
+    let tool = folder.join(".venv/bin/componentize-py");
+    if !tool.exists() {
+        run(folder, "python3", ["-m", "venv", ".venv"], "Python 3.10 or newer with its venv module")?;
+        let install = ["install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
+        run(folder, folder.join(".venv/bin/pip"), install, "pip of the project's .venv")?;
+    }
+    let arguments = ["-d", "wit", "-w", project.world.as_str(), "componentize", "--stub-wasi", "plugin", "-o"];
+    let arguments = arguments.into_iter().map(OsStr::new).chain([component.as_os_str()]);
+    run(folder, &tool, arguments, "componentize-py; remove .venv and try again")
+}
+
+/// Runs a tool with its words on stderr; `needs` says what to install when it does not start.
+fn run(
+    folder: &Path,
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    needs: &str,
+) -> Result<(), Failure> {
+    let program = program.as_ref();
+    let shown = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
+    eprintln!("plugin: {shown}");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(std::io::stderr());
+    let status = command
+        .status()
+        .map_err(|error| Failure::failed(format!("{shown} does not start ({error}); this needs {needs}")))?;
+    if status.success() { Ok(()) } else { Err(Failure::failed(format!("{shown} ended with {status}"))) }
+}

@@ -1,0 +1,221 @@
+//! The files of a new project. Everything comes with the program, so that a project is made without a network and fits
+//! the contract of the host that made it.
+
+use std::{fs, path::Path};
+
+use altyn_runtime::World;
+
+use super::{Language, PROJECT};
+use crate::cli::{exit::Failure, output};
+
+/// The contract.
+const WIT: &[(&str, &str)] = &[
+    ("wit/types.wit", include_str!("../../../wit/types.wit")),
+    ("wit/log.wit", include_str!("../../../wit/log.wit")),
+    ("wit/metadata.wit", include_str!("../../../wit/metadata.wit")),
+    ("wit/proration.wit", include_str!("../../../wit/proration.wit")),
+    ("wit/tax.wit", include_str!("../../../wit/tax.wit")),
+    ("wit/numbering.wit", include_str!("../../../wit/numbering.wit")),
+    ("wit/worlds.wit", include_str!("../../../wit/worlds.wit")),
+];
+
+/// The crate that plugins in Rust are written with.
+const SDK: &[(&str, &str)] = &[
+    ("vendor/altyn-plugin/src/allocator.rs", include_str!("../../../plugins/sdk/src/allocator.rs")),
+    ("vendor/altyn-plugin/src/bindings.rs", include_str!("../../../plugins/sdk/src/bindings.rs")),
+    ("vendor/altyn-plugin/src/config.rs", include_str!("../../../plugins/sdk/src/config.rs")),
+    ("vendor/altyn-plugin/src/days.rs", include_str!("../../../plugins/sdk/src/days.rs")),
+    ("vendor/altyn-plugin/src/lib.rs", include_str!("../../../plugins/sdk/src/lib.rs")),
+    ("vendor/altyn-plugin/src/money.rs", include_str!("../../../plugins/sdk/src/money.rs")),
+    ("vendor/altyn-plugin/src/notes.rs", include_str!("../../../plugins/sdk/src/notes.rs")),
+    ("vendor/altyn-plugin/src/numbering_world.rs", include_str!("../../../plugins/sdk/src/numbering_world.rs")),
+    ("vendor/altyn-plugin/src/proration_world.rs", include_str!("../../../plugins/sdk/src/proration_world.rs")),
+    ("vendor/altyn-plugin/src/tax_world.rs", include_str!("../../../plugins/sdk/src/tax_world.rs")),
+];
+
+/// Its manifest, which in the project's own workspace inherits what stands here.
+const SDK_MANIFEST: &str = r#"[package]
+name = "altyn-plugin"
+description = "Write an Altyn billing plugin: one trait and one macro per world of the contract."
+version = "0.1.0"
+edition = "2024"
+license = "Apache-2.0"
+publish = false
+
+[dependencies]
+rust_decimal = { version = "1", default-features = false }
+serde = { version = "1", default-features = false, features = ["alloc", "derive"] }
+serde_json = { version = "1", default-features = false, features = ["alloc"] }
+wit-bindgen = { version = "=0.61.1", default-features = false, features = ["macros", "realloc"] }
+
+[features]
+default = ["call-arena"]
+call-arena = []
+"#;
+
+/// Version of the npm package that makes components of JavaScript.
+const COMPONENTIZE_QJS: &str = "0.4.5";
+/// Version of the Python package that makes components of Python.
+const COMPONENTIZE_PY: &str = "0.25.1";
+
+/// Writes a project into a folder that is not there yet, or is empty.
+pub fn write(folder: &Path, world: World, language: Language) -> Result<(), Failure> {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    check_name(name)?;
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::usage(format!("{} is not empty; name a new folder", folder.display())));
+    }
+    let files = files(name, world, language);
+    for (path, text) in &files {
+        let file = folder.join(path);
+        let made = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
+        made.map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.display())))?;
+    }
+    output::line(&format!("{} files in {}: {world} in {}", files.len(), folder.display(), language.name()));
+    output::line(&format!("next: altyn plugin build {0} && altyn plugin test {0}", folder.display()));
+    Ok(())
+}
+
+/// A plugin's id: what its description must say, too.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if plain && name.len() <= 64 && name.starts_with(|first: char| first.is_ascii_lowercase()) && !name.ends_with('-') {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "\"{name}\" is no name of a plugin; use 1 to 64 characters a-z, 0-9 and -, beginning with a letter"
+    )))
+}
+
+fn files(name: &str, world: World, language: Language) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = vec![
+        (PROJECT.into(), format!("name = \"{name}\"\nworld = \"{world}\"\nlanguage = \"{}\"\n", language.name())),
+        (".gitignore".into(), "/dist\n/target\n/node_modules\n/.venv\n__pycache__\n".into()),
+        ("cases/first.json".into(), case(world).into()),
+        ("README.md".into(), readme(name, world, language)),
+    ];
+    files.extend(WIT.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
+    let named = |text: &str| text.replace("{{name}}", name);
+    match language {
+        Language::Rust => {
+            files.push(("Cargo.toml".into(), named(include_str!("../../../plugins/templates/rust/Cargo.toml.txt"))));
+            files.push(("src/lib.rs".into(), source(world, language).into()));
+            files.push(("vendor/altyn-plugin/Cargo.toml".into(), SDK_MANIFEST.into()));
+            files.extend(SDK.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
+        }
+        Language::Javascript => {
+            let package = include_str!("../../../plugins/templates/javascript/package.json.txt");
+            files.push(("package.json".into(), named(package).replace("{{qjs}}", COMPONENTIZE_QJS)));
+            files.push(("plugin.js".into(), named(source(world, language))));
+        }
+        Language::Python => {
+            files.push(("requirements.txt".into(), format!("componentize-py=={COMPONENTIZE_PY}\n")));
+            files.push(("plugin.py".into(), named(source(world, language))));
+        }
+    }
+    files
+}
+
+fn source(world: World, language: Language) -> &'static str {
+    match (language, world) {
+        (Language::Rust, World::ProrationStrategy) => {
+            include_str!("../../../plugins/templates/rust/proration-strategy.rs")
+        }
+        (Language::Rust, World::TaxRule) => include_str!("../../../plugins/templates/rust/tax-rule.rs"),
+        (Language::Rust, World::NumberingScheme) => include_str!("../../../plugins/templates/rust/numbering-scheme.rs"),
+        (Language::Javascript, World::ProrationStrategy) => {
+            include_str!("../../../plugins/templates/javascript/proration-strategy.js")
+        }
+        (Language::Javascript, World::TaxRule) => include_str!("../../../plugins/templates/javascript/tax-rule.js"),
+        (Language::Javascript, World::NumberingScheme) => {
+            include_str!("../../../plugins/templates/javascript/numbering-scheme.js")
+        }
+        (Language::Python, World::ProrationStrategy) => {
+            include_str!("../../../plugins/templates/python/proration_strategy.py")
+        }
+        (Language::Python, World::TaxRule) => include_str!("../../../plugins/templates/python/tax_rule.py"),
+        (Language::Python, World::NumberingScheme) => {
+            include_str!("../../../plugins/templates/python/numbering_scheme.py")
+        }
+    }
+}
+
+fn case(world: World) -> &'static str {
+    match world {
+        World::ProrationStrategy => include_str!("../../../plugins/templates/cases/proration-strategy.json"),
+        World::TaxRule => include_str!("../../../plugins/templates/cases/tax-rule.json"),
+        World::NumberingScheme => include_str!("../../../plugins/templates/cases/numbering-scheme.json"),
+    }
+}
+
+fn readme(name: &str, world: World, language: Language) -> String {
+    let (file, needs) = match language {
+        Language::Rust => ("src/lib.rs", "a Rust toolchain"),
+        Language::Javascript => ("plugin.js", "Node.js 20 or newer with npm"),
+        Language::Python => ("plugin.py", "Python 3.10 or newer with venv"),
+    };
+    format!(
+        "# {name}\n\nA `{world}` plugin of Altyn. The contract is in `wit/`, the decision in `{file}`. Building needs {needs}.\n\n\
+         ```sh\naltyn plugin build     # makes dist/{name}.wasm\n\
+         altyn plugin test      # the host's conformance kit, and every file of cases/\n\
+         altyn plugin install dist/{name}.wasm\n\
+         altyn plugin bind {name} --from 2026-12-01\n```\n\n\
+         A case is a question with the answer expected to it. The evidence of a call that decided something in\n\
+         production has the same form, so it can be kept as a case word by word.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn root() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    fn names(folder: PathBuf, extension: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(extension))
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn carried(files: &[(&str, &str)]) -> Vec<String> {
+        let mut names: Vec<String> =
+            files.iter().filter_map(|(path, _)| path.rsplit('/').next()).map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_project_carries_the_whole_contract_and_the_whole_crate() {
+        assert_eq!(carried(WIT), names(root().join("wit"), ".wit"));
+        assert_eq!(carried(SDK), names(root().join("plugins/sdk/src"), ".rs"));
+    }
+
+    #[test]
+    fn the_crate_of_a_project_has_the_dependencies_of_ours() {
+        let workspace = fs::read_to_string(root().join("plugins/Cargo.toml")).unwrap();
+        let dependencies = SDK_MANIFEST.split("[dependencies]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        for line in dependencies.lines() {
+            assert!(workspace.contains(line), "plugins/Cargo.toml has no line {line}");
+        }
+        let features = fs::read_to_string(root().join("plugins/sdk/Cargo.toml")).unwrap();
+        assert!(features.contains("default = [\"call-arena\"]"), "the crate has other features");
+    }
+
+    #[test]
+    fn a_name_is_an_id() {
+        for good in ["a", "my-tax", "tax2"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "2a", "My", "a b", "я", "a/b", &"a".repeat(65)] {
+            assert_eq!(check_name(bad).unwrap_err().exit, crate::cli::exit::Exit::Usage, "{bad}");
+        }
+    }
+}

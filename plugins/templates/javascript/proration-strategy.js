@@ -1,0 +1,55 @@
+// A price shared by days: the days used of the days of the period. Amounts are BigInt: minor units, never a float.
+
+const DAY_MS = 86_400_000;
+
+function days({ start, end }) {
+  const at = ({ year, month, day }) => Date.UTC(year, month - 1, day) / DAY_MS;
+  return at(end) - at(start);
+}
+
+function same(a, b) {
+  return a.year === b.year && a.month === b.month && a.day === b.day;
+}
+
+// The contract says who pays for the day of a change.
+function counted({ period, used, currentDay }) {
+  let count = days(used);
+  if (!same(used.end, period.end) && (currentDay === "old" || currentDay === "both")) count += 1;
+  if (!same(used.start, period.start) && (currentDay === "old" || currentDay === "neither")) count -= 1;
+  return Math.min(Math.max(count, 0), days(period));
+}
+
+export const metadata = {
+  describe() {
+    return {
+      id: "{{name}}",
+      version: "1.0.0",
+      title: "Price by days",
+      configSchema: '{"type":"object","additionalProperties":false}',
+      secrets: [],
+      hosts: [],
+    };
+  },
+};
+
+export const proration = {
+  prorate(ctx, questions) {
+    if (!["", "{}"].includes(ctx.config.replaceAll(/\s/g, ""))) {
+      throw { tag: "misconfigured", val: "this plugin has no settings; bind it with {}" };
+    }
+    return questions.map((question) => {
+      const { line, price, billed, credited, period, used } = question;
+      const basis = billed.minor === 0n ? price.minor : billed.minor - credited.minor;
+      const all = same(used.start, period.start) && same(used.end, period.end);
+      const [count, whole] = all ? [1n, 1n] : [BigInt(counted(question)), BigInt(days(period))];
+      const share = (2n * basis * count + whole) / (2n * whole);
+      const money = (minor) => ({ minor, currency: price.currency });
+      return {
+        line,
+        used: money(share),
+        credit: money(billed.minor === 0n ? 0n : basis - share),
+        explanation: `${counted(question)} of ${days(period)} days`,
+      };
+    });
+  },
+};
