@@ -15,6 +15,7 @@ mod contracts;
 mod customers;
 mod error;
 mod etag;
+mod grants;
 mod health;
 mod idempotency;
 mod imports;
@@ -23,11 +24,13 @@ mod ledger;
 mod openapi;
 mod page;
 mod plans;
+mod plugin_keys;
 mod plugins;
 mod problems;
 mod products;
 mod run_events;
 mod runs;
+mod secrets;
 mod sellers;
 mod subscriptions;
 mod tenants;
@@ -121,6 +124,9 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(runs::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
+        .merge(plugin_keys::routes())
+        .merge(secrets::routes())
+        .merge(grants::routes())
         .merge(bindings::routes())
         .merge(imports::routes());
     // A file and the books take as long as they are large, and a stream as long as its run.

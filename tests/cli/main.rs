@@ -7,3 +7,4 @@ mod books;
 mod desk;
 mod scheduler;
 mod settings;
+mod trust;

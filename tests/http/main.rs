@@ -10,3 +10,4 @@ mod books;
 mod document;
 mod objects;
 mod requests;
+mod trust;

@@ -7,12 +7,16 @@
 
 mod text;
 
+pub mod binding;
 pub mod calendar;
 pub mod catalogue;
 pub mod charge;
+pub mod form;
+pub mod grant;
 pub mod id;
 pub mod invoice;
 pub mod ledger;
+pub mod manifest;
 pub mod money;
 pub mod numbering;
 pub mod party;
@@ -22,6 +26,7 @@ pub mod requisites;
 pub mod run;
 pub mod subscription;
 pub mod tax;
+pub mod trust;
 
 pub use text::{Expected, UnknownName};
 

@@ -245,7 +245,7 @@ impl Shared {
         input: Vec<u8>,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
     ) -> Call<R> {
-        let limits = self.config.limits.of(plugin.world());
+        let limits = &self.config.limits.of(plugin.world()).lowered(plugin.caps());
         let mut record = record(plugin, export.as_str(), input);
         let started = Instant::now();
         let mut store = match self.store(State::new(plugin.world(), limits), limits, lines) {

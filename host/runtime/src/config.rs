@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use altyn_domain::grant::LimitCaps;
 use altyn_domain::plugin::World;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,21 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// These limits, where the caps are not lower.
+    pub fn lowered(&self, caps: LimitCaps) -> Self {
+        let bytes = |limit: usize, cap: Option<u64>| {
+            cap.map_or(limit, |cap| limit.min(usize::try_from(cap).unwrap_or(usize::MAX)))
+        };
+        Self {
+            fuel: self.fuel.min(caps.fuel.unwrap_or(u64::MAX)),
+            fuel_per_line: self.fuel_per_line.min(caps.fuel_per_line.unwrap_or(u64::MAX)),
+            memory_bytes: bytes(self.memory_bytes, caps.memory_bytes),
+            wall_ms: self.wall_ms.min(caps.wall_ms.unwrap_or(u64::MAX)),
+            hostcall_bytes: bytes(self.hostcall_bytes, caps.hostcall_bytes),
+            ..*self
+        }
+    }
+
     pub(crate) fn fuel_for(&self, lines: usize) -> u64 {
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         self.fuel.saturating_add(self.fuel_per_line.saturating_mul(lines))
@@ -127,6 +143,14 @@ mod tests {
         let limits = Limits { fuel: 10, fuel_per_line: 3, ..Limits::default() };
         assert_eq!(limits.fuel_for(4), 22);
         assert_eq!(limits.fuel_for(usize::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_cap_lowers_a_limit_and_never_raises_one() {
+        let limits = Limits { fuel: 10, memory_bytes: 1 << 20, ..Limits::default() };
+        let caps = LimitCaps { fuel: Some(7), memory_bytes: Some(u64::MAX), ..LimitCaps::default() };
+        assert_eq!(limits.lowered(caps), Limits { fuel: 7, ..limits });
+        assert_eq!(limits.lowered(LimitCaps::default()), limits);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use altyn_domain::grant::LimitCaps;
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -135,13 +136,32 @@ pub struct Inspection {
     pub descriptor: Descriptor,
     /// Interfaces that it imports, with versions.
     pub imports: Vec<String>,
+    /// Interfaces that it exports, with versions.
+    pub exports: Vec<String>,
+    /// Size of the component, bytes.
+    pub size_bytes: usize,
+}
+
+/// What the bytes of a component say, before anything of it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// Content address.
+    pub digest: Digest,
+    /// The world that it serves.
+    pub world: World,
+    /// Version of the contract that it was built for.
+    pub contract_version: String,
+    /// Interfaces that it imports, with versions.
+    pub imports: Vec<String>,
+    /// Interfaces that it exports, with versions.
+    pub exports: Vec<String>,
     /// Size of the component, bytes.
     pub size_bytes: usize,
 }
 
 /// A component that is ready to be called; clones share it.
 #[derive(Clone)]
-pub struct Plugin(Arc<Loaded>);
+pub struct Plugin(Arc<Loaded>, LimitCaps);
 
 struct Loaded {
     digest: Digest,
@@ -176,23 +196,47 @@ impl Plugin {
     pub(crate) fn pre(&self) -> &Pre {
         &self.0.pre
     }
+
+    /// The same component with limits below those of its world; they never raise one.
+    pub fn lowered(&self, caps: LimitCaps) -> Self {
+        Self(Arc::clone(&self.0), self.1.narrowed(caps))
+    }
+
+    /// Upper bounds of its limits.
+    pub fn caps(&self) -> LimitCaps {
+        self.1
+    }
 }
 
 impl Runtime {
-    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
-    /// nothing granted.
-    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+    /// Reads what a component is from its bytes alone: it is compiled and linked, nothing is instantiated.
+    pub fn examine(&self, bytes: &[u8]) -> Result<(Plugin, Examination), InstallError> {
         let (plugin, shape) = self.shared.load(bytes)?;
-        let descriptor = self.shared.describe(&plugin)?;
-        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
-        Ok(Inspection {
+        let examination = Examination {
             digest: plugin.digest(),
             world: plugin.world(),
             contract_version: shape.contract_version,
-            descriptor,
             imports: shape.imports,
+            exports: shape.exports,
             size_bytes: bytes.len(),
-        })
+        };
+        Ok((plugin, examination))
+    }
+
+    /// Instantiates a component once, with nothing granted, and asks it who it is; the answer is checked.
+    pub fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+        let descriptor = self.shared.describe(plugin)?;
+        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
+        Ok(descriptor)
+    }
+
+    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
+    /// nothing granted.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+        let (plugin, examined) = self.examine(bytes)?;
+        let descriptor = self.describe(&plugin)?;
+        let Examination { digest, world, contract_version, imports, exports, size_bytes } = examined;
+        Ok(Inspection { digest, world, contract_version, descriptor, imports, exports, size_bytes })
     }
 
     /// Compiles a component, or takes it from the cache, and links it. Keep the result: the digest names it.
@@ -214,7 +258,7 @@ impl Shared {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
         let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
-        let plugin = Plugin(Arc::new(Loaded { digest: Digest::of(bytes), world, pre }));
+        let plugin = Plugin(Arc::new(Loaded { digest: Digest::of(bytes), world, pre }), LimitCaps::default());
         Ok((plugin, shape))
     }
 
@@ -292,6 +336,7 @@ struct Shape {
     world: World,
     contract_version: String,
     imports: Vec<String>,
+    exports: Vec<String>,
 }
 
 impl Shape {
@@ -304,7 +349,8 @@ impl Shape {
         }
         let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
         let (world, contract_version) = world_of(&exports)?;
-        Ok(Self { world, contract_version, imports })
+        let exports = exports.into_iter().map(str::to_owned).collect();
+        Ok(Self { world, contract_version, imports, exports })
     }
 }
 

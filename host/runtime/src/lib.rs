@@ -30,4 +30,4 @@ pub use config::{Limits, LimitsTable, RuntimeConfig};
 pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
 pub use failure::{CallFailure, FaultKind};
-pub use install::{DescriptorError, Inspection, InstallError, Plugin};
+pub use install::{DescriptorError, Examination, Inspection, InstallError, Plugin};

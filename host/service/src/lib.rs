@@ -5,6 +5,7 @@
 //! network is waited for while a transaction is open. Edges call methods of [`Altyn`] and translate, nothing else.
 
 pub mod api_keys;
+pub mod bindings;
 pub mod charges;
 pub mod context;
 pub mod contracts;
@@ -12,21 +13,28 @@ pub mod customers;
 pub mod error;
 pub mod evidence;
 pub mod explain;
+pub mod forms;
+pub mod grants;
 pub mod imports;
+pub mod install;
 pub mod invoices;
 pub mod ledger;
 pub mod page;
 pub mod plans;
+pub mod plugin_keys;
 pub mod plugins;
 pub mod ports;
 pub mod poster;
 pub mod products;
 pub mod runs;
 pub mod scheduler;
+pub mod secrets;
 pub mod sellers;
 pub mod settings;
+pub mod signing;
 pub mod subscriptions;
 pub mod tenants;
+pub mod vault;
 pub mod verify;
 
 mod requisites;

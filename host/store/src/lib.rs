@@ -4,6 +4,7 @@
 //! the caller opened. The store decides nothing: it loads facts and saves decisions. Time and ids come in as arguments.
 
 pub mod api_keys;
+pub mod bindings;
 pub mod catalogue;
 pub mod charges;
 pub mod contracts;
@@ -16,9 +17,11 @@ pub mod imports;
 pub mod invoices;
 pub mod jobs;
 pub mod ledger;
+pub mod plugin_keys;
 pub mod plugins;
 pub mod rows;
 pub mod runs;
+pub mod secrets;
 pub mod sellers;
 pub mod subscriptions;
 pub mod tenants;
