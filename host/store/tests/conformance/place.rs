@@ -210,7 +210,8 @@ pub async fn history(place: &Place) {
         values ($1, $2, 0, 2, 'inn', 'bad-checksum', 'check the number')";
     tx.execute(error, (tenant, id())).await.unwrap();
     let component = "insert into components (digest, plugin_id, version, world, title, config_schema, size_bytes, wasm,
-            installed_at) values ($1, 'ru-vat', '1.0.0', 'tax-rule', 'VAT', '{}', 1, $1, '2026-11-01T09:00:00+00:00')";
+            installed_at) values ($1, 'ru-vat', '1.0.0', 'tax-rule', 'VAT', '{}', 1, $1, '2026-11-01T09:00:00+00:00')
+        on conflict (digest) do nothing";
     tx.execute(component, (vec![7_u8; 32],)).await.unwrap();
     let install = "insert into component_installs (id, component_digest, trust_level, publisher, key_id, manifest,
             signature, downgraded_from, installed_by, installed_at)
