@@ -112,7 +112,9 @@ impl Resource for InheritedView {}
 /// what no operator has decided about is refused with `consent-required`.
 #[utoipa::path(post, path = "/v1/bindings/{id}/upgrade", operation_id = "binding_upgrade", tag = "bindings",
     params(("id" = BindingId, Path, description = "The binding")),
-    request_body(content = UpgradeBinding),
+    request_body(content = UpgradeBinding, example = json!({
+        "component": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    })),
     responses((status = 200, description = "The binding", body = BindingView)))]
 async fn upgrade(
     State(altyn): State<Altyn>,

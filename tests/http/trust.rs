@@ -26,7 +26,9 @@ async fn a_signed_component_is_installed_over_the_interface(host: Host) {
         send(request.body(wasm.clone()))
     };
     install(host.fresh(), manifest.clone()).await.problem(422, "plugin-key-unknown");
-    install(host.fresh(), manifest.replace("0.1.0", "0.1.1")).await.problem(422, "plugin-signature");
+    install(host.fresh(), manifest.replace("\"version\":\"0.1.0\"", "\"version\":\"0.1.1\""))
+        .await
+        .problem(422, "plugin-signature");
     install(host.fresh(), "{}".into()).await.problem(422, "plugin-manifest");
     let public_key = key.public().to_string();
     let core = json!({ "public_key": public_key, "publisher": "Acme", "level": "core" });
