@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use altyn_domain::{binding::Inheritance, grant::LimitCaps, id::BindingId, manifest::SignedManifest};
+use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::BindingId, manifest::SignedManifest};
 use altyn_runtime::Runtime;
 use altyn_service::{
     Request,
@@ -18,8 +18,10 @@ use clap::Subcommand;
 use super::{
     exit::{Exit, Failure},
     output::Output,
+    plugin_limits,
     publishing::{KeyCommand, Keygen, Sign},
     session::{CREDENTIAL, Global, PageArgs, Session, start_log},
+    shadow,
 };
 use crate::ComposeError;
 
@@ -83,6 +85,14 @@ pub enum PluginCommand {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Ask another component about the past and show what it would have decided otherwise
+    Shadow(shadow::Shadow),
+    /// What the tenant's plugin calls took: fuel, memory, bytes, time
+    Usage(plugin_limits::Usage),
+    /// What a plugin call of the tenant may use
+    Limits,
+    /// Lower limits for the tenant and the tenants below it
+    Limit(plugin_limits::Limit),
     /// End a binding: it decides nothing more
     EndBinding {
         /// Which
@@ -192,10 +202,10 @@ pub struct LimitArgs {
     hostcall_bytes: Option<u64>,
 }
 
-impl From<LimitArgs> for LimitCaps {
+impl From<LimitArgs> for LoweredLimits {
     fn from(args: LimitArgs) -> Self {
         let LimitArgs { fuel, fuel_per_line, memory_bytes, wall_ms, hostcall_bytes } = args;
-        Self { fuel, fuel_per_line, memory_bytes, wall_ms, hostcall_bytes }
+        Self { fuel, fuel_per_line, memory_bytes, wall_ms, hostcall_bytes, ..Self::default() }
     }
 }
 
@@ -221,7 +231,7 @@ pub struct ManifestArgs {
 
 impl ManifestArgs {
     /// The manifest that was named, or that lies beside the component.
-    fn read(&self, component: &Path) -> Result<Option<SignedManifest>, Failure> {
+    pub fn read(&self, component: &Path) -> Result<Option<SignedManifest>, Failure> {
         let file = self.manifest.clone().unwrap_or_else(|| manifest_beside(component));
         if self.manifest.is_none() && !file.exists() {
             return Ok(None);
@@ -273,6 +283,10 @@ impl PluginCommand {
                 let request = session.request().await?;
                 printer.list(&altyn.binding_list(&request, &page.page()).await?, BINDING)
             }
+            Self::Shadow(command) => command.run(session).await,
+            Self::Usage(command) => command.run(session).await,
+            Self::Limits => plugin_limits::limits(session).await,
+            Self::Limit(command) => command.run(session).await,
             Self::EndBinding { id } => {
                 let request: Request = Request::internal(session.tenant().await?.id, CREDENTIAL);
                 let version = altyn.binding_get(&request, id).await?.version;
@@ -372,7 +386,8 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))
 }
 
-fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
+/// A configuration given as JSON or as @FILE.
+pub fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
     let text = match text.strip_prefix('@') {
         Some(file) => {
             std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {file}: {error}")))?

@@ -27,6 +27,7 @@ const ADMINISTRATION: &[&str] = &[
     "/v1/api-keys",
     "/v1/plugins",
     "/v1/plugin-keys",
+    "/v1/plugin-limits",
     "/v1/bindings",
     "/v1/secrets",
     "/v1/secret-rotations",
@@ -56,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-const MISSING: &str = "send `Authorization: Bearer alt_…` with a valid API key";
+pub(super) const MISSING: &str = "send `Authorization: Bearer alt_…` with a valid API key";
 
 /// Lets a request through to its handler when the key, the tenant, the role and the operation's own rules permit it.
 pub async fn admit(
@@ -88,7 +89,7 @@ pub async fn admit(
     Ok(next.run(request).await)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_role_is_bound_to_methods_and_areas() {
-        for path in ["/v1/tenants", "/v1/api-keys/{id}", "/v1/plugins", "/v1/bindings"] {
+        for path in ["/v1/tenants", "/v1/api-keys/{id}", "/v1/plugins", "/v1/plugin-limits/{world}", "/v1/bindings"] {
             assert!(permit(Role::Admin, &Method::POST, path).is_ok());
             assert!(permit(Role::Operator, &Method::GET, path).is_err());
             assert!(permit(Role::ReadOnly, &Method::GET, path).is_err());

@@ -7,9 +7,13 @@ use altyn_service::{
         UpgradeBinding,
     },
     context::Altyn,
+    explain::{ShadowCandidate, ShadowOptions, ShadowReport},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, State},
+};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,8 +23,9 @@ use super::{
     auth::Caller,
     error::Problem,
     etag::IfMatch,
-    idempotency::{Answer, Command, Found, Order, Resource},
+    idempotency::{Answer, Command, Found, Order, Resource, Upload},
     page::{At, Filter, Paged},
+    plugins::{LARGEST_COMPONENT, Manifest, WASM},
 };
 
 /// The routes of this file.
@@ -34,6 +39,11 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(narrow))
         .routes(routes!(history))
         .routes(routes!(deciding))
+}
+
+/// The shadow run, which takes as long as the history is.
+pub fn shadow() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default().routes(routes!(shadow_run)).layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
 }
 
 impl Resource for BindingView {
@@ -206,4 +216,27 @@ async fn deciding(
     Filter(query): Filter<DayQuery>,
 ) -> Result<Json<Vec<DecidingView>>, Problem> {
     Ok(Json(altyn.binding_deciding(&request, query.on).await?))
+}
+
+/// Runs a candidate in the shadow.
+///
+/// The body is a component's bytes. It is asked everything the binding's component was asked for the business days from
+/// `from` until before `until`; the answer tells what it would have decided otherwise, in money. The binding may be one from
+/// above; the history is the acting tenant's. A candidate that is not installed brings its signed manifest, as an installation
+/// would need it. Nothing is kept, so it needs no idempotency key.
+#[utoipa::path(post, path = "/v1/bindings/{id}/shadow", operation_id = "binding_shadow", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding"), ShadowOptions,
+        ("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
+    responses((status = 200, description = "What would have been decided otherwise", body = ShadowReport)))]
+async fn shadow_run(
+    State(altyn): State<Altyn>,
+    At(id): At<BindingId>,
+    Filter(options): Filter<ShadowOptions>,
+    Manifest(manifest): Manifest,
+    upload: Upload,
+) -> Result<Json<ShadowReport>, Problem> {
+    let Upload { request, bytes, .. } = upload.expect(WASM)?;
+    let candidate = ShadowCandidate { wasm: bytes.into(), manifest };
+    Ok(Json(altyn.shadow(&request, id, candidate, options, |_| {}).await?))
 }

@@ -9,10 +9,14 @@ mod api_keys;
 mod around;
 mod auth;
 mod bindings;
+mod blocks;
 mod calls;
+mod changes;
 mod charges;
 mod contracts;
+mod credit;
 mod customers;
+mod dunning;
 mod error;
 mod etag;
 mod grants;
@@ -20,18 +24,24 @@ mod health;
 mod idempotency;
 mod imports;
 mod invoices;
+mod jobs;
 mod ledger;
+mod manual_operations;
+mod metrics;
 mod openapi;
 mod page;
 mod plans;
 mod plugin_keys;
+mod plugin_limits;
 mod plugins;
 mod problems;
 mod products;
+mod promises;
 mod run_events;
 mod runs;
 mod secrets;
 mod sellers;
+mod service_terms;
 mod subscriptions;
 mod tenants;
 mod verify;
@@ -90,7 +100,10 @@ pub async fn serve(
 
 /// Puts the layers around the operations; the outermost is added last.
 fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
-    let open = OpenApiRouter::with_openapi(openapi::empty()).merge(health::routes()).merge(problems::routes());
+    let open = OpenApiRouter::with_openapi(openapi::empty())
+        .merge(health::routes())
+        .merge(problems::routes())
+        .merge(metrics::routes());
     let (open, mut document) = open.route_layer(middleware::from_fn(around::in_time)).split_for_parts();
     let (keyed, operations) = operations().split_for_parts();
     document.merge(operations);
@@ -115,9 +128,17 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(sellers::routes())
         .merge(customers::routes())
         .merge(contracts::routes())
+        .merge(credit::routes())
+        .merge(promises::routes())
+        .merge(dunning::routes())
         .merge(products::routes())
         .merge(plans::routes())
         .merge(subscriptions::routes())
+        .merge(changes::routes())
+        .merge(blocks::routes())
+        .merge(service_terms::routes())
+        .merge(manual_operations::routes())
+        .merge(jobs::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())
@@ -127,6 +148,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(plugin_keys::routes())
         .merge(secrets::routes())
         .merge(grants::routes())
+        .merge(plugin_limits::routes())
         .merge(bindings::routes())
         .merge(imports::routes());
     // A file and the books take as long as they are large, and a stream as long as its run.
@@ -134,5 +156,6 @@ fn operations() -> OpenApiRouter<Edge> {
         .route_layer(middleware::from_fn(around::in_time))
         .merge(imports::upload())
         .merge(verify::routes())
+        .merge(bindings::shadow())
         .merge(run_events::routes())
 }

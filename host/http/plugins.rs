@@ -8,6 +8,7 @@ use altyn_service::{
     install::{InspectionView, InstallPlugin, read_manifest},
     page::{Listed, Page},
     plugins::ComponentView,
+    usage::{UsageFilter, UsageView},
 };
 use axum::{
     Json,
@@ -26,14 +27,15 @@ use super::{
 };
 
 /// The largest component, in bytes.
-const LARGEST_COMPONENT: usize = 16 << 20;
-const WASM: &str = "application/wasm";
+pub(super) const LARGEST_COMPONENT: usize = 16 << 20;
+pub(super) const WASM: &str = "application/wasm";
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(list, install))
         .routes(routes!(inspect))
+        .routes(routes!(usage))
         .routes(routes!(get))
         .routes(routes!(form))
         .routes(routes!(capabilities))
@@ -47,7 +49,7 @@ impl Resource for ComponentView {
 }
 
 /// The signed manifest in the header, if there is one.
-struct Manifest(Option<SignedManifest>);
+pub(super) struct Manifest(pub(super) Option<SignedManifest>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Manifest {
     type Rejection = Problem;
@@ -113,6 +115,20 @@ async fn inspect(
     params(Page), responses((status = 200, description = "A page of components", body = Listed<ComponentView>)))]
 async fn list(State(altyn): State<Altyn>, Paged(page): Paged) -> Result<Json<Listed<ComponentView>>, Problem> {
     Ok(Json(altyn.plugin_list(&page).await?))
+}
+
+/// Reports what plugin calls took.
+///
+/// By component and purpose, summed over the days from `from` until before `until`; of the acting tenant.
+#[utoipa::path(get, path = "/v1/plugins/usage", operation_id = "plugin_usage", tag = "plugins",
+    params(UsageFilter, Page), responses((status = 200, description = "A page of usage", body = Listed<UsageView>)))]
+async fn usage(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Filter(filter): Filter<UsageFilter>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<UsageView>>, Problem> {
+    Ok(Json(altyn.usage_report(&request, &filter, &page).await?))
 }
 
 /// Reads an installed component.

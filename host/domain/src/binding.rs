@@ -5,7 +5,7 @@
 
 use chrono::NaiveDate;
 
-use crate::{grant::LimitCaps, id::BindingId, text::text_enum};
+use crate::{grant::LoweredLimits, id::BindingId, text::text_enum};
 
 text_enum! {
     /// Whether tenants below use a binding.
@@ -41,7 +41,7 @@ pub struct Found {
     /// Whether tenants below use it.
     pub inheritance: Inheritance,
     /// Its limits.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
 /// What a tenant made of a binding from above.
@@ -50,7 +50,7 @@ pub struct Narrowing {
     /// The binding.
     pub binding: BindingId,
     /// Lower limits.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
     /// The first business date on which it does without.
     pub ended_from: Option<NaiveDate>,
 }
@@ -72,7 +72,7 @@ pub struct Decides {
     /// The binding.
     pub binding: BindingId,
     /// Limits of everybody on the way.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
 /// Decides which binding is asked on a business date; `levels` begin with the asking tenant and end with the root.
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn found(number: u128, inheritance: Inheritance) -> Found {
-        Found { binding: id(number), inheritance, limits: LimitCaps::default() }
+        Found { binding: id(number), inheritance, limits: LoweredLimits::default() }
     }
 
     fn level(found: Vec<Found>) -> Level {
@@ -164,7 +164,7 @@ mod tests {
     fn a_required_one_is_not_replaced_and_not_ended() {
         use Inheritance::{None as Own, Required};
         let on = day("2026-11-01");
-        let narrowings = vec![Narrowing { binding: id(1), limits: LimitCaps::default(), ended_from: Some(on) }];
+        let narrowings = vec![Narrowing { binding: id(1), limits: LoweredLimits::default(), ended_from: Some(on) }];
         let child = Level { found: vec![found(3, Own)], narrowings };
         let decided = decides(&[child, level(vec![found(1, Required)])], on).unwrap();
         assert_eq!((decided.level, decided.binding), (1, id(1)));
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn who_ends_an_optional_one_ends_it_for_those_below() {
         let shared = level(vec![found(1, Inheritance::Optional)]);
-        let ended = Narrowing { binding: id(1), limits: LimitCaps::default(), ended_from: Some(day("2026-11-05")) };
+        let ended = Narrowing { binding: id(1), limits: LoweredLimits::default(), ended_from: Some(day("2026-11-05")) };
         let between = Level { found: vec![], narrowings: vec![ended] };
         let levels = [level(vec![]), between, shared];
         assert!(decides(&levels, day("2026-11-04")).is_some());
@@ -196,7 +196,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
         fn no_level_widens_the_limits_of_those_above(fuels in prop::collection::vec(prop::option::of(1..1000_u64), 1..6)) {
-            let caps = |fuel: Option<u64>| LimitCaps { fuel, ..LimitCaps::default() };
+            let caps = |fuel: Option<u64>| LoweredLimits { fuel, ..LoweredLimits::default() };
             let last = fuels.len() - 1;
             let levels: Vec<Level> = fuels.iter().enumerate().map(|(at, fuel)| {
                 if at == last {

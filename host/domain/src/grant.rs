@@ -25,7 +25,7 @@ pub struct Grant {
     /// Names of secrets.
     pub secrets: BTreeSet<String>,
     /// Limits, lower than those of the installation.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
 /// What a plugin may do in the end.
@@ -39,15 +39,18 @@ pub struct Capabilities {
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub secrets: BTreeSet<String>,
     /// Limits of its calls below those of the installation.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
-/// Upper bounds of a call; an absent one leaves the installation's limit. They only ever lower.
+/// Lower limits of a plugin call; an absent one leaves what is above. Lines are questions, lines of tax documents, or drafts.
+///
+/// Tenants lower the limits of a world, grants those of a plugin, bindings and those who inherit them those of a binding. The
+/// lowest of all counts; nobody raises one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
-pub struct LimitCaps {
-    /// Fuel of a call without lines.
+pub struct LoweredLimits {
+    /// Fuel of a call without lines; a unit is about one instruction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
     /// Fuel for each line.
@@ -59,24 +62,45 @@ pub struct LimitCaps {
     /// Wall time, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_ms: Option<u64>,
-    /// Bytes that leave the guest in one answer, without lines.
+    /// Bytes of a question without lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_bytes: Option<u64>,
+    /// Bytes of a question for each line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_bytes_per_line: Option<u64>,
+    /// Bytes of an answer without lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostcall_bytes: Option<u64>,
+    /// Bytes of an answer for each line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostcall_bytes_per_line: Option<u64>,
+    /// Bytes of notes kept of one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_bytes: Option<u64>,
+    /// Notes kept of one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_lines: Option<u64>,
 }
 
-impl LimitCaps {
+impl LoweredLimits {
     /// Each limit with its name.
-    pub const fn named(&self) -> [(&'static str, Option<u64>); 5] {
+    pub const fn named(&self) -> [(&'static str, Option<u64>); 10] {
         [
             ("fuel", self.fuel),
             ("fuel_per_line", self.fuel_per_line),
             ("memory_bytes", self.memory_bytes),
             ("wall_ms", self.wall_ms),
+            ("input_bytes", self.input_bytes),
+            ("input_bytes_per_line", self.input_bytes_per_line),
             ("hostcall_bytes", self.hostcall_bytes),
+            ("hostcall_bytes_per_line", self.hostcall_bytes_per_line),
+            ("log_bytes", self.log_bytes),
+            ("log_lines", self.log_lines),
         ]
     }
 
     /// The lower of each limit.
+    #[must_use]
     pub fn narrowed(self, other: Self) -> Self {
         let lower = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -87,18 +111,28 @@ impl LimitCaps {
             fuel_per_line: lower(self.fuel_per_line, other.fuel_per_line),
             memory_bytes: lower(self.memory_bytes, other.memory_bytes),
             wall_ms: lower(self.wall_ms, other.wall_ms),
+            input_bytes: lower(self.input_bytes, other.input_bytes),
+            input_bytes_per_line: lower(self.input_bytes_per_line, other.input_bytes_per_line),
             hostcall_bytes: lower(self.hostcall_bytes, other.hostcall_bytes),
+            hostcall_bytes_per_line: lower(self.hostcall_bytes_per_line, other.hostcall_bytes_per_line),
+            log_bytes: lower(self.log_bytes, other.log_bytes),
+            log_lines: lower(self.log_lines, other.log_lines),
         }
     }
 
-    /// The limits that say more than `above` allows, with what it allows; and those that are zero.
+    /// The limits that say more than `above` allows, with what it allows; and those whose zero lets nothing run.
     pub fn beyond(&self, above: &Self) -> Vec<(&'static str, String)> {
         let mut wrong = Vec::new();
         for ((name, given), (_, bound)) in self.named().into_iter().zip(above.named()) {
             match (given, bound) {
-                (Some(0), _) => wrong.push((name, "must be above zero".to_owned())),
+                (Some(0), _) if matches!(name, "memory_bytes" | "wall_ms") => {
+                    wrong.push((
+                        name,
+                        "must be above zero: without it nothing runs; end the binding instead".to_owned(),
+                    ));
+                }
                 (Some(given), Some(bound)) if given > bound => {
-                    wrong.push((name, format!("{given} is more than the {bound} that it has from above; lower it")));
+                    wrong.push((name, format!("must be at most {bound}, the limit above; limits are only lowered")));
                 }
                 _ => {}
             }
@@ -114,11 +148,11 @@ impl LimitCaps {
 /// This is the only place that decides authority.
 pub fn effective(asked: &Asked, chain: &[Option<Grant>]) -> Capabilities {
     let Some(Some(_)) = chain.first() else {
-        let limits = chain.iter().flatten().fold(LimitCaps::default(), |caps, grant| caps.narrowed(grant.limits));
+        let limits = chain.iter().flatten().fold(LoweredLimits::default(), |caps, grant| caps.narrowed(grant.limits));
         return Capabilities { limits, ..Capabilities::default() };
     };
     let mut left =
-        Capabilities { hosts: asked.hosts.clone(), secrets: asked.secrets.clone(), limits: LimitCaps::default() };
+        Capabilities { hosts: asked.hosts.clone(), secrets: asked.secrets.clone(), limits: LoweredLimits::default() };
     for grant in chain.iter().flatten() {
         left.hosts.retain(|host| grant.hosts.contains(host));
         left.secrets.retain(|secret| grant.secrets.contains(secret));
@@ -187,7 +221,7 @@ mod tests {
     #[test]
     fn nothing_is_granted_where_the_root_said_nothing() {
         let asked = Asked { hosts: names(0b11, "h"), secrets: names(0b1, "s") };
-        let all = Grant { hosts: names(0xff, "h"), secrets: names(0xff, "s"), limits: LimitCaps::default() };
+        let all = Grant { hosts: names(0xff, "h"), secrets: names(0xff, "s"), limits: LoweredLimits::default() };
         assert_eq!(effective(&asked, &[]), Capabilities::default());
         assert_eq!(effective(&asked, &[None]), Capabilities::default());
         assert_eq!(
@@ -242,11 +276,12 @@ mod tests {
 
     #[test]
     fn a_limit_that_says_more_than_the_one_above_is_named() {
-        let above = LimitCaps { fuel: Some(100), ..LimitCaps::default() };
-        let asked = LimitCaps { fuel: Some(101), wall_ms: Some(0), memory_bytes: Some(5), ..LimitCaps::default() };
+        let above = LoweredLimits { fuel: Some(100), ..LoweredLimits::default() };
+        let asked =
+            LoweredLimits { fuel: Some(101), wall_ms: Some(0), memory_bytes: Some(5), ..LoweredLimits::default() };
         let names: Vec<&str> = asked.beyond(&above).into_iter().map(|wrong| wrong.0).collect();
         assert_eq!(names, ["fuel", "wall_ms"]);
-        assert!(LimitCaps { fuel: Some(100), ..LimitCaps::default() }.beyond(&above).is_empty());
+        assert!(LoweredLimits { fuel: Some(100), ..LoweredLimits::default() }.beyond(&above).is_empty());
     }
 
     proptest! {
@@ -261,7 +296,7 @@ mod tests {
             let chain: Vec<Option<Grant>> = chain.into_iter().map(|grant| grant.map(|(hosts, secrets, fuel)| Grant {
                 hosts: names(hosts, "h"),
                 secrets: names(secrets, "s"),
-                limits: LimitCaps { fuel, ..LimitCaps::default() },
+                limits: LoweredLimits { fuel, ..LoweredLimits::default() },
             })).collect();
             let mut above: Option<Capabilities> = None;
             for length in 1..=chain.len() {

@@ -8,9 +8,13 @@
 mod text;
 
 pub mod binding;
+pub mod block;
 pub mod calendar;
 pub mod catalogue;
+pub mod change;
 pub mod charge;
+pub mod credit;
+pub mod dunning;
 pub mod form;
 pub mod grant;
 pub mod id;
@@ -21,14 +25,17 @@ pub mod money;
 pub mod numbering;
 pub mod party;
 pub mod plugin;
+pub mod promise;
 pub mod proration;
+pub mod recommend;
 pub mod requisites;
 pub mod run;
 pub mod subscription;
 pub mod tax;
+pub mod terms;
 pub mod trust;
 
-pub use text::{Expected, UnknownName};
+pub use text::{Expected, UnknownName, visible};
 
 #[cfg(test)]
 #[cfg(feature = "openapi")]

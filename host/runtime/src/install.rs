@@ -5,9 +5,8 @@
 //! does not give, was instantiated once with the limits of its world, and described itself soundly.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use altyn_domain::grant::LimitCaps;
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -16,10 +15,14 @@ use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
 use crate::bindings::tax::{TaxRule, TaxRulePre};
 use crate::call;
+use crate::config::{Limits, LimitsTable};
 use crate::convert;
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
 use crate::failure::CallFailure;
+use crate::guard;
+use crate::meter::Purpose;
+use crate::shape::{self, Unsound};
 use crate::state::State;
 
 /// The contract's package.
@@ -40,6 +43,9 @@ pub enum InstallError {
         /// The limit, bytes.
         limit: usize,
     },
+    /// Made of what is not taken, or too much work for the compiler.
+    #[error("the component is not taken: {0}")]
+    Unsound(Unsound),
     /// Native code instead of WebAssembly.
     #[error("this is compiled native code; install the .wasm component it was made from")]
     Precompiled,
@@ -161,7 +167,11 @@ pub struct Examination {
 
 /// A component that is ready to be called; clones share it.
 #[derive(Clone)]
-pub struct Plugin(Arc<Loaded>, LimitCaps);
+pub struct Plugin {
+    loaded: Arc<Loaded>,
+    lowered: Option<Arc<Limits>>,
+    purpose: Purpose,
+}
 
 struct Loaded {
     digest: Digest,
@@ -178,33 +188,50 @@ pub(crate) enum Pre {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("digest", &self.loaded.digest)
+            .field("world", &self.loaded.world)
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
     }
 }
 
 impl Plugin {
     /// Content address of the component.
     pub fn digest(&self) -> Digest {
-        self.0.digest
+        self.loaded.digest
     }
 
     /// The world that it serves.
     pub fn world(&self) -> World {
-        self.0.world
+        self.loaded.world
     }
 
     pub(crate) fn pre(&self) -> &Pre {
-        &self.0.pre
+        &self.loaded.pre
     }
 
-    /// The same component with limits below those of its world; they never raise one.
-    pub fn lowered(&self, caps: LimitCaps) -> Self {
-        Self(Arc::clone(&self.0), self.1.narrowed(caps))
+    /// The same component with lower limits: of each limit the lower of these and the world's counts.
+    #[must_use]
+    pub fn within(&self, limits: Limits) -> Self {
+        let limits = self.lowered.as_ref().map_or(limits, |lowered| lowered.at_most(&limits));
+        Self { lowered: Some(Arc::new(limits)), ..self.clone() }
     }
 
-    /// Upper bounds of its limits.
-    pub fn caps(&self) -> LimitCaps {
-        self.1
+    /// The same component for calls that decide nothing, see [`Purpose::Rehearsal`]; with the limits of its world.
+    #[must_use]
+    pub fn rehearsing(&self) -> Self {
+        Self { purpose: Purpose::Rehearsal, lowered: None, ..self.clone() }
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// What one call may use.
+    pub fn limits(&self, table: &LimitsTable) -> Limits {
+        let limits = table.of(self.world());
+        self.lowered.as_ref().map_or(*limits, |lowered| limits.at_most(lowered))
     }
 }
 
@@ -249,6 +276,11 @@ impl Shared {
     fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
         let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
         refuse_unfit(bytes, limit.unwrap_or_default())?;
+        let largest = World::ALL.iter().map(|&world| self.config.limits.of(world));
+        let largest = largest.max_by_key(|limits| limits.component_bytes).unwrap_or(&self.config.limits.tax_rule);
+        shape::examine(bytes, largest).map_err(InstallError::Unsound)?;
+        // One at a time: whoever installs much must not take all processors from those who call.
+        let _alone = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let component =
             Component::from_binary(&self.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;
         let shape = Shape::read(&component, &self.engine)?;
@@ -258,7 +290,8 @@ impl Shared {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
         let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
-        let plugin = Plugin(Arc::new(Loaded { digest: Digest::of(bytes), world, pre }), LimitCaps::default());
+        let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, pre });
+        let plugin = Plugin { loaded, lowered: None, purpose: Purpose::Decision };
         Ok((plugin, shape))
     }
 
@@ -275,6 +308,9 @@ impl Shared {
     fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
         let world = plugin.world();
         let limits = self.config.limits.of(world);
+        // Nobody's call, but it takes a place like any other.
+        let _place =
+            self.places.enter("", plugin.digest()).map_err(|full| InstallError::Describe(guard::busy(full)))?;
         let mut store = self
             .store(State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;
@@ -403,7 +439,8 @@ fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
     if metadata { Ok((world, version)) } else { Err(InstallError::NoMetadata) }
 }
 
-fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
+/// Checks what a component says about itself, as installation does.
+pub fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
     let Descriptor { id, version, title, config_schema, secrets, hosts } = descriptor;
     let shown = |text: &str| text.chars().take(80).collect::<String>().escape_debug().to_string();
     let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');

@@ -6,7 +6,7 @@
 
 use altyn_domain::{
     binding::{BindingChange, Decides, Found, Inheritance, Level, Narrowing, decides, previous},
-    grant::{Capabilities, LimitCaps},
+    grant::{Capabilities, LoweredLimits},
     id::{BindingId, TenantId},
     trust::{TrustLevel, TrustRefusal, Unsigned},
 };
@@ -25,9 +25,9 @@ use crate::{
     context::{Altyn, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
     forms::check_config,
-    grants::{caps, caps_text},
     page::{Listed, Page},
     plugins::{digest_of, parse_digest, schema},
+    usage::{limits_read, limits_text},
 };
 
 /// The most changes of one binding.
@@ -51,7 +51,7 @@ pub struct BindingView {
     /// Whether tenants below use it.
     pub inheritance: Inheritance,
     /// Limits of its calls below those of the installation.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was ended.
@@ -98,7 +98,7 @@ pub struct ShareBinding {
     pub inheritance: Inheritance,
     /// Limits of its calls below those of the installation.
     #[serde(default)]
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
 /// What a tenant makes of a binding from above; it replaces what it made before.
@@ -107,7 +107,7 @@ pub struct ShareBinding {
 pub struct NarrowBinding {
     /// Lower limits.
     #[serde(default)]
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
     /// The first business date on which the tenant does without it.
     pub ended_from: Option<NaiveDate>,
 }
@@ -120,7 +120,7 @@ pub struct InheritedView {
     /// Whose it is.
     pub owner_id: TenantId,
     /// Lower limits of this tenant.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
     /// The first business date on which the tenant does without it.
     pub ended_from: Option<NaiveDate>,
     /// The credential that decided.
@@ -159,7 +159,7 @@ pub struct DecidingView {
     /// SHA-256 of the component.
     pub component: Option<String>,
     /// Limits of everybody on the way.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
 /// A binding in effect, ready to be called.
@@ -251,7 +251,7 @@ impl Altyn {
             ended_at: None,
             version: 1,
             inheritance: Inheritance::None.as_str().to_owned(),
-            limits: caps_text(&LimitCaps::default()),
+            limits: limits_text(&LoweredLimits::default()),
         };
         rows::binding_insert(&mut work.tx, request.tenant.0, &row).await?;
         let change = changed(&row, BindingChange::Bind, &request.credential, work.now);
@@ -349,7 +349,7 @@ impl Altyn {
         command: ShareBinding,
     ) -> Result<Reply<BindingView>> {
         let mut fields = Fields::default();
-        for (limit, what) in command.limits.beyond(&LimitCaps::default()) {
+        for (limit, what) in command.limits.beyond(&LoweredLimits::default()) {
             fields.refuse(format!("/limits/{limit}"), what);
         }
         fields.finish()?;
@@ -357,7 +357,7 @@ impl Altyn {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
         };
-        let (tenant, limits) = (request.tenant.0, caps_text(&command.limits));
+        let (tenant, limits) = (request.tenant.0, limits_text(&command.limits));
         let shared =
             history::share(&mut work.tx, tenant, id.0, if_match, command.inheritance.as_str(), &limits).await?;
         let row = rows::binding_find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("binding"))?;
@@ -377,15 +377,15 @@ impl Altyn {
         let mut ancestry = self.ancestry(request.tenant).await?;
         ancestry.pop();
         let mut above = None;
-        let mut limits = LimitCaps::default();
+        let mut limits = LoweredLimits::default();
         for tenant in ancestry {
             let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
             if let Some(row) = rows::binding_find(&mut tx, tenant, id.0).await? {
-                limits = caps("bindings.limits", &row.limits)?;
+                limits = limits_read("bindings.limits", &row.limits)?;
                 above = Some((tenant, row));
             } else if above.is_some() {
                 for row in history::inherited(&mut tx, tenant).await?.iter().filter(|row| row.binding_id == id.0) {
-                    limits = limits.narrowed(caps("inherited_bindings.limits", &row.limits)?);
+                    limits = limits.narrowed(limits_read("inherited_bindings.limits", &row.limits)?);
                 }
             }
         }
@@ -407,7 +407,7 @@ impl Altyn {
         let row = InheritedRow {
             binding_id: id.0,
             owner_id: owner,
-            limits: caps_text(&command.limits),
+            limits: limits_text(&command.limits),
             ended_from: command.ended_from,
             decided_by: request.credential.clone(),
             decided_at: work.now,
@@ -430,6 +430,20 @@ impl Altyn {
         let mut tx = self.read(request).await?;
         let row = rows::binding_find(&mut tx, request.tenant.0, id.0).await?;
         binding_view(row.ok_or(ServiceError::NotFound("binding"))?)
+    }
+
+    /// A binding that decides or decided for the tenant: its own, or one from above that it has used or narrowed.
+    pub(crate) async fn binding_used(&self, request: &Request, id: BindingId) -> Result<BindingRow> {
+        let mut tx = self.read(request).await?;
+        if let Some(own) = rows::binding_find(&mut tx, request.tenant.0, id.0).await? {
+            return Ok(own);
+        }
+        let inherited = history::inherited(&mut tx, request.tenant.0).await?;
+        drop(tx);
+        let inherited = inherited.into_iter().find(|row| row.binding_id == id.0);
+        let owner = inherited.ok_or(ServiceError::NotFound("binding"))?.owner_id;
+        let mut tx = self.db.read(Scope::Tenant(owner)).await?;
+        rows::binding_find(&mut tx, owner, id.0).await?.ok_or(ServiceError::NotFound("binding"))
     }
 
     /// A page of a binding's history, oldest first.
@@ -480,7 +494,7 @@ impl Altyn {
         tenant: TenantId,
         world: World,
         on: NaiveDate,
-    ) -> Result<Option<(TenantId, BindingRow, LimitCaps)>> {
+    ) -> Result<Option<(TenantId, BindingRow, LoweredLimits)>> {
         let mut ancestry = self.ancestry(tenant).await?;
         ancestry.reverse();
         let (mut levels, mut loaded) = (Vec::with_capacity(ancestry.len()), Vec::new());
@@ -496,7 +510,7 @@ impl Altyn {
             drop(tx);
             let mut level = Level::default();
             for row in narrowed {
-                let limits = caps("inherited_bindings.limits", &row.limits)?;
+                let limits = limits_read("inherited_bindings.limits", &row.limits)?;
                 level.narrowings.push(Narrowing {
                     binding: BindingId(row.binding_id),
                     limits,
@@ -507,7 +521,7 @@ impl Altyn {
                 level.found.push(Found {
                     binding: BindingId(row.id),
                     inheritance: stored("bindings.inheritance", &row.inheritance)?,
-                    limits: caps("bindings.limits", &row.limits)?,
+                    limits: limits_read("bindings.limits", &row.limits)?,
                 });
                 loaded.push(row);
             }
@@ -526,7 +540,7 @@ impl Altyn {
             let decides = self.deciding(request.tenant, world, on).await?;
             let (owner, row, limits) = match decides {
                 Some((owner, row, limits)) => (Some(owner), Some(row), limits),
-                None => (None, None, LimitCaps::default()),
+                None => (None, None, LoweredLimits::default()),
             };
             views.push(DecidingView {
                 extension_point: world,
@@ -561,6 +575,7 @@ impl Altyn {
         let digest = digest_of(&row.component_digest)?;
         let plugin = self.plugins.component(&self.db, digest).await?;
         let capabilities = self.granted(tenant, digest).await?;
+        let in_force = self.limits_in_force(tenant, world).await?;
         if owner != tenant {
             self.note_inherited(tenant, owner, row.id).await?;
         }
@@ -568,7 +583,7 @@ impl Altyn {
         Ok(Bound {
             binding,
             owner,
-            plugin: plugin.lowered(limits.narrowed(capabilities.limits)),
+            plugin: plugin.within(in_force.lowered(limits.narrowed(capabilities.limits))),
             capabilities,
             config_digest: crate::evidence::sha256(row.config.as_bytes()),
             context: CallContext {
@@ -621,7 +636,7 @@ fn binding_view(row: BindingRow) -> Result<BindingView> {
         priority: row.priority,
         effective_from: row.effective_from,
         inheritance: stored("bindings.inheritance", &row.inheritance)?,
-        limits: caps("bindings.limits", &row.limits)?,
+        limits: limits_read("bindings.limits", &row.limits)?,
         created_at: row.created_at,
         ended_at: row.ended_at,
         version: row.version,
@@ -632,7 +647,7 @@ fn inherited_view(row: InheritedRow) -> Result<InheritedView> {
     Ok(InheritedView {
         binding_id: BindingId(row.binding_id),
         owner_id: TenantId(row.owner_id),
-        limits: caps("inherited_bindings.limits", &row.limits)?,
+        limits: limits_read("inherited_bindings.limits", &row.limits)?,
         ended_from: row.ended_from,
         decided_by: row.decided_by,
         decided_at: row.decided_at,

@@ -5,7 +5,7 @@
 //! decided, so that an upgrade that asks for more is noticed before it is bound.
 
 use altyn_domain::{
-    grant::{Asked, Capabilities, Grant, LimitCaps, effective, unanswered},
+    grant::{Asked, Capabilities, Grant, LoweredLimits, effective, unanswered},
     id::TenantId,
 };
 use altyn_runtime::Digest;
@@ -24,6 +24,7 @@ use crate::{
     error::{Fields, Result, ServiceError},
     page::{LARGEST_PAGE, Listed, Page},
     plugins::{names, parse_digest},
+    usage::{limits_read, limits_text},
 };
 
 /// An answer to what a component asks for; it replaces the one before.
@@ -40,7 +41,7 @@ pub struct SetGrant {
     pub secrets: Vec<String>,
     /// Limits of its calls below those of the installation.
     #[serde(default)]
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
 }
 
 /// What was granted to a plugin.
@@ -57,7 +58,7 @@ pub struct GrantView {
     /// Secrets that may be used for it.
     pub secrets: Vec<String>,
     /// Limits of its calls.
-    pub limits: LimitCaps,
+    pub limits: LoweredLimits,
     /// The credential that decided.
     pub decided_by: String,
     /// When.
@@ -91,16 +92,6 @@ pub(crate) fn asked(row: &ComponentRow) -> Result<Asked> {
     })
 }
 
-/// Stored limits.
-pub(crate) fn caps(what: &'static str, text: &str) -> Result<LimitCaps> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(what, error.to_string()).into())
-}
-
-/// Limits as they are stored.
-pub(crate) fn caps_text(caps: &LimitCaps) -> String {
-    serde_json::to_string(caps).unwrap_or_else(|_| "{}".to_owned())
-}
-
 fn list(names: &[String]) -> String {
     serde_json::Value::from(names.to_vec()).to_string()
 }
@@ -112,7 +103,7 @@ fn view(row: GrantRow) -> Result<GrantView> {
         asked_secrets: names("grants.asked_secrets", &row.asked_secrets)?,
         hosts: names("grants.hosts", &row.hosts)?,
         secrets: names("grants.secrets", &row.secrets)?,
-        limits: caps("grants.limits", &row.limits)?,
+        limits: limits_read("grants.limits", &row.limits)?,
         decided_by: row.decided_by,
         decided_at: row.decided_at,
         version: row.version,
@@ -206,7 +197,11 @@ impl Altyn {
         ancestry.pop();
         // The root takes from what is asked; everybody below from what it has itself.
         let above = if ancestry.is_empty() {
-            Capabilities { hosts: asked.hosts.clone(), secrets: asked.secrets.clone(), limits: LimitCaps::default() }
+            Capabilities {
+                hosts: asked.hosts.clone(),
+                secrets: asked.secrets.clone(),
+                limits: LoweredLimits::default(),
+            }
         } else {
             effective(&asked, &self.chain(&ancestry, &row.plugin_id).await?.grants)
         };
@@ -242,7 +237,7 @@ impl Altyn {
             asked_secrets: row.secrets,
             hosts: list(&sorted(command.hosts)),
             secrets: list(&sorted(command.secrets)),
-            limits: caps_text(&command.limits),
+            limits: limits_text(&command.limits),
             decided_by: request.credential.clone(),
             decided_at: work.now,
             version: 1,

@@ -130,6 +130,11 @@ impl Examined {
         }
     }
 
+    /// The component.
+    pub(crate) fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
     /// What it was found to be.
     pub fn facts(&self) -> &Examination {
         &self.facts
@@ -249,9 +254,8 @@ impl Altyn {
         let signed = examined.signed.clone();
         let mut tx = self.db.read(Scope::Platform).await?;
         only_at_a_root(&mut tx, request.tenant).await?;
-        let vouched = vouch(&assess(&mut tx, signed.as_ref()).await?, self.trust.unsigned);
+        let vouched = self.vouched(&mut tx, signed.as_ref()).await?;
         drop(tx);
-        let vouched = vouched.map_err(|refusal| of_trust(&refusal))?;
         let descriptor = self.plugins.describe(&examined).await?;
         check_schema(&descriptor.config_schema).await?;
         let mut work = match self.begin(request).await? {
@@ -330,6 +334,29 @@ impl Altyn {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Altyn {
+    /// On whose word a component stands that came with this manifest; refuses what may not be installed here.
+    async fn vouched(&self, tx: &mut Tx, signed: Option<&SignedManifest>) -> Result<Vouched> {
+        vouch(&assess(tx, signed).await?, self.trust.unsigned).map_err(|refusal| of_trust(&refusal))
+    }
+
+    /// Admits a component to a rehearsal: what is installed by the word it was installed on, anything else as if it were to
+    /// be installed. Whoever may not decide here is not shown what was decided either.
+    pub(crate) async fn rehearsable(&self, examined: &Examined) -> Result<()> {
+        let mut tx = self.db.read(Scope::Platform).await?;
+        let known = rows::component_find(&mut tx, examined.facts.digest.0.to_vec()).await?;
+        let (Some(row), None) = (known, &examined.signed) else {
+            return self.vouched(&mut tx, examined.signed.as_ref()).await.map(|_| ());
+        };
+        let Some(key_id) = row.key_id else { return self.vouched(&mut tx, None).await.map(|_| ()) };
+        let key = keys::key_find(&mut tx, &key_id).await?;
+        if key.is_some_and(|key| key.revoked_at.is_none()) {
+            return Ok(());
+        }
+        Err(of_trust(&TrustRefusal::RevokedKey { key_id, publisher: row.publisher.unwrap_or_default() }))
     }
 }
 

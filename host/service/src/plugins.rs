@@ -67,8 +67,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         .map_err(|error| ServiceError::Internal(format!("a computation stopped: {error}")))
 }
 
+/// The code of what a plugin will not do however often it is asked.
+pub(crate) const REFUSED: &str = "plugin-refused";
+
 pub(crate) fn refused(error: &InstallError) -> ServiceError {
-    ServiceError::Plugin { code: "plugin-refused", message: error.to_string() }
+    ServiceError::Plugin { code: REFUSED, message: error.to_string() }
 }
 
 /// An installed component.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use altyn_domain::{
     binding::{BindingChange, Inheritance},
-    grant::LimitCaps,
+    grant::LoweredLimits,
     id::{BindingId, TenantId},
     plugin::World,
 };
@@ -46,8 +46,8 @@ fn of(component: &str, config: serde_json::Value) -> CreateBinding {
     CreateBinding { component: component.into(), config, priority: 0, effective_from: day("2026-01-01") }
 }
 
-fn fuel(fuel: u64) -> LimitCaps {
-    LimitCaps { fuel: Some(fuel), ..LimitCaps::default() }
+fn fuel(fuel: u64) -> LoweredLimits {
+    LoweredLimits { fuel: Some(fuel), ..LoweredLimits::default() }
 }
 
 impl Place {
@@ -87,7 +87,12 @@ impl Place {
 
 fn grant(component: &str, hosts: &[&str], secrets: &[&str]) -> SetGrant {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    SetGrant { component: component.into(), hosts: owned(hosts), secrets: owned(secrets), limits: LimitCaps::default() }
+    SetGrant {
+        component: component.into(),
+        hosts: owned(hosts),
+        secrets: owned(secrets),
+        limits: LoweredLimits::default(),
+    }
 }
 
 fn digest(text: &str) -> Digest {
@@ -237,7 +242,7 @@ async fn an_unsigned_component_is_not_bound_where_the_settings_refuse_it(place: 
     place.no_binding(&place.request()).await;
 }
 
-async fn share(place: &Place, id: BindingId, inheritance: Inheritance, limits: LimitCaps) {
+async fn share(place: &Place, id: BindingId, inheritance: Inheritance, limits: LoweredLimits) {
     let version = place.altyn.binding_get(&place.request(), id).await.unwrap().version;
     let command = ShareBinding { inheritance, limits };
     place.altyn.binding_share(&place.request(), id, version, command).await.unwrap();
@@ -286,8 +291,8 @@ async fn a_tenant_below_ends_an_optional_binding_and_not_a_required_one(place: P
     let binding = place.bind(&older).await;
     let child = place.child(place.tenant).await;
     let grandchild = place.child(child.tenant).await;
-    share(&place, binding.id, Inheritance::Optional, LimitCaps::default()).await;
-    let end = || NarrowBinding { limits: LimitCaps::default(), ended_from: Some(day("2026-11-15")) };
+    share(&place, binding.id, Inheritance::Optional, LoweredLimits::default()).await;
+    let end = || NarrowBinding { limits: LoweredLimits::default(), ended_from: Some(day("2026-11-15")) };
     place.altyn.binding_narrow(&child, binding.id, end()).await.unwrap();
     place.bound(child.tenant, "2026-11-14").await.unwrap();
     for tenant in [child.tenant, grandchild.tenant] {
@@ -295,7 +300,7 @@ async fn a_tenant_below_ends_an_optional_binding_and_not_a_required_one(place: P
     }
     place.bound(place.tenant, "2026-11-15").await.unwrap();
 
-    share(&place, binding.id, Inheritance::Required, LimitCaps::default()).await;
+    share(&place, binding.id, Inheritance::Required, LoweredLimits::default()).await;
     place.bound(child.tenant, "2026-11-15").await.unwrap();
     assert_eq!(refused(place.altyn.binding_narrow(&grandchild, binding.id, end()).await).0, "binding-required");
     let told = place.altyn.binding_create(&grandchild, of(&newer, json!({}))).await;
@@ -309,7 +314,7 @@ async fn a_binding_that_is_not_shared_does_not_exist_below(place: Place) {
     let child = place.child(place.tenant).await;
     let stranger = place.altyn.tenant_create_root(new_tenant("Чужой")).await.unwrap().id;
     let narrow = || NarrowBinding { limits: fuel(1), ended_from: None };
-    share(&place, binding.id, Inheritance::None, LimitCaps::default()).await;
+    share(&place, binding.id, Inheritance::None, LoweredLimits::default()).await;
     for request in [child.clone(), Request::internal(stranger, "test"), place.request()] {
         let told = place.altyn.binding_narrow(&request, binding.id, narrow()).await;
         assert!(matches!(told, Err(ServiceError::NotFound("binding"))));
@@ -317,7 +322,7 @@ async fn a_binding_that_is_not_shared_does_not_exist_below(place: Place) {
     for request in [child, Request::internal(stranger, "test")] {
         assert!(matches!(place.altyn.binding_get(&request, binding.id).await, Err(ServiceError::NotFound("binding"))));
         assert!(matches!(place.altyn.binding_rollback(&request, binding.id, 1).await, Err(ServiceError::NotFound(_))));
-        let command = ShareBinding { inheritance: Inheritance::Optional, limits: LimitCaps::default() };
+        let command = ShareBinding { inheritance: Inheritance::Optional, limits: LoweredLimits::default() };
         let told = place.altyn.binding_share(&request, binding.id, 2, command).await;
         assert!(matches!(told, Err(ServiceError::NotFound("binding"))));
         assert!(place.altyn.binding_history(&request, binding.id, &page(10, None)).await.is_err());
