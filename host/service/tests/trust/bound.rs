@@ -36,6 +36,7 @@ on_both_engines!(
     a_tenant_below_ends_an_optional_binding_and_not_a_required_one,
     a_binding_that_is_not_shared_does_not_exist_below,
     limits_of_a_binding_reach_the_call,
+    the_lowest_limit_of_all_who_lowered_one_counts,
 );
 
 fn day(text: &str) -> NaiveDate {
@@ -72,6 +73,12 @@ impl Place {
     async fn bound(&self, tenant: TenantId, on: &str) -> Result<Bound, ServiceError> {
         let now = at("2026-11-02T00:00:00Z");
         self.altyn.bound(tenant, World::TaxRule, day(on), now, "Europe/Moscow", "ru-RU").await
+    }
+
+    /// The fuel of a call without lines.
+    async fn fuel_of(&self, tenant: TenantId) -> u64 {
+        let bound = self.bound(tenant, "2026-11-01").await.unwrap();
+        bound.plugin.limits(&self.altyn.plugins.runtime().config().limits).fuel
     }
 
     /// Lets an installed component ask for more than its world gives today.
@@ -258,7 +265,7 @@ async fn a_tenant_below_uses_a_shared_binding_and_only_narrows_it(place: Place) 
     let bound = place.bound(grandchild.tenant, "2026-11-01").await.unwrap();
     assert_eq!((bound.binding, bound.owner), (binding.id, place.tenant));
     assert_eq!(bound.context.tenant, grandchild.tenant.to_string(), "the plugin is told whom it decides for");
-    assert_eq!(bound.plugin.caps(), fuel(1_000_000));
+    assert_eq!(place.fuel_of(grandchild.tenant).await, 1_000_000);
 
     let narrow = |caps| NarrowBinding { limits: caps, ended_from: None };
     let told = place.altyn.binding_narrow(&child, binding.id, narrow(fuel(1_000_001))).await.unwrap_err();
@@ -268,11 +275,11 @@ async fn a_tenant_below_uses_a_shared_binding_and_only_narrows_it(place: Place) 
     let told = place.altyn.binding_narrow(&grandchild, binding.id, narrow(fuel(600_000))).await;
     assert!(matches!(told, Err(ServiceError::Invalid(_))), "narrowing counts from tenant to tenant");
     for (tenant, expected) in [(place.tenant, 1_000_000), (child.tenant, 500_000), (grandchild.tenant, 500_000)] {
-        assert_eq!(place.bound(tenant, "2026-11-01").await.unwrap().plugin.caps(), fuel(expected));
+        assert_eq!(place.fuel_of(tenant).await, expected);
     }
     // Lower limits above win over what was said below.
     share(&place, binding.id, Inheritance::Optional, fuel(100)).await;
-    assert_eq!(place.bound(grandchild.tenant, "2026-11-01").await.unwrap().plugin.caps(), fuel(100));
+    assert_eq!(place.fuel_of(grandchild.tenant).await, 100);
 
     // A binding of its own goes before the shared one, for those below only when it is shared.
     let own = place.altyn.binding_create(&child, of(&newer, json!({}))).await.unwrap().value;
@@ -339,4 +346,26 @@ async fn limits_of_a_binding_reach_the_call(place: Place) {
     let bound = place.bound(place.tenant, "2026-11-01").await.unwrap();
     let failure = runtime.assess(&bound.plugin, &bound.context, &[]).result.unwrap_err();
     assert_eq!(failure.code(), "plugin-out-of-fuel", "{failure}");
+}
+
+async fn the_lowest_limit_of_all_who_lowered_one_counts(place: Place) {
+    let (older, _) = place.two_versions().await;
+    let binding = place.bind(&older).await;
+    let child = place.child(place.tenant).await;
+    share(&place, binding.id, Inheritance::Optional, fuel(900)).await;
+    let (altyn, root) = (&place.altyn, place.request());
+    altyn.plugin_limits_set(&root, World::TaxRule, 0, fuel(800)).await.unwrap();
+    assert_eq!(place.fuel_of(child.tenant).await, 800, "what the tenant above lowered for the world");
+    altyn.grant_set(&root, SetGrant { limits: fuel(700), ..grant(&older, &[], &[]) }).await.unwrap();
+    assert_eq!(place.fuel_of(child.tenant).await, 700, "what was granted to the plugin");
+    altyn.plugin_limits_set(&child, World::TaxRule, 0, fuel(600)).await.unwrap();
+    assert_eq!((place.fuel_of(child.tenant).await, place.fuel_of(place.tenant).await), (600, 700));
+    let narrow = NarrowBinding { limits: fuel(650), ended_from: None };
+    altyn.binding_narrow(&child, binding.id, narrow).await.unwrap();
+    assert_eq!(place.fuel_of(child.tenant).await, 600, "a higher limit raises nothing");
+
+    let nothing = LoweredLimits { wall_ms: Some(0), log_lines: Some(0), ..LoweredLimits::default() };
+    let told = altyn.plugin_limits_set(&root, World::TaxRule, 1, nothing).await.unwrap_err();
+    let ServiceError::Invalid(fields) = told else { panic!("{told}") };
+    assert_eq!(fields.iter().map(|field| field.pointer.as_str()).collect::<Vec<_>>(), ["/wall_ms"]);
 }
