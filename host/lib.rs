@@ -66,6 +66,9 @@ pub enum ComposeError {
         #[source]
         source: StoreError,
     },
+    /// A master key cannot be used.
+    #[error("the master key cannot be used")]
+    Secrets(#[from] config::SecretsError),
     /// The plugin host did not start.
     #[error("the plugin host did not start")]
     Plugins(#[from] RuntimeError),
@@ -85,5 +88,6 @@ pub async fn compose_at(config: &Config, clock: Arc<dyn Clock>) -> Result<Altyn,
         .await
         .map_err(|source| ComposeError::Database { url: config::redacted(&database.url), source })?;
     let plugins = Plugins::new(Runtime::new(&config.plugins)?);
-    Ok(Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone()))
+    let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone());
+    Ok(altyn.with_trust(config.trust).with_master_keys(config.secrets.master_keys()?))
 }

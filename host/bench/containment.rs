@@ -12,11 +12,12 @@ use std::{
 
 use altyn_domain::{
     calendar::Period,
+    grant::LoweredLimits,
     money::{Currency, Money},
     plugin::CallContext,
     proration::{CurrentDay, Question},
 };
-use altyn_runtime::{Limits, Plugin, Runtime, RuntimeConfig};
+use altyn_runtime::{Plugin, Runtime, RuntimeConfig};
 use anyhow::{Context as _, ensure};
 
 use super::{Figures, plugin::percentile, resident_memory_bytes, round};
@@ -62,7 +63,7 @@ pub fn measure(plugins: &Path, figures: &mut Figures) -> anyhow::Result<()> {
     let mut bound = Vec::with_capacity(TENANTS * BINDINGS);
     for tenant in 0..TENANTS {
         for binding in 0..BINDINGS {
-            let lowered = plugin.within(Limits { wall_ms: 1_000, ..Limits::default() });
+            let lowered = plugin.within(LoweredLimits { wall_ms: Some(1_000), ..LoweredLimits::default() });
             let ctx = context(&format!("ten_{tenant:032x}"), binding, "");
             ask(&runtime, &lowered, &ctx)?;
             bound.push((lowered, ctx));

@@ -4,11 +4,13 @@
 //! stdout, talk and the log to stderr. [`exit`] owns the exit codes.
 
 mod api_keys;
+mod author;
 mod blocks;
 mod changes;
 mod contracts;
 mod credit;
 mod customers;
+mod declared;
 mod demo;
 mod documents;
 mod dunning;
@@ -23,7 +25,9 @@ mod plugins;
 mod progress;
 mod promises;
 mod proof;
+mod publishing;
 mod runs;
+mod secrets;
 mod sellers;
 mod serve;
 mod service_terms;
@@ -68,6 +72,9 @@ enum Command {
     /// Look into, install and bind plugins
     #[command(subcommand)]
     Plugin(plugins::PluginCommand),
+    /// What a tenant keeps for its plugins
+    #[command(subcommand)]
+    Secret(secrets::SecretCommand),
     /// Operators and resellers
     #[command(subcommand)]
     Tenant(tenants::TenantCommand),
@@ -178,19 +185,29 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
-    match cli.command {
+    let command = match cli.command {
+        Command::Plugin(command) => match command.without_database(&global).await? {
+            Some(command) => Command::Plugin(command),
+            None => return Ok(()),
+        },
+        Command::Secret(command) => match command.without_database(&global)? {
+            Some(command) => Command::Secret(command),
+            None => return Ok(()),
+        },
+        other => other,
+    };
+    match command {
         Command::Serve(command) => return command.run(&global).await,
         Command::Migrate => return serve::migrate(&global).await,
         Command::Config(command) => return command.run(&global),
         Command::Demo(command) => return command.run(&global).await,
         Command::Bench(command) => return measure(&global, &command).await,
-        Command::Plugin(plugins::PluginCommand::Inspect { file }) => return plugins::inspect(&global, &file).await,
         _ => {}
     }
     let config = global.load(None)?;
     start_log(&config.log);
     let session = Session::open(&global, config).await?;
-    let done = on_database(cli.command, &session).await;
+    let done = on_database(command, &session).await;
     session.close().await;
     done
 }
@@ -198,6 +215,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 async fn on_database(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
         Command::Plugin(command) => command.run(session).await,
+        Command::Secret(command) => command.run(session).await,
         Command::Tenant(command) => command.run(session).await,
         Command::ApiKey(command) => command.run(session).await,
         Command::Seller(command) => command.run(session).await,

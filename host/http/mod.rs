@@ -19,6 +19,7 @@ mod customers;
 mod dunning;
 mod error;
 mod etag;
+mod grants;
 mod health;
 mod idempotency;
 mod imports;
@@ -30,6 +31,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod plans;
+mod plugin_keys;
 mod plugin_limits;
 mod plugins;
 mod problems;
@@ -37,6 +39,7 @@ mod products;
 mod promises;
 mod run_events;
 mod runs;
+mod secrets;
 mod sellers;
 mod service_terms;
 mod subscriptions;
@@ -142,6 +145,9 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(runs::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
+        .merge(plugin_keys::routes())
+        .merge(secrets::routes())
+        .merge(grants::routes())
         .merge(plugin_limits::routes())
         .merge(bindings::routes())
         .merge(imports::routes());

@@ -8,3 +8,4 @@ mod credit;
 mod desk;
 mod scheduler;
 mod settings;
+mod trust;

@@ -12,3 +12,4 @@ mod document;
 mod objects;
 mod plugins;
 mod requests;
+mod trust;

@@ -37,8 +37,7 @@ pub fn build(folder: &Path) -> Result<(), Failure> {
 
 fn rust(folder: &Path, dist: &Path) -> Result<(), Failure> {
     let target = folder.join("target");
-    let guests =
-        Guests { folder, target: &target, tools: &target.join("wasm-toolchain"), out: dist, locked: false };
+    let guests = Guests { folder, target: &target, tools: &target.join("wasm-toolchain"), out: dist, locked: false };
     guests.build().map(drop).map_err(|error| Failure::failed(format!("{error:#}")))
 }
 

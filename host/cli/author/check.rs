@@ -65,13 +65,7 @@ pub async fn check(
     examined.map_err(|error| Failure::failed(format!("the examination broke off: {error}")))?
 }
 
-fn examine(
-    runtime: &Runtime,
-    wasm: &[u8],
-    config: &str,
-    cases: &[(String, Case)],
-    json: bool,
-) -> Result<(), Failure> {
+fn examine(runtime: &Runtime, wasm: &[u8], config: &str, cases: &[(String, Case)], json: bool) -> Result<(), Failure> {
     let refused = |error: altyn_runtime::InstallError| Failure::new(Exit::Refused, "plugin-refused", error.to_string());
     let begun = Instant::now();
     let inspection = runtime.inspect(wasm).map_err(refused)?;
@@ -93,7 +87,11 @@ fn examine(
         cases: &cases,
         passed,
     };
-    if json { print_json(&examined)? } else { print_table(&examined) }
+    if json {
+        print_json(&examined)?
+    } else {
+        print_table(&examined)
+    }
     if passed {
         return Ok(());
     }
@@ -147,7 +145,9 @@ fn print_table(examined: &Examined<'_>) {
     output::write(&checks.render());
     output::line("");
     let Examined { plugin_id, version, world, build, size_bytes, compiled_in_ms, report, .. } = examined;
-    output::line(&format!("{plugin_id} {version}, {world}, {build}: {size_bytes} bytes, compiled in {compiled_in_ms} ms"));
+    output::line(&format!(
+        "{plugin_id} {version}, {world}, {build}: {size_bytes} bytes, compiled in {compiled_in_ms} ms"
+    ));
     if let Some(cost) = &report.cost {
         output::line(&format!(
             "a call: {} µs, {} fuel; a line in a call of {}: {} ns, {} fuel; memory {} KiB",

@@ -7,6 +7,7 @@
 
 mod text;
 
+pub mod binding;
 pub mod block;
 pub mod calendar;
 pub mod catalogue;
@@ -14,9 +15,12 @@ pub mod change;
 pub mod charge;
 pub mod credit;
 pub mod dunning;
+pub mod form;
+pub mod grant;
 pub mod id;
 pub mod invoice;
 pub mod ledger;
+pub mod manifest;
 pub mod money;
 pub mod numbering;
 pub mod party;
@@ -29,6 +33,7 @@ pub mod run;
 pub mod subscription;
 pub mod tax;
 pub mod terms;
+pub mod trust;
 
 pub use text::{Expected, UnknownName, visible};
 

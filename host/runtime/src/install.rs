@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
+use altyn_domain::grant::LoweredLimits;
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -15,7 +16,7 @@ use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
 use crate::bindings::tax::{TaxRule, TaxRulePre};
 use crate::call;
-use crate::config::{Limits, LimitsTable};
+use crate::config::LimitsTable;
 use crate::convert;
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
@@ -142,6 +143,25 @@ pub struct Inspection {
     pub descriptor: Descriptor,
     /// Interfaces that it imports, with versions.
     pub imports: Vec<String>,
+    /// Interfaces that it exports, with versions.
+    pub exports: Vec<String>,
+    /// Size of the component, bytes.
+    pub size_bytes: usize,
+}
+
+/// What the bytes of a component say, before anything of it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// Content address.
+    pub digest: Digest,
+    /// The world that it serves.
+    pub world: World,
+    /// Version of the contract that it was built for.
+    pub contract_version: String,
+    /// Interfaces that it imports, with versions.
+    pub imports: Vec<String>,
+    /// Interfaces that it exports, with versions.
+    pub exports: Vec<String>,
     /// Size of the component, bytes.
     pub size_bytes: usize,
 }
@@ -150,7 +170,7 @@ pub struct Inspection {
 #[derive(Clone)]
 pub struct Plugin {
     loaded: Arc<Loaded>,
-    lowered: Option<Arc<Limits>>,
+    lowered: LoweredLimits,
     purpose: Purpose,
 }
 
@@ -205,15 +225,14 @@ impl Plugin {
 
     /// The same component with lower limits: of each limit the lower of these and the world's counts.
     #[must_use]
-    pub fn within(&self, limits: Limits) -> Self {
-        let limits = self.lowered.as_ref().map_or(limits, |lowered| lowered.at_most(&limits));
-        Self { lowered: Some(Arc::new(limits)), ..self.clone() }
+    pub fn within(&self, limits: LoweredLimits) -> Self {
+        Self { lowered: self.lowered.narrowed(limits), ..self.clone() }
     }
 
     /// The same component for calls that decide nothing, see [`Purpose::Rehearsal`]; with the limits of its world.
     #[must_use]
     pub fn rehearsing(&self) -> Self {
-        Self { purpose: Purpose::Rehearsal, lowered: None, ..self.clone() }
+        Self { purpose: Purpose::Rehearsal, lowered: LoweredLimits::default(), ..self.clone() }
     }
 
     pub(crate) fn purpose(&self) -> Purpose {
@@ -221,27 +240,40 @@ impl Plugin {
     }
 
     /// What one call may use.
-    pub(crate) fn limits(&self, table: &LimitsTable) -> Limits {
-        let limits = table.of(self.world(), self.build());
-        self.lowered.as_ref().map_or(*limits, |lowered| limits.at_most(lowered))
+    pub fn limits(&self, table: &LimitsTable) -> Limits {
+        table.of(self.world(), self.build()).lowered(self.lowered)
     }
 }
 
 impl Runtime {
-    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
-    /// nothing granted.
-    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+    /// Reads what a component is from its bytes alone: it is compiled and linked, nothing is instantiated.
+    pub fn examine(&self, bytes: &[u8]) -> Result<(Plugin, Examination), InstallError> {
         let (plugin, shape) = self.shared.load(bytes)?;
-        let descriptor = self.shared.describe(&plugin)?;
-        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
-        Ok(Inspection {
+        let examination = Examination {
             digest: plugin.digest(),
             world: plugin.world(),
             contract_version: shape.contract_version,
-            descriptor,
             imports: shape.imports,
+            exports: shape.exports,
             size_bytes: bytes.len(),
-        })
+        };
+        Ok((plugin, examination))
+    }
+
+    /// Instantiates a component once, with nothing granted, and asks it who it is; the answer is checked.
+    pub fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+        let descriptor = self.shared.describe(plugin)?;
+        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
+        Ok(descriptor)
+    }
+
+    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
+    /// nothing granted.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+        let (plugin, examined) = self.examine(bytes)?;
+        let descriptor = self.describe(&plugin)?;
+        let Examination { digest, world, contract_version, imports, exports, size_bytes } = examined;
+        Ok(Inspection { digest, world, contract_version, descriptor, imports, exports, size_bytes })
     }
 
     /// Compiles a component, or takes it from the cache, and links it. Keep the result: the digest names it.
@@ -272,7 +304,7 @@ impl Shared {
         let pre = link(&realm.linker, &component, world).map_err(|error| incompatible(world, &error))?;
         let engine = realm.engine.clone();
         let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, build, engine, pre });
-        let plugin = Plugin { loaded, lowered: None, purpose: Purpose::Decision };
+        let plugin = Plugin { loaded, lowered: LoweredLimits::default(), purpose: Purpose::Decision };
         Ok((plugin, shape))
     }
 
@@ -353,6 +385,7 @@ struct Shape {
     world: World,
     contract_version: String,
     imports: Vec<String>,
+    exports: Vec<String>,
 }
 
 impl Shape {
@@ -369,7 +402,8 @@ impl Shape {
             exports.retain(|name| name.starts_with(PACKAGE));
         }
         let (world, contract_version) = world_of(&exports)?;
-        Ok(Self { world, contract_version, imports })
+        let exports = exports.into_iter().map(str::to_owned).collect();
+        Ok(Self { world, contract_version, imports, exports })
     }
 }
 

@@ -41,7 +41,7 @@ pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
 pub use evidence::{Side, as_json};
 pub use failure::{Bulkhead, CallFailure, FaultKind};
-pub use install::{DescriptorError, Inspection, InstallError, Plugin, check_descriptor};
+pub use install::{DescriptorError, Examination, Inspection, InstallError, Plugin, check_descriptor};
 pub use meter::{Purpose, Usage, UsageKey};
 pub use rehearsal::{Answer, Batch, Element};
 pub use shape::{Build, Unsound};

@@ -13,7 +13,8 @@ use crate::{
     plugins::Plugins,
     ports::{Clock, Ids},
     poster::Poster,
-    settings::Settings,
+    settings::{Settings, TrustSettings},
+    vault::MasterKeys,
 };
 
 /// The application: everything a use case needs, shared by all edges.
@@ -31,6 +32,10 @@ pub struct Altyn {
     pub settings: Arc<Settings>,
     /// Groups concurrent postings.
     pub poster: Poster,
+    /// Whose plugins are installed.
+    pub trust: TrustSettings,
+    /// What tenants' data keys are wrapped with; none until the first secret.
+    pub master_keys: MasterKeys,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -58,7 +63,26 @@ pub struct IdempotencyKey {
 impl Altyn {
     /// The application around its parts.
     pub fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, plugins: Plugins, settings: Settings) -> Self {
-        Self { db, clock, ids, plugins: Arc::new(plugins), settings: Arc::new(settings), poster: Poster::default() }
+        Self {
+            db,
+            clock,
+            ids,
+            plugins: Arc::new(plugins),
+            settings: Arc::new(settings),
+            poster: Poster::default(),
+            trust: TrustSettings::default(),
+            master_keys: MasterKeys::default(),
+        }
+    }
+
+    /// The same application with these master keys.
+    pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
+        Self { master_keys, ..self }
+    }
+
+    /// The same application with another idea of whose plugins it installs; by itself it takes signed ones only.
+    pub fn with_trust(self, trust: TrustSettings) -> Self {
+        Self { trust, ..self }
     }
 }
 

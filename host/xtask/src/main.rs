@@ -4,6 +4,7 @@
 //! the demonstration, the measurements, the example books. Knows nothing of billing: it starts `altyn` and passes the
 //! arguments on. Talk and progress go to stderr, so whatever stands on stdout is the answer alone.
 
+mod authors;
 mod bench;
 mod books;
 mod demo;
@@ -35,6 +36,8 @@ usage: cargo xtask <command>
   bench [--subscriptions N] [--only billing|ledger|plugin] [--output table|json]
                                  measure the release build against a private PostgreSQL
   fuzz [--seconds N] [target]    mutate what guests hand over, 300 seconds each target
+  authors [rust|javascript|python …]
+                                 make, build and test a plugin of every world in every language
   postgres                       start a private PostgreSQL, print its address, run until stdin ends or Ctrl-C
   books [--customers N] [--seed S] [--into DIR]
                                  write the example books (default: examples/operator)
@@ -70,6 +73,7 @@ fn run(command: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "demo" => demo::run(&root, rest),
         "bench" => bench::run(&root, rest),
         "fuzz" => fuzz::run(&root, rest),
+        "authors" => authors::run(&root, rest),
         "postgres" => {
             shell::no_arguments(rest)?;
             serve_postgres(&root)

@@ -32,7 +32,9 @@ pub struct Case {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaseError {
     /// The export is unknown.
-    #[error("\"{0}\" is not an export of the contract; use proration.prorate, tax.assess, numbering.sequences or numbering.numbers")]
+    #[error(
+        "\"{0}\" is not an export of the contract; use proration.prorate, tax.assess, numbering.sequences or numbering.numbers"
+    )]
     Export(String),
     /// The input does not read.
     #[error("the input does not read as the arguments of {export}: {detail}")]

@@ -36,7 +36,8 @@ fn document(numbers: &mut Numbers, index: usize) -> Option<TaxDocument> {
     };
     let kind = numbers.one_of(&["legal-entity", "sole-proprietor", "individual"], "individual");
     let country = numbers.one_of(&["RU", "RU", "KZ", ""], "RU");
-    let (year, month, day) = numbers.one_of(&[(2025, 12, 31), (2026, 1, 1), (2026, 11, 1), (2028, 2, 29)], (2026, 1, 1));
+    let (year, month, day) =
+        numbers.one_of(&[(2025, 12, 31), (2026, 1, 1), (2026, 11, 1), (2028, 2, 29)], (2026, 1, 1));
     let on = NaiveDate::from_ymd_opt(year, month, day)?;
     let lines = numbers.one_of(&[1_u64, 1, 2, 7], 1);
     let lines = (0..lines).map(|line| TaxableLine {

@@ -1,0 +1,52 @@
+//! The conformance kit: our own plugins keep every rule of it, and each kind of unsound plugin breaks the rule that is
+//! made for it.
+
+mod common;
+
+use altyn_runtime::{Runtime, RuntimeConfig, kit::Report};
+
+fn examined(name: &str, config: &str) -> Report {
+    let runtime = Runtime::new(&RuntimeConfig::default()).unwrap();
+    let plugin = runtime.load(&common::component(name)).unwrap();
+    runtime.conformance(&plugin, config)
+}
+
+fn broken(report: &Report) -> Vec<String> {
+    report.checks.iter().filter(|check| !check.kept).map(|check| format!("{}: {}", check.rule, check.detail)).collect()
+}
+
+#[test]
+fn our_own_plugins_keep_every_rule() {
+    for (name, config) in [
+        ("day-ratio", "{}"),
+        ("fixed-days", r#"{"days":30}"#),
+        ("day-rate-rounded", "{}"),
+        ("second", "{}"),
+        ("none", "{}"),
+        ("ru-vat", r#"{"regime":"general"}"#),
+        ("number-template", r#"{"template":"СЧ-{year}-{seq:6}"}"#),
+    ] {
+        let report = examined(name, config);
+        assert!(report.passed(), "{name}: {:#?}", broken(&report));
+        let cost = report.cost.unwrap();
+        assert!(cost.call_fuel > 0 && cost.line_fuel > 0 && cost.peak_memory_bytes > 0, "{name}: {cost:?}");
+    }
+}
+
+#[test]
+fn an_unsound_plugin_breaks_the_rule_that_is_made_for_it() {
+    for (name, deed, rule) in [
+        ("hostile-proration", "trap", "a call ends with an answer or a fault, never with a trap or a limit"),
+        ("hostile-tax", "loop", "a call ends with an answer or a fault, never with a trap or a limit"),
+        ("hostile-tax", "memory", "a call ends with an answer or a fault, never with a trap or a limit"),
+        ("hostile-proration", "refuse", "questions are answered"),
+        ("hostile-proration", "wrong-sum", "every answer passes the host's check"),
+        ("hostile-tax", "wrong-sum", "every answer passes the host's check"),
+        ("hostile-proration", "foreign-currency", "every answer passes the host's check"),
+        ("hostile-numbering", "wrong-sum", "answers agree with one another"),
+    ] {
+        let report = examined(name, &format!(r#"{{"do":"{deed}"}}"#));
+        let broken = broken(&report);
+        assert!(broken.iter().any(|line| line.starts_with(rule)), "{name} that does {deed}: {broken:#?}");
+    }
+}
