@@ -10,6 +10,8 @@ mod text;
 pub mod calendar;
 pub mod catalogue;
 pub mod charge;
+pub mod exchange;
+pub mod gateway;
 pub mod id;
 pub mod invoice;
 pub mod ledger;

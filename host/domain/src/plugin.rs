@@ -16,6 +16,8 @@ text_enum! {
         TaxRule = "tax-rule",
         /// Decides which sequence a document draws from and how its number looks.
         NumberingScheme = "numbering-scheme",
+        /// Decides what is sent to a payment gateway and what its answers mean.
+        PaymentGateway = "payment-gateway",
     }
 }
 
@@ -66,7 +68,7 @@ mod tests {
         }
         assert_eq!(
             "tax".parse::<World>().unwrap_err().to_string(),
-            "unknown plugin world \"tax\"; use one of: proration-strategy, tax-rule, numbering-scheme"
+            "unknown plugin world \"tax\"; use one of: proration-strategy, tax-rule, numbering-scheme, payment-gateway"
         );
     }
 }

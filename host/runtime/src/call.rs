@@ -22,6 +22,7 @@ use crate::evidence;
 use crate::failure::{CallFailure, FaultKind};
 use crate::install::{Plugin, Pre};
 use crate::state::State;
+use crate::vault::{Entry, VaultUse};
 
 /// Longest text of a fault, characters.
 const MAX_FAULT_CHARACTERS: usize = 1_000;
@@ -44,7 +45,7 @@ pub struct CallRecord {
     pub digest: Digest,
     /// Its world.
     pub world: World,
-    /// What was called: `proration.prorate`, `tax.assess`, `numbering.sequences` or `numbering.numbers`.
+    /// What was called, interface and function: `proration.prorate`, `gateway.begin`.
     pub export: &'static str,
     /// The arguments as evidence; [`Runtime::replay`] takes them.
     pub input: Vec<u8>,
@@ -67,10 +68,25 @@ pub(crate) enum Export {
     Assess,
     Sequences,
     Numbers,
+    Capabilities,
+    Begin,
+    Resume,
+    Receive,
+    ReceiveResume,
 }
 
 impl Export {
-    pub(crate) const ALL: [Self; 4] = [Self::Prorate, Self::Assess, Self::Sequences, Self::Numbers];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Prorate,
+        Self::Assess,
+        Self::Sequences,
+        Self::Numbers,
+        Self::Capabilities,
+        Self::Begin,
+        Self::Resume,
+        Self::Receive,
+        Self::ReceiveResume,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -78,6 +94,11 @@ impl Export {
             Self::Assess => "tax.assess",
             Self::Sequences => "numbering.sequences",
             Self::Numbers => "numbering.numbers",
+            Self::Capabilities => "gateway.capabilities-of",
+            Self::Begin => "gateway.begin",
+            Self::Resume => "gateway.resume",
+            Self::Receive => "gateway.receive",
+            Self::ReceiveResume => "gateway.receive-resume",
         }
     }
 
@@ -86,13 +107,16 @@ impl Export {
             Self::Prorate => World::ProrationStrategy,
             Self::Assess => World::TaxRule,
             Self::Sequences | Self::Numbers => World::NumberingScheme,
+            Self::Capabilities | Self::Begin | Self::Resume | Self::Receive | Self::ReceiveResume => {
+                World::PaymentGateway
+            }
         }
     }
 }
 
 impl<T> Call<T> {
     /// The same call with its answer converted; an answer that does not convert is invalid and stays in the record.
-    fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, Wrong>) -> Call<U> {
+    pub(crate) fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, Wrong>) -> Call<U> {
         let result = self.result.and_then(|answer| convert(answer).map_err(CallFailure::InvalidAnswer));
         Call { record: self.record, result }
     }
@@ -233,7 +257,7 @@ impl Runtime {
 
 /// What comes out of the machine: a trap or limit, nothing when the plugin is of another world, the guest's refusal,
 /// or its answer.
-type Ran<R> = wasmtime::Result<Option<Result<R, wit_types::Fault>>>;
+pub(crate) type Ran<R> = wasmtime::Result<Option<Result<R, wit_types::Fault>>>;
 
 impl Shared {
     /// Makes one call in a fresh store.
@@ -245,12 +269,26 @@ impl Shared {
         input: Vec<u8>,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
     ) -> Call<R> {
+        self.run_with(plugin, export, lines, input, VaultUse::closed(), call).0
+    }
+
+    /// Makes one call in a fresh store with a vault, and gives the vault's transcript back.
+    pub(crate) fn run_with<R: Serialize>(
+        &self,
+        plugin: &Plugin,
+        export: Export,
+        lines: usize,
+        input: Vec<u8>,
+        vault: VaultUse,
+        call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
+    ) -> (Call<R>, Vec<Entry>) {
         let limits = self.config.limits.of(plugin.world());
         let mut record = record(plugin, export.as_str(), input);
         let started = Instant::now();
-        let mut store = match self.store(State::new(plugin.world(), limits), limits, lines) {
+        let state = State { vault, ..State::new(plugin.world(), limits) };
+        let mut store = match self.store(state, limits, lines) {
             Ok(store) => store,
-            Err(error) => return Call { record, result: Err(trap(&error)) },
+            Err(error) => return (Call { record, result: Err(trap(&error)) }, Vec::new()),
         };
         let ran = call(plugin.pre(), &mut store);
         record.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -270,6 +308,7 @@ impl Shared {
         };
         let state = store.into_data();
         record.peak_memory_bytes = u64::try_from(state.memory.peak).unwrap_or(u64::MAX);
+        let transcript = state.vault.into_transcript();
         record.log = state.notes.into_lines();
         if let Err(failure) = &result {
             tracing::warn!(
@@ -280,7 +319,7 @@ impl Shared {
                 "{failure}"
             );
         }
-        Call { record, result }
+        (Call { record, result }, transcript)
     }
 }
 

@@ -41,7 +41,7 @@ impl Default for RuntimeConfig {
 }
 
 /// Limits of each world.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsTable {
     /// Limits of `proration-strategy`.
@@ -50,6 +50,20 @@ pub struct LimitsTable {
     pub tax_rule: Limits,
     /// Limits of `numbering-scheme`.
     pub numbering_scheme: Limits,
+    /// Limits of `payment-gateway`.
+    pub payment_gateway: Limits,
+}
+
+impl Default for LimitsTable {
+    fn default() -> Self {
+        Self {
+            proration_strategy: Limits::default(),
+            tax_rule: Limits::default(),
+            numbering_scheme: Limits::default(),
+            // Batches of one, but each may hold a body of 256 KiB.
+            payment_gateway: Limits { fuel: 100_000_000, hostcall_bytes: 1 << 20, ..Limits::default() },
+        }
+    }
 }
 
 impl LimitsTable {
@@ -59,6 +73,7 @@ impl LimitsTable {
             World::ProrationStrategy => &self.proration_strategy,
             World::TaxRule => &self.tax_rule,
             World::NumberingScheme => &self.numbering_scheme,
+            World::PaymentGateway => &self.payment_gateway,
         }
     }
 

@@ -17,7 +17,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::bindings::{wit_log, wit_types};
+use crate::bindings::{wit_exchange, wit_log, wit_types, wit_vault};
 use crate::config::{Limits, RuntimeConfig};
 use crate::state::State;
 
@@ -82,6 +82,9 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
         wit_log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        // Only gateways may import it; the check at installation sees to that.
+        wit_vault::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        wit_exchange::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
         start_clock(&engine, config.tick_ms)?;
         Ok(Self { shared: Arc::new(Shared { engine, linker, config: config.clone() }) })
     }

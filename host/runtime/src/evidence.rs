@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::{wit_numbering, wit_proration, wit_tax, wit_types};
+use crate::bindings::{wit_exchange, wit_gateway, wit_numbering, wit_proration, wit_tax, wit_types};
+use crate::vault::Entry;
 
 /// Arguments of `proration.prorate`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +39,41 @@ pub(crate) struct Numbers {
     pub(crate) ctx: wit_types::Context,
     pub(crate) drafts: Vec<wit_numbering::Draft>,
     pub(crate) values: Vec<u64>,
+}
+
+/// Arguments of `gateway.capabilities-of`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capabilities {
+    pub(crate) ctx: wit_types::Context,
+}
+
+/// Arguments of `gateway.begin`, and what the vault answered meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Begin {
+    pub(crate) ctx: wit_types::Context,
+    pub(crate) operation: wit_gateway::Operation,
+    pub(crate) vault: Vec<Entry>,
+}
+
+/// Arguments of `gateway.resume` and `gateway.receive-resume`, and what the vault answered meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resume {
+    pub(crate) ctx: wit_types::Context,
+    pub(crate) continuation: Vec<u8>,
+    pub(crate) answer: wit_exchange::Answer,
+    pub(crate) vault: Vec<Entry>,
+}
+
+/// Arguments of `gateway.receive`, and what the vault answered meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receive {
+    pub(crate) ctx: wit_types::Context,
+    pub(crate) notification: wit_exchange::Incoming,
+    pub(crate) vault: Vec<Entry>,
 }
 
 /// The bytes of a value.

@@ -4,6 +4,7 @@
 //! install what. Invariant: a [`Plugin`] is a component of exactly one known world, asks for nothing that its world
 //! does not give, was instantiated once with the limits of its world, and described itself soundly.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::bindings::gateway::{PaymentGateway, PaymentGatewayPre};
 use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
 use crate::bindings::tax::{TaxRule, TaxRulePre};
@@ -27,6 +29,8 @@ const PACKAGE: &str = "altyn:billing";
 const TRACK: (u64, u64) = (0, 1);
 /// Longest schema of a configuration, bytes.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
+/// Most secrets, and most hosts, that a gateway asks for.
+const MAX_WISHES: usize = 16;
 
 /// Why a file cannot be installed as a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +70,7 @@ pub enum InstallError {
         interface: String,
     },
     /// It exports no decision.
-    #[error("the component exports none of proration, tax and numbering of {PACKAGE}@0.1; build it for one world")]
+    #[error("the component exports none of proration, tax, numbering and gateway of {PACKAGE}@0.1; build it for one world")]
     NoWorld,
     /// It exports several decisions.
     #[error("the component exports {0} and {1}; a plugin serves one world, make two components")]
@@ -110,6 +114,12 @@ pub enum DescriptorError {
     /// The schema.
     #[error("the configuration schema must be a JSON Schema object of at most 64 KiB: {0}")]
     Schema(String),
+    /// The names of secrets.
+    #[error("the secrets must be at most 16 different names of a-z, 0-9 and -")]
+    Secrets,
+    /// The names of hosts.
+    #[error("the hosts must be at most 16 different exact host names in lower case, without ports and wildcards")]
+    Hosts,
     /// Wishes that its world cannot grant.
     #[error("it wants {what} \"{name}\", which the {world} world does not grant; remove it")]
     Wish {
@@ -147,6 +157,8 @@ struct Loaded {
     digest: Digest,
     world: World,
     pre: Pre,
+    /// What it asks for: secrets and hosts. Empty but for gateways.
+    wishes: (Vec<String>, Vec<String>),
 }
 
 /// The component, linked for its world.
@@ -154,6 +166,7 @@ pub(crate) enum Pre {
     Proration(ProrationStrategyPre<State>),
     Tax(TaxRulePre<State>),
     Numbering(NumberingSchemePre<State>),
+    Gateway(PaymentGatewayPre<State>),
 }
 
 impl fmt::Debug for Plugin {
@@ -173,6 +186,16 @@ impl Plugin {
         self.0.world
     }
 
+    /// Names of the secrets that it asks for; empty unless it is a gateway.
+    pub fn secrets(&self) -> &[String] {
+        &self.0.wishes.0
+    }
+
+    /// Hosts that it asks to reach; empty unless it is a gateway.
+    pub fn hosts(&self) -> &[String] {
+        &self.0.wishes.1
+    }
+
     pub(crate) fn pre(&self) -> &Pre {
         &self.0.pre
     }
@@ -183,7 +206,7 @@ impl Runtime {
     /// nothing granted.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
         let (plugin, shape) = self.shared.load(bytes)?;
-        let descriptor = self.shared.describe(&plugin)?;
+        let descriptor = self.shared.describe(plugin.world(), plugin.pre())?;
         check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
         Ok(Inspection {
             digest: plugin.digest(),
@@ -214,8 +237,15 @@ impl Shared {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
         let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
-        let plugin = Plugin(Arc::new(Loaded { digest: Digest::of(bytes), world, pre }));
-        Ok((plugin, shape))
+        let digest = Digest::of(bytes);
+        let mut plugin = Loaded { digest, world, pre, wishes: (Vec::new(), Vec::new()) };
+        if world == World::PaymentGateway {
+            // What it may have is decided for each call from what it asks for.
+            let descriptor = self.describe(world, &plugin.pre)?;
+            check_descriptor(&descriptor, world).map_err(InstallError::Descriptor)?;
+            plugin.wishes = (descriptor.secrets, descriptor.hosts);
+        }
+        Ok((Plugin(Arc::new(plugin)), shape))
     }
 
     fn link(&self, component: &Component, world: World) -> wasmtime::Result<Pre> {
@@ -224,20 +254,21 @@ impl Shared {
             World::ProrationStrategy => Pre::Proration(ProrationStrategyPre::new(pre)?),
             World::TaxRule => Pre::Tax(TaxRulePre::new(pre)?),
             World::NumberingScheme => Pre::Numbering(NumberingSchemePre::new(pre)?),
+            World::PaymentGateway => Pre::Gateway(PaymentGatewayPre::new(pre)?),
         })
     }
 
     /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
-    fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
-        let world = plugin.world();
+    fn describe(&self, world: World, pre: &Pre) -> Result<Descriptor, InstallError> {
         let limits = self.config.limits.of(world);
         let mut store = self
             .store(State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;
-        let guest = match plugin.pre() {
+        let guest = match pre {
             Pre::Proration(pre) => pre.instantiate(&mut store).map(Guest::Proration),
             Pre::Tax(pre) => pre.instantiate(&mut store).map(Guest::Tax),
             Pre::Numbering(pre) => pre.instantiate(&mut store).map(Guest::Numbering),
+            Pre::Gateway(pre) => pre.instantiate(&mut store).map(Guest::Gateway),
         };
         let guest = guest.map_err(|error| match call::failure(&error, store.data(), limits, 0) {
             // Not a crash of the guest: nothing of it ran, or its start function did.
@@ -249,6 +280,7 @@ impl Shared {
             Guest::Proration(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
             Guest::Tax(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
             Guest::Numbering(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
+            Guest::Gateway(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
         };
         match described {
             Ok(descriptor) => Ok(convert::descriptor(descriptor)),
@@ -261,6 +293,7 @@ enum Guest {
     Proration(ProrationStrategy),
     Tax(TaxRule),
     Numbering(NumberingScheme),
+    Gateway(PaymentGateway),
 }
 
 fn incompatible(world: World, error: &wasmtime::Error) -> InstallError {
@@ -297,14 +330,16 @@ struct Shape {
 impl Shape {
     fn read(component: &Component, engine: &Engine) -> Result<Self, InstallError> {
         let ty = component.component_type();
-        let mut imports = Vec::new();
-        for (name, _) in ty.imports(engine) {
+        let imports: Vec<&str> = ty.imports(engine).map(|(name, _)| name).collect();
+        for name in &imports {
             check_import(name)?;
-            imports.push(name.to_owned());
         }
         let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
         let (world, contract_version) = world_of(&exports)?;
-        Ok(Self { world, contract_version, imports })
+        for name in &imports {
+            check_world_import(name, world)?;
+        }
+        Ok(Self { world, contract_version, imports: imports.into_iter().map(str::to_owned).collect() })
     }
 }
 
@@ -321,14 +356,25 @@ fn contract_interface(name: &str) -> Result<Option<(&str, &str)>, InstallError> 
 
 fn check_import(name: &str) -> Result<(), InstallError> {
     let advice = match contract_interface(name)? {
-        Some(("types" | "log", _)) => return Ok(()),
-        Some(_) => "plugins of this version import types and log only",
+        Some(("types" | "log" | "vault" | "exchange", _)) => return Ok(()),
+        Some(_) => "plugins of this version import types and log, and gateways also vault and exchange",
         None if name.starts_with("wasi:") => {
             "plugins are pure and get no WASI; build for wasm32-unknown-unknown instead of a WASI target"
         }
         None => "plugins are pure; take it as an argument or remove it",
     };
     Err(InstallError::UnknownImport { interface: name.to_owned(), advice })
+}
+
+/// Secrets and requests are for gateways: no other world gets a capability by naming it.
+fn check_world_import(name: &str, world: World) -> Result<(), InstallError> {
+    match contract_interface(name)? {
+        Some(("vault" | "exchange", _)) if world != World::PaymentGateway => Err(InstallError::UnknownImport {
+            interface: name.to_owned(),
+            advice: "only the payment-gateway world has it; take what you need as an argument",
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
@@ -346,6 +392,7 @@ fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
             "proration" => (World::ProrationStrategy, "proration"),
             "tax" => (World::TaxRule, "tax"),
             "numbering" => (World::NumberingScheme, "numbering"),
+            "gateway" => (World::PaymentGateway, "gateway"),
             _ => return Err(InstallError::UnknownExport(name.to_owned())),
         };
         if let Some((_, other, _)) = found {
@@ -378,12 +425,35 @@ fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), Descrip
         Ok(_) => return Err(DescriptorError::Schema("it does not say \"type\": \"object\"".to_owned())),
         Err(error) => return Err(DescriptorError::Schema(error.to_string())),
     }
+    if world == World::PaymentGateway {
+        let secret = |name: &String| (1..=64).contains(&name.len()) && name.bytes().all(plain);
+        let listed = |list: &[String]| list.len() <= MAX_WISHES && list.iter().collect::<BTreeSet<_>>().len() == list.len();
+        if !listed(secrets) || !secrets.iter().all(secret) {
+            return Err(DescriptorError::Secrets);
+        }
+        if !listed(hosts) || !hosts.iter().all(|host| is_host(host)) {
+            return Err(DescriptorError::Hosts);
+        }
+        return Ok(());
+    }
     let wish = |what, name: &String| DescriptorError::Wish { what, name: shown(name), world };
     match (secrets.first(), hosts.first()) {
         (Some(secret), _) => Err(wish("the secret", secret)),
         (None, Some(host)) => Err(wish("the host", host)),
         (None, None) => Ok(()),
     }
+}
+
+/// An exact name of at least two labels in lower case whose last label is no number: never an address.
+fn is_host(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    let last_is_a_name = host.rsplit('.').next().is_some_and(|last| last.bytes().next().is_some_and(|b| b.is_ascii_lowercase()));
+    host.len() <= 253 && host.contains('.') && host.split('.').all(label) && last_is_a_name
 }
 
 #[cfg(test)]

@@ -25,6 +25,14 @@ impl Runtime {
                 .map(|args| self.call_assess(plugin, &args, recorded).into_bytes()),
             Export::Sequences => serde_json::from_slice::<evidence::Sequences>(input)
                 .map(|args| self.call_sequences(plugin, &args, recorded).into_bytes()),
+            Export::Capabilities => serde_json::from_slice::<evidence::Capabilities>(input)
+                .map(|args| self.call_capabilities(plugin, &args, recorded).into_bytes()),
+            Export::Begin => serde_json::from_slice::<evidence::Begin>(input)
+                .map(|args| self.replay_begin(plugin, args, recorded).into_bytes()),
+            Export::Resume | Export::ReceiveResume => serde_json::from_slice::<evidence::Resume>(input)
+                .map(|args| self.replay_resume(plugin, known, args, recorded)),
+            Export::Receive => serde_json::from_slice::<evidence::Receive>(input)
+                .map(|args| self.replay_receive(plugin, args, recorded).into_bytes()),
             Export::Numbers => serde_json::from_slice::<evidence::Numbers>(input)
                 .map(|args| self.call_numbers(plugin, &args, recorded).into_bytes()),
         };

@@ -10,6 +10,7 @@ pub mod contracts;
 pub mod customers;
 pub mod db;
 pub mod error;
+pub mod exchanges;
 pub mod explain;
 pub mod idempotency;
 pub mod imports;

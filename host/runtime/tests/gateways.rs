@@ -1,0 +1,119 @@
+//! Gateways in the real host: decisions, secrets that stay with the host, evidence that replays without them.
+
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod common;
+
+use std::sync::Arc;
+
+use altyn_domain::exchange::Incoming;
+use altyn_domain::gateway::{Intent, Operation, ReceiveStep, Received, Step, Subject, Verdict};
+use altyn_runtime::{CallFailure, Keyring, Runtime, RuntimeConfig, World};
+use common::{RUNTIME, component, context, plugin, rub};
+
+fn keyring(secrets: &[(&str, &str)]) -> Arc<Keyring> {
+    let mut keyring = Keyring::new();
+    for (name, value) in secrets {
+        keyring.add(name, value.as_bytes()).unwrap();
+    }
+    Arc::new(keyring)
+}
+
+fn pay(minor: i64) -> Operation {
+    Operation::Pay(Intent {
+        id: "exc_1".into(),
+        number: 42,
+        amount: rub(minor),
+        description: "Связь".into(),
+        capture: true,
+        return_url: String::new(),
+        payer: Vec::new(),
+        saved_method: None,
+        save_method: false,
+        receipt: None,
+    })
+}
+
+#[test]
+fn a_gateway_is_a_world_of_its_own() {
+    let inspection = RUNTIME.inspect(&component("pay-sandbox")).unwrap();
+    assert_eq!(inspection.world, World::PaymentGateway);
+    assert_eq!(inspection.descriptor.secrets, ["notification-key"]);
+    assert!(inspection.imports.iter().any(|import| import.starts_with("altyn:billing/vault@")));
+    assert_eq!(plugin("pay-sandbox").secrets(), ["notification-key"]);
+    for other in ["day-ratio", "ru-vat", "number-template"] {
+        let imports = RUNTIME.inspect(&component(other)).unwrap().imports;
+        assert!(imports.iter().all(|import| !import.contains("vault")), "{other}: {imports:?}");
+        assert!(plugin(other).secrets().is_empty() && plugin(other).hosts().is_empty());
+    }
+}
+
+#[test]
+fn a_payment_is_decided_by_the_component() {
+    let sandbox = plugin("pay-sandbox");
+    let capabilities = RUNTIME.gateway_capabilities(&sandbox, &context("")).result.unwrap();
+    assert!(capabilities.two_stage && capabilities.status && capabilities.notifications);
+    let call = RUNTIME.gateway_begin(&sandbox, &context(""), &keyring(&[]), &pay(10_000));
+    let Step::Done(outcome) = call.result.unwrap() else { panic!("sends") };
+    assert_eq!((outcome.verdict, outcome.amount), (Verdict::Succeeded, Some(rub(10_000))));
+    assert_eq!(call.record.export, "gateway.begin");
+    let failed = RUNTIME.gateway_begin(&sandbox, &context(""), &keyring(&[]), &pay(10_013)).result;
+    assert!(matches!(failed, Err(CallFailure::Refused { .. })), "{failed:?}");
+    let other = RUNTIME.gateway_begin(&plugin("ru-vat"), &context(""), &keyring(&[]), &pay(1)).result;
+    assert!(matches!(other, Err(CallFailure::WrongWorld { .. })), "{other:?}");
+}
+
+#[test]
+fn a_notification_is_checked_with_a_secret_that_the_guest_never_sees() {
+    let sandbox = plugin("pay-sandbox");
+    let body = br#"{"payment":"exc_1","verdict":"succeeded","amount_minor":10008,"currency":"RUB"}"#;
+    // HMAC-SHA-256 of the body under `s3cret`, by openssl.
+    let signature = include_str!("notification.hmac").trim();
+    let incoming = |signature: &str| Incoming {
+        method: "POST".into(),
+        query: String::new(),
+        headers: vec![("x-signature".into(), signature.into())],
+        body: body.to_vec(),
+        source: "192.0.2.1".into(),
+    };
+    let key = keyring(&[("notification-key", "s3cret")]);
+    let call = RUNTIME.gateway_receive(&sandbox, &context(""), &key, &incoming(signature));
+    let Ok(ReceiveStep::Done(Received::Authentic { claims, taken, .. })) = &call.result else {
+        panic!("{:?}", call.result)
+    };
+    assert_eq!((claims.len(), &claims[0].subject), (2, &Subject::Intent("exc_1".into())));
+    assert_eq!((taken.status, taken.body.as_slice()), (200, &b"OK"[..]));
+    let evidence = String::from_utf8(call.record.input.clone()).unwrap();
+    assert!(evidence.contains("notification-key") && !evidence.contains("s3cret"), "{evidence}");
+
+    let forged = RUNTIME.gateway_receive(&sandbox, &context(""), &key, &incoming(&"0".repeat(64)));
+    assert!(matches!(forged.result, Ok(ReceiveStep::Done(Received::Rejected { .. }))), "{:?}", forged.result);
+    let unarmed = RUNTIME.gateway_receive(&sandbox, &context(""), &keyring(&[]), &incoming(signature)).result;
+    let Err(CallFailure::Refused { message, .. }) = unarmed else { panic!("{unarmed:?}") };
+    assert!(message.contains("notification-key"), "{message}");
+}
+
+#[test]
+fn a_recorded_call_replays_without_its_secrets() {
+    let other = Runtime::new(&RuntimeConfig { pooling: false, ..RuntimeConfig::default() }).unwrap();
+    let sandbox = plugin("pay-sandbox");
+    let incoming = Incoming {
+        method: "POST".into(),
+        query: String::new(),
+        headers: vec![("x-signature".into(), "00".into())],
+        body: vec![0xff, 0],
+        source: "192.0.2.1".into(),
+    };
+    let key = keyring(&[("notification-key", "s3cret")]);
+    let records = [
+        RUNTIME.gateway_capabilities(&sandbox, &context("")).record,
+        RUNTIME.gateway_begin(&sandbox, &context(""), &key, &pay(10_003)).record,
+        RUNTIME.gateway_receive(&sandbox, &context(""), &key, &incoming).record,
+    ];
+    let plugin = other.load(&component("pay-sandbox")).unwrap();
+    for record in records {
+        assert!(!record.output.is_empty(), "{}", record.export);
+        let replayed = other.replay(&plugin, record.export, &record.input);
+        assert_eq!(replayed.result.as_deref(), Ok(&*record.output), "{}", record.export);
+        assert_eq!(replayed.record.fuel, record.fuel, "{}", record.export);
+    }
+}
