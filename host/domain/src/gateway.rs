@@ -368,6 +368,29 @@ impl Operation {
     }
 }
 
+impl Outcome {
+    /// What is known of a payment after `later` was learnt: the verdict only moves up, names and details are kept unless
+    /// the later outcome has its own.
+    pub fn followed_by(self, later: Self) -> Self {
+        let later_stands = self.verdict.name().gives_way_to(later.verdict.name());
+        let mut details = self.details;
+        for (name, value) in later.details {
+            match details.iter_mut().find(|(known, _)| *known == name) {
+                Some(entry) => entry.1 = value,
+                None => details.push((name, value)),
+            }
+        }
+        let external_id = if later.external_id.is_empty() { self.external_id } else { later.external_id };
+        let saved_method = later.saved_method.or(self.saved_method);
+        if later_stands {
+            let fee = later.fee.or(self.fee);
+            Self { verdict: later.verdict, external_id, amount: later.amount, fee, saved_method, details }
+        } else {
+            Self { verdict: self.verdict, external_id, amount: self.amount, fee: self.fee, saved_method, details }
+        }
+    }
+}
+
 impl Verdict {
     /// Its name.
     pub fn name(&self) -> VerdictName {

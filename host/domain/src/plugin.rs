@@ -21,6 +21,11 @@ text_enum! {
     }
 }
 
+impl World {
+    /// The extension points that a billing run asks; the others are asked by name of their binding.
+    pub const BILLING: &'static [Self] = &[Self::ProrationStrategy, Self::TaxRule, Self::NumberingScheme];
+}
+
 /// What a plugin says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

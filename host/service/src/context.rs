@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{Result, ServiceError},
+    gateways::Gateways,
     plugins::Plugins,
     ports::{Clock, Ids},
     poster::Poster,
@@ -31,6 +32,8 @@ pub struct Altyn {
     pub settings: Arc<Settings>,
     /// Groups concurrent postings.
     pub poster: Poster,
+    /// What payment gateways may use: secrets and the way out.
+    pub gateways: Arc<Gateways>,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -58,7 +61,20 @@ pub struct IdempotencyKey {
 impl Altyn {
     /// The application around its parts.
     pub fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, plugins: Plugins, settings: Settings) -> Self {
-        Self { db, clock, ids, plugins: Arc::new(plugins), settings: Arc::new(settings), poster: Poster::default() }
+        Self {
+            db,
+            clock,
+            ids,
+            plugins: Arc::new(plugins),
+            settings: Arc::new(settings),
+            poster: Poster::default(),
+            gateways: Arc::default(),
+        }
+    }
+
+    /// The same with what payment gateways may use; without it they have no secrets.
+    pub fn with_gateways(self, gateways: Gateways) -> Self {
+        Self { gateways: Arc::new(gateways), ..self }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use altyn_domain::id::{BindingId, TenantId};
 use altyn_runtime::{CallContext, Digest, Inspection, InstallError, Plugin, Runtime, World};
-use altyn_store::{Db, Scope, StoreError, plugins as rows};
+use altyn_store::{Db, Scope, StoreError, exchanges, plugins as rows};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -276,6 +276,9 @@ impl Altyn {
             version: 1,
         };
         rows::binding_insert(&mut work.tx, request.tenant.0, &row).await?;
+        if row.extension_point == World::PaymentGateway.as_str() {
+            exchanges::endpoint_insert(&mut work.tx, request.tenant.0, row.id, work.now).await?;
+        }
         work.finish(201, binding_view(row)).await
     }
 

@@ -19,6 +19,7 @@ use chrono_tz::Tz;
 use crate::{
     context::{Altyn, Request},
     error::{Result, ServiceError, stored},
+    exchanges::EXCHANGE_JOB,
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
     runs::{Advanced, RUN_JOB, RunView, StartRun, run_of_job},
@@ -83,11 +84,12 @@ impl Altyn {
     }
 
     async fn job_work(&self, tenant: TenantId, owner: &str, job: &jobs::JobRow) -> Result<Advanced> {
-        if job.kind != RUN_JOB {
+        match job.kind.as_str() {
+            RUN_JOB => self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
+            EXCHANGE_JOB => self.exchange_job(tenant, &job.payload, owner).await,
             // A newer host may have put it; it stays for that one.
-            return Err(ServiceError::Internal(format!("this release does not know jobs of kind {}", job.kind)));
+            kind => Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
         }
-        self.run_advance(tenant, run_of_job(&job.payload)?, owner).await
     }
 
     async fn job_end(
@@ -142,7 +144,7 @@ impl Altyn {
             day_after(latest)?
         } else {
             let mut unbound = Vec::new();
-            for world in World::ALL.iter().copied() {
+            for world in World::BILLING.iter().copied() {
                 if bindings::binding_in_effect(&mut tx, tenant.id.0, world.as_str(), over).await?.is_none() {
                     unbound.push(world);
                 }

@@ -258,3 +258,11 @@ const STEPS: &str = "select position, kind, call_id, request, continuation, stat
 pub async fn steps(tx: &mut Tx, tenant: Uuid, exchange: Uuid, after: i32, limit: i64) -> Result<Vec<StepRow>> {
     tx.fetch_all(STEPS, (tenant, exchange, after, limit)).await
 }
+
+const REFUNDED: &str = "select cast(coalesce(sum(amount_minor), 0) as bigint) from exchanges
+    where tenant_id = $1 and about_id = $2 and kind = 'refund'
+        and (verdict is null or verdict not in ('declined', 'not-attempted'))";
+/// How much of a payment was given back or may have been, minor units.
+pub async fn refunded_minor(tx: &mut Tx, tenant: Uuid, payment: Uuid) -> Result<i64> {
+    Ok(tx.fetch_one::<(i64,)>(REFUNDED, (tenant, payment)).await?.0)
+}
