@@ -12,7 +12,7 @@ use std::{
 };
 
 use altyn_runtime::RuntimeConfig;
-use altyn_service::settings::Settings;
+use altyn_service::{secrets::SecretSetting, settings::Settings};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +34,8 @@ pub struct Config {
     pub plugins: RuntimeConfig,
     /// Bounds of billing runs.
     pub runs: Settings,
+    /// Payment gateways.
+    pub gateways: Gateways,
     /// The work that starts by itself.
     pub scheduler: Scheduler,
     /// What is told on stderr.
@@ -56,6 +58,14 @@ pub struct Database {
 pub struct Http {
     /// Address and port.
     pub listen: String,
+}
+
+/// Payment gateways.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateways {
+    /// Secrets of bindings: tenant, name, value, the hosts that it may be sent to, and a binding when it is for one only.
+    pub secrets: Vec<SecretSetting>,
 }
 
 /// The work that starts by itself.
@@ -203,6 +213,11 @@ impl Config {
         must(self.plugins.tick_ms > 0, "plugins.tick_ms", "must be above zero");
         must((1..=100_000).contains(&self.runs.run_chunk), "runs.run_chunk", "must be between 1 and 100000");
         must(self.runs.run_lease_ms >= 1_000, "runs.run_lease_ms", "must be at least 1000");
+        must(
+            self.gateways.secrets.iter().all(|secret| !secret.value.is_empty()),
+            "gateways.secrets",
+            "must have values",
+        );
         must(self.scheduler.tick_ms > 0, "scheduler.tick_ms", "must be above zero");
         let filter = EnvFilter::builder().parse(&self.log.level).is_ok();
         must(filter, "log.level", "must be a level or filter directives, such as info or info,altyn=debug");
@@ -213,6 +228,9 @@ impl Config {
     pub fn redacted(&self) -> Self {
         let mut shown = self.clone();
         shown.database.url = redacted(&self.database.url);
+        for secret in &mut shown.gateways.secrets {
+            "***".clone_into(&mut secret.value);
+        }
         shown
     }
 }

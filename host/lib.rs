@@ -21,7 +21,7 @@
 //!         \     |      /
 //!           service                       load → decide → save
 //!         /     |      \
-//!     store  runtime   (ports: clock, ids)
+//!     store  runtime   (ports: clock, ids, secrets, egress)
 //!         \     |
 //!          domain                         knows nobody
 //! ```
@@ -45,8 +45,10 @@ use std::sync::Arc;
 
 use altyn_runtime::{Runtime, RuntimeError};
 use altyn_service::{
+    gateways::Gateways,
     plugins::Plugins,
     ports::{Clock, SystemClock, SystemIds},
+    secrets::ConfiguredSecrets,
 };
 use altyn_store::{Db, StoreError};
 
@@ -85,5 +87,7 @@ pub async fn compose_at(config: &Config, clock: Arc<dyn Clock>) -> Result<Altyn,
         .await
         .map_err(|source| ComposeError::Database { url: config::redacted(&database.url), source })?;
     let plugins = Plugins::new(Runtime::new(&config.plugins)?);
-    Ok(Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone()))
+    let secrets = ConfiguredSecrets::new(config.gateways.secrets.clone());
+    let gateways = Gateways { secrets: Arc::new(secrets), ..Gateways::default() };
+    Ok(Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone()).with_gateways(gateways))
 }

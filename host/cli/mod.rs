@@ -9,6 +9,7 @@ mod customers;
 mod demo;
 mod documents;
 mod exit;
+mod gateways;
 mod imports;
 mod ledger;
 mod output;
@@ -86,6 +87,9 @@ enum Command {
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
+    /// Exercise a bound payment gateway
+    #[command(subcommand)]
+    Gateway(gateways::GatewayCommand),
     /// Close days: billing runs and their plans
     #[command(subcommand)]
     Run(runs::RunCommand),
@@ -174,6 +178,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Plan(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
+        Command::Gateway(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,
         Command::Charge(command) => command.run(session).await,

@@ -158,6 +158,24 @@ catalogue! {
     NoBinding = "no-binding", CONFLICT, "No plugin bound",
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
+    GatewayCannot = "gateway-cannot", CONFLICT, "The gateway does not do this",
+        "The bound gateway does not serve this operation, currency or amount with its configuration.",
+        "Read what it can do at `/v1/gateways/{binding}`, or use another binding.";
+    BindingEnded = "binding-ended", CONFLICT, "The binding has ended",
+        "No new payments begin through a binding that has ended; those in flight go on.",
+        "Use another binding of a gateway.";
+    SecretUnusable = "secret-unusable", CONFLICT, "A secret is not usable",
+        "A secret of the gateway is empty.",
+        "Give the binding the secret that `detail` names.";
+    PaymentNotTaken = "payment-not-taken", CONFLICT, "The payment was not taken",
+        "Only money that was taken is given back.",
+        "Ask how the payment stands; cancel one that is only held.";
+    RefundExceedsPayment = "refund-exceeds-payment", CONFLICT, "Refunds exceed the payment",
+        "This refund and those before it that were not declined are more than the payment.",
+        "Refund less, or find out how the pending refunds stand.";
+    ExchangeBusy = "exchange-busy", CONFLICT, "The exchange is under way",
+        "Another host talks to the gateway about this exchange right now.",
+        "Read the exchange in a minute.";
     DayNotOver = "day-not-over", CONFLICT, "The day lies ahead",
         "A run closes a day that has come at the tenant's.",
         "Wait for the day.";

@@ -460,7 +460,8 @@ mod tests {
         let mut request = request(vec![text("https://a.example/")]);
         let key = Some(vec![Piece::Secret("b".into())]);
         let message = vec![Piece::Secret("a".into()), Piece::Text("x".into())];
-        request.body = vec![Segment::Digest(DigestOrder { algorithm: Algorithm::Sha1, key, message, encoding: Encoding::Hex })];
+        request.body =
+            vec![Segment::Digest(DigestOrder { algorithm: Algorithm::Sha1, key, message, encoding: Encoding::Hex })];
         request.headers = vec![("x".into(), vec![secret("b")])];
         assert_eq!(request.secrets(), ["a", "b"]);
     }

@@ -430,8 +430,10 @@ impl VerdictName {
     /// (the payer tried another card) has succeeded.
     pub fn gives_way_to(self, later: Self) -> bool {
         match (self, later) {
+            // The gateway was asked and knows of nothing: that is the end of not knowing.
+            (Self::Unknown | Self::Other, Self::NotAttempted)
             // What the payer sees next is always the latest.
-            (Self::RequiresAction, Self::RequiresAction) | (Self::Pending, Self::RequiresAction) => true,
+            | (Self::Pending, Self::RequiresAction) => true,
             _ => later.rank() >= self.rank(),
         }
     }
@@ -460,6 +462,9 @@ mod tests {
             (V::Declined, V::Pending, false),
             (V::Pending, V::Unknown, false),
             (V::Unknown, V::Pending, true),
+            (V::Unknown, V::NotAttempted, true),
+            (V::Pending, V::NotAttempted, false),
+            (V::RequiresAction, V::NotAttempted, false),
             (V::Pending, V::RequiresAction, true),
             (V::Authorized, V::Succeeded, true),
             (V::Authorized, V::Pending, false),

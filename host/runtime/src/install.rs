@@ -70,7 +70,9 @@ pub enum InstallError {
         interface: String,
     },
     /// It exports no decision.
-    #[error("the component exports none of proration, tax, numbering and gateway of {PACKAGE}@0.1; build it for one world")]
+    #[error(
+        "the component exports none of proration, tax, numbering and gateway of {PACKAGE}@0.1; build it for one world"
+    )]
     NoWorld,
     /// It exports several decisions.
     #[error("the component exports {0} and {1}; a plugin serves one world, make two components")]
@@ -427,7 +429,8 @@ fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), Descrip
     }
     if world == World::PaymentGateway {
         let secret = |name: &String| (1..=64).contains(&name.len()) && name.bytes().all(plain);
-        let listed = |list: &[String]| list.len() <= MAX_WISHES && list.iter().collect::<BTreeSet<_>>().len() == list.len();
+        let listed =
+            |list: &[String]| list.len() <= MAX_WISHES && list.iter().collect::<BTreeSet<_>>().len() == list.len();
         if !listed(secrets) || !secrets.iter().all(secret) {
             return Err(DescriptorError::Secrets);
         }
@@ -452,7 +455,8 @@ fn is_host(host: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    let last_is_a_name = host.rsplit('.').next().is_some_and(|last| last.bytes().next().is_some_and(|b| b.is_ascii_lowercase()));
+    let last_is_a_name =
+        host.rsplit('.').next().is_some_and(|last| last.bytes().next().is_some_and(|b| b.is_ascii_lowercase()));
     host.len() <= 253 && host.contains('.') && host.split('.').all(label) && last_is_a_name
 }
 

@@ -32,7 +32,10 @@ fn a_plugin_may_import_types_and_log_only() {
         assert_eq!(check_import(name), Ok(()));
         assert_eq!(check_world_import(name, World::PaymentGateway), Ok(()));
         for world in [World::TaxRule, World::ProrationStrategy, World::NumberingScheme] {
-            assert!(matches!(check_world_import(name, world), Err(InstallError::UnknownImport { .. })), "{name} {world}");
+            assert!(
+                matches!(check_world_import(name, world), Err(InstallError::UnknownImport { .. })),
+                "{name} {world}"
+            );
         }
     }
     assert!(matches!(check_import("altyn:billing/clock@0.1.0"), Err(InstallError::UnknownImport { .. })));
@@ -85,9 +88,20 @@ fn a_gateway_asks_for_names_and_exact_hosts() {
         assert_eq!(check(&[secret], &[]), Err(DescriptorError::Secrets), "{secret:?}");
     }
     assert_eq!(check(&["a", "a"], &[]), Err(DescriptorError::Secrets));
-    for host in
-        ["", "localhost", "*.paypal.com", "127.0.0.1", "10.0.0.1", "a.0x7f", "EXAMPLE.com", "a.com:443", "a.com.", "[::1]", "почта.рф", "a..com"]
-    {
+    for host in [
+        "",
+        "localhost",
+        "*.paypal.com",
+        "127.0.0.1",
+        "10.0.0.1",
+        "a.0x7f",
+        "EXAMPLE.com",
+        "a.com:443",
+        "a.com.",
+        "[::1]",
+        "почта.рф",
+        "a..com",
+    ] {
         assert_eq!(check(&[], &[host]), Err(DescriptorError::Hosts), "{host:?}");
     }
 }

@@ -68,9 +68,7 @@ fn an_hmac_signs_robokassas_refund_and_invoice_tokens() {
     let invoice = DigestOrder {
         algorithm: Algorithm::Md5,
         key: Some(vec![text("demo:"), secret("password-1")]),
-        message: vec![text(
-            "eyJ0eXAiOiJKV1QiLCJhbGciOiJNRDUifQ",
-        )],
+        message: vec![text("eyJ0eXAiOiJKV1QiLCJhbGciOiJNRDUifQ")],
         encoding: Encoding::Base64Url,
     };
     assert_eq!(keyring.digest(&invoice, None).unwrap().len(), 22);

@@ -35,5 +35,5 @@ pub use config::{Limits, LimitsTable, RuntimeConfig};
 pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
 pub use failure::{CallFailure, FaultKind};
-pub use keyring::{Captured, Keyring, VaultError};
 pub use install::{DescriptorError, Inspection, InstallError, Plugin};
+pub use keyring::{Captured, Keyring, VaultError};

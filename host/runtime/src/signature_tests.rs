@@ -65,3 +65,12 @@ fn what_is_no_certificate_is_said_to_be_none() {
     let answer = verify(&[], 0, Scheme::Sha256, Signer::Pinned(&long), MESSAGE, &signature());
     assert!(matches!(answer, Err(VaultError::Limit(_))), "{answer:?}");
 }
+
+#[test]
+fn the_text_that_paypal_signs_is_verified() {
+    let text = b"dfb3be50-fd74-11e4-8bf3-77339302725b|2015-05-18T15:45:13Z|4JH86294D6297924G|2771810304";
+    let signature = BASE64_STANDARD.decode(include_str!("../tests/signatures/paypal.txt").trim()).unwrap();
+    let signer = Signer::Pinned(include_str!("../tests/signatures/paypal.pem"));
+    assert_eq!(verify(&[], 0, Scheme::Sha256, signer, text, &signature), Ok(true));
+    assert_eq!(verify(&[], 0, Scheme::Sha256, signer, &text[1..], &signature), Ok(false));
+}

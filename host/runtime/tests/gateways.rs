@@ -117,3 +117,26 @@ fn a_recorded_call_replays_without_its_secrets() {
         assert_eq!(replayed.record.fuel, record.fuel, "{}", record.export);
     }
 }
+
+#[test]
+fn a_token_of_robokassa_is_verified_by_its_certificate() {
+    let robokassa = plugin("robokassa");
+    let certificate = include_str!("signatures/robokassa.pem");
+    let config = serde_json::json!({ "login": "demo", "certificate": certificate }).to_string();
+    let token = include_str!("../../../plugins/robokassa/tests/resulturl2.jws");
+    let received = |token: &str| {
+        let incoming = Incoming {
+            method: "POST".into(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: token.into(),
+            source: "185.59.216.65".into(),
+        };
+        RUNTIME.gateway_receive(&robokassa, &context(&config), &keyring(&[]), &incoming).result.unwrap()
+    };
+    let ReceiveStep::Done(Received::Authentic { claims, taken, .. }) = received(token) else { panic!("rejected") };
+    assert_eq!((&claims[0].subject, claims[0].outcome.amount), (&Subject::Number(42), Some(rub(10_000))));
+    assert_eq!(taken.body, b"OK42");
+    let other = token.replace("YL9wW2D1", "YL9wW2D2");
+    assert!(matches!(received(&other), ReceiveStep::Done(Received::Rejected { .. })));
+}

@@ -77,7 +77,10 @@ impl fmt::Debug for Egress {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").field("method", &self.method).field("host", &self.target.host()).finish_non_exhaustive()
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .field("host", &self.target.host())
+            .finish_non_exhaustive()
     }
 }
 
@@ -244,8 +247,9 @@ async fn read(response: hyper::Response<hyper::body::Incoming>, host: &str) -> R
         }
         bytes.extend_from_slice(&data);
     }
-    let headers = parts.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     Ok(HttpResponse { status: parts.status.as_u16(), headers: headers.collect(), body: bytes })
 }

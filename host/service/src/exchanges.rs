@@ -249,7 +249,9 @@ impl Altyn {
     /// Checks a command against what the gateway can do; asks the plugin, so it runs before any transaction.
     async fn exchange_plan(&self, request: &Request, command: BeginExchange) -> Result<Planned> {
         let mut fields = Fields::default();
-        if let BeginExchange::Pay { amount_minor, currency, description, return_url, payer, saved_method, .. } = &command {
+        if let BeginExchange::Pay { amount_minor, currency, description, return_url, payer, saved_method, .. } =
+            &command
+        {
             if *amount_minor <= 0 {
                 fields.refuse("/amount_minor", "must be above zero");
             }
@@ -279,9 +281,7 @@ impl Altyn {
             | BeginExchange::Capture { payment_id }
             | BeginExchange::Cancel { payment_id }
             | BeginExchange::Refund { payment_id, .. } => self.about(request, *payment_id, ExchangeKind::Pay).await?,
-            BeginExchange::RefundStatus { refund_id } => {
-                self.about(request, *refund_id, ExchangeKind::Refund).await?
-            }
+            BeginExchange::RefundStatus { refund_id } => self.about(request, *refund_id, ExchangeKind::Refund).await?,
         };
         // A payment in flight stays with the component that began it.
         let component = about.as_ref().map(|row| crate::plugins::digest_of(&row.component_digest)).transpose()?;
@@ -294,7 +294,10 @@ impl Altyn {
         match &command {
             BeginExchange::Pay { currency, capture, saved_method, save_method, .. } => {
                 if !gateway.open_for_payments {
-                    return Err(ServiceError::conflict("binding-ended", "the binding takes no new payments; use another"));
+                    return Err(ServiceError::conflict(
+                        "binding-ended",
+                        "the binding takes no new payments; use another",
+                    ));
                 }
                 refuse(can.currencies.is_empty() || can.currencies.contains(currency), &format!("take {currency}"))?;
                 refuse(*capture || can.two_stage, "hold money without taking it")?;
@@ -347,7 +350,8 @@ impl Altyn {
                 let number = rows::next_number(tx, tenant, binding.0).await?;
                 let number = number.filter(|number| (1..=MAX_NUMBER).contains(number));
                 let number = number.ok_or_else(|| ServiceError::Internal("the binding has no address".into()))?;
-                let currency = Currency::parse(&currency).map_err(|error| ServiceError::invalid("/currency", error.to_string()))?;
+                let currency = Currency::parse(&currency)
+                    .map_err(|error| ServiceError::invalid("/currency", error.to_string()))?;
                 let intent = Intent {
                     id: ExchangeId(id).to_string(),
                     number: number.unsigned_abs(),

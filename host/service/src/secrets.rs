@@ -30,12 +30,8 @@ impl fmt::Debug for Secret {
 /// Keeps secrets.
 pub trait Secrets: fmt::Debug + Send + Sync {
     /// The secret that a binding of a tenant was given under this name; None when it was given none.
-    fn open<'a>(
-        &'a self,
-        tenant: TenantId,
-        binding: BindingId,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Secret>>>;
+    fn open<'a>(&'a self, tenant: TenantId, binding: BindingId, name: &'a str)
+    -> BoxFuture<'a, Result<Option<Secret>>>;
 }
 
 /// One secret of the settings.

@@ -137,10 +137,8 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<Exchange
     tx.fetch_optional(FIND, (tenant, id)).await
 }
 
-const LOCK: Sql = Sql::each(
-    columns!("where tenant_id = $1 and id = $2"),
-    columns!("where tenant_id = $1 and id = $2 for update"),
-);
+const LOCK: Sql =
+    Sql::each(columns!("where tenant_id = $1 and id = $2"), columns!("where tenant_id = $1 and id = $2 for update"));
 /// One exchange, locked until the transaction ends.
 pub async fn lock(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ExchangeRow>> {
     tx.fetch_optional(LOCK, (tenant, id)).await

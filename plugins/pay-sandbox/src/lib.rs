@@ -197,7 +197,9 @@ fn received(notification: &Incoming) -> Result<Received, Fault> {
         "authorized" => Verdict::Authorized,
         "pending" => Verdict::Pending(None),
         "returned" => Verdict::Returned("the payer's bank took it back".into()),
-        "declined" => return Ok(authentic(vec![claim(said.payment, Outcome::declined("51", "insufficient funds", true))])),
+        "declined" => {
+            return Ok(authentic(vec![claim(said.payment, Outcome::declined("51", "insufficient funds", true))]));
+        }
         _ => return rejected("the verdict is unknown"),
     };
     let twice = digits(&amount) == 8;

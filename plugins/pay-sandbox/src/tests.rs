@@ -82,8 +82,7 @@ fn money_is_held_first_when_the_intent_says_so() {
 fn notify(body: &str, signature: &str) -> Received {
     let headers = vec![Field { name: "x-signature".into(), value: signature.into() }];
     let body = body.as_bytes().to_vec();
-    let incoming =
-        Incoming { method: "POST".into(), query: String::new(), headers, body, source: "127.0.0.1".into() };
+    let incoming = Incoming { method: "POST".into(), query: String::new(), headers, body, source: "127.0.0.1".into() };
     let Ok(ReceiveStep::Done(received)) = PaySandbox::receive(&Config::default(), &context("{}"), incoming) else {
         panic!("not done")
     };

@@ -112,7 +112,8 @@ pub fn begin(config: &Config, operation: Operation) -> Result<Step, Fault> {
         }
         Operation::Capture(payment) => {
             let Some(authorization) = payment.detail("authorization-id") else { return unheld() };
-            let amount = json!({ "currency_code": payment.amount.currency, "value": value(&payment.amount, payment.exponent)? });
+            let amount =
+                json!({ "currency_code": payment.amount.currency, "value": value(&payment.amount, payment.exponent)? });
             let body = json!({ "amount": amount, "final_capture": true }).to_string();
             Act { body, ..Act::new(Kind::Capture, &payment.id, authorization, &payment.amount) }
         }
@@ -190,15 +191,13 @@ fn order_body(config: &Config, intent: &Intent) -> Result<String, Fault> {
 }
 
 /// The request of the act.
-fn send(config: &Config, state: State) -> Result<Step, Fault> {
-    let State { act, tries, .. } = &state;
+fn send(config: &Config, state: &State) -> Result<Step, Fault> {
+    let State { act, tries, .. } = state;
     let (base, target) = (config.base(), &act.target);
     let (method, url, key) = match act.kind {
         Kind::Create => (Method::Post, format!("{base}/v2/checkout/orders"), Some("order")),
         Kind::Read => (Method::Get, format!("{base}/v2/checkout/orders/{target}"), None),
-        Kind::Capture => {
-            (Method::Post, format!("{base}/v2/payments/authorizations/{target}/capture"), Some("capture"))
-        }
+        Kind::Capture => (Method::Post, format!("{base}/v2/payments/authorizations/{target}/capture"), Some("capture")),
         Kind::Void => (Method::Post, format!("{base}/v2/payments/authorizations/{target}/void"), Some("void")),
         Kind::Refund => (Method::Post, format!("{base}/v2/payments/captures/{target}/refund"), Some("refund")),
         Kind::ReadRefund => (Method::Get, format!("{base}/v2/payments/refunds/{target}"), None),
@@ -238,7 +237,7 @@ pub fn resume(config: &Config, state: State, answer: Answer) -> Result<Step, Fau
         Answer::NotSent(reason) | Answer::Lost(reason) => return again(config, state, &reason),
     };
     match state.stage {
-        Stage::Token if response.status == 200 => send(config, state),
+        Stage::Token if response.status == 200 => send(config, &state),
         Stage::Token if matches!(response.status, 400 | 401 | 403) => {
             Err(Fault::Misconfigured("PayPal refuses the credentials; check client-id and client-secret".into()))
         }

@@ -61,9 +61,7 @@ pub fn capture_stands(capture: &Value) -> Outcome {
     let outcome = match text(capture, "/status") {
         "COMPLETED" | "PARTIALLY_REFUNDED" => Outcome::new(Verdict::Succeeded),
         "PENDING" => Outcome::new(Verdict::Pending(None)),
-        "DECLINED" | "FAILED" => {
-            Outcome::declined(text(capture, "/status"), "PayPal did not take the money", true)
-        }
+        "DECLINED" | "FAILED" => Outcome::declined(text(capture, "/status"), "PayPal did not take the money", true),
         "REFUNDED" => Outcome::new(Verdict::Returned("the money was given back".into())),
         other => Outcome::unknown(format!("PayPal names the state {other} of the capture")),
     };

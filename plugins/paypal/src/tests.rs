@@ -93,6 +93,7 @@ fn capture(status: &str) -> serde_json::Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value in place")]
 fn order(status: &str, payments: serde_json::Value) -> serde_json::Value {
     json!({
         "id": "5O190127TN364715T", "status": status,
@@ -113,7 +114,10 @@ fn a_token_is_asked_with_credentials_that_only_the_host_knows_and_kept_there() {
 #[test]
 fn an_order_is_created_under_a_key_and_the_payer_is_sent_to_it() {
     let step = answered(&begin(Operation::Pay(intent())), 200, &token());
-    assert_eq!((url(&step).as_str(), header(&step, "paypal-request-id").as_str()), ("/v2/checkout/orders", "exc_77-order"));
+    assert_eq!(
+        (url(&step).as_str(), header(&step, "paypal-request-id").as_str()),
+        ("/v2/checkout/orders", "exc_77-order")
+    );
     assert!(header(&step, "authorization").contains("Captured"));
     let Segment::Text(body) = &call(&step).request.body[0] else { panic!("no body") };
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
@@ -131,7 +135,10 @@ fn an_order_is_created_under_a_key_and_the_payer_is_sent_to_it() {
 fn an_approved_order_is_captured_when_it_is_asked_about() {
     let known = reference(&[("order-id", "5O190127TN364715T")]);
     let read = answered(&begin(Operation::Status(known.clone())), 200, &token());
-    assert_eq!((url(&read).as_str(), call(&read).request.method), ("/v2/checkout/orders/5O190127TN364715T", Method::Get));
+    assert_eq!(
+        (url(&read).as_str(), call(&read).request.method),
+        ("/v2/checkout/orders/5O190127TN364715T", Method::Get)
+    );
     let take = answered(&read, 200, &order("APPROVED", json!(null)));
     assert_eq!(url(&take), "/v2/checkout/orders/5O190127TN364715T/capture");
     assert_eq!(header(&take, "paypal-request-id"), "exc_77-capture");
@@ -191,10 +198,13 @@ fn a_lost_answer_is_asked_for_again_under_the_same_key_a_bounded_number_of_times
 #[test]
 fn refusals_are_told_apart() {
     let act = answered(&begin(Operation::Pay(intent())), 200, &token());
-    let issue = |issue: &str| json!({ "name": "UNPROCESSABLE_ENTITY", "message": "no", "details": [{ "issue": issue }] });
+    let issue =
+        |issue: &str| json!({ "name": "UNPROCESSABLE_ENTITY", "message": "no", "details": [{ "issue": issue }] });
     let Verdict::Declined(decline) = done(answered(&act, 422, &issue("INSTRUMENT_DECLINED"))).verdict else { panic!() };
     assert!(decline.retryable);
-    let Verdict::Declined(decline) = done(answered(&act, 422, &issue("PAYEE_ACCOUNT_RESTRICTED"))).verdict else { panic!() };
+    let Verdict::Declined(decline) = done(answered(&act, 422, &issue("PAYEE_ACCOUNT_RESTRICTED"))).verdict else {
+        panic!()
+    };
     assert!(!decline.retryable);
     let refused = Answer::Response(Response { status: 401, headers: Vec::new(), body: b"{}".to_vec() });
     let first = begin(Operation::Pay(intent()));
@@ -298,7 +308,9 @@ fn paypal_is_asked_whether_the_event_is_its_own_byte_for_byte() {
     let Segment::Text(body) = &second.request.body[0] else { panic!("no body") };
     assert!(body.contains(&event), "{body}");
     assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["webhook_id"], "4JH86294D6297924G");
-    let ReceiveStep::Done(Received::Authentic(receipt)) = answer(&second, 200, json!({ "verification_status": "SUCCESS" })) else {
+    let ReceiveStep::Done(Received::Authentic(receipt)) =
+        answer(&second, 200, json!({ "verification_status": "SUCCESS" }))
+    else {
         panic!("rejected")
     };
     assert_eq!(receipt.claims[0].subject, Subject::Intent("exc_77".into()));
@@ -331,9 +343,12 @@ fn a_certificate_is_fetched_from_paypal_only() {
 fn a_pinned_certificate_needs_no_question() {
     let shop = config(r#","webhook_id":"W","webhook_check":"certificate","webhook_certificate":"PEM""#);
     signatures_are(true);
-    for (kind, claims) in
-        [("PAYMENT.CAPTURE.COMPLETED", 1), ("PAYMENT.CAPTURE.REVERSED", 1), ("PAYMENT.CAPTURE.REFUNDED", 0), ("OTHER", 0)]
-    {
+    for (kind, claims) in [
+        ("PAYMENT.CAPTURE.COMPLETED", 1),
+        ("PAYMENT.CAPTURE.REVERSED", 1),
+        ("PAYMENT.CAPTURE.REFUNDED", 0),
+        ("OTHER", 0),
+    ] {
         let ReceiveStep::Done(Received::Authentic(receipt)) = receive(&shop, delivery(&event(kind), CERT)) else {
             panic!("{kind}")
         };

@@ -1,12 +1,12 @@
 //! Webhooks: verified by PayPal or by its certificate, then read.
 
+use altyn_plugin::Fault;
 use altyn_plugin::encoding::{crc32, read_base64};
 use altyn_plugin::gateway::{
     Answer, Claim, Incoming, Method, Outcome, ReceiptOfClaims, ReceiveStep, Received, Repetition, Request, Subject,
     Verdict, bearer, header, reply,
 };
 use altyn_plugin::vault::{PresentedChain, Scheme, Signer, verify};
-use altyn_plugin::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -36,11 +36,13 @@ enum Stage {
     Certificate,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of the steps that it ends")]
 fn rejected(reason: &str) -> Result<ReceiveStep, Fault> {
     Ok(ReceiveStep::Done(Received::rejected(reason, reply(400, "rejected"))))
 }
 
 /// PayPal sends it again: nothing could be found out now.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of the steps that it ends")]
 fn later(reason: &str) -> Result<ReceiveStep, Fault> {
     Ok(ReceiveStep::Done(Received::rejected(reason, reply(503, "try again"))))
 }
@@ -90,7 +92,10 @@ fn certificate_url_is_paypals(config: &Config, url: &str) -> bool {
     };
     let Some((host, path)) = url.strip_prefix("https://").and_then(|rest| rest.split_once('/')) else { return false };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
-    hosts.contains(&host) && path.starts_with("v1/notifications/certs/") && path.bytes().all(plain) && !path.contains("..")
+    hosts.contains(&host)
+        && path.starts_with("v1/notifications/certs/")
+        && path.bytes().all(plain)
+        && !path.contains("..")
 }
 
 /// Goes on after an answer.
@@ -108,7 +113,9 @@ pub fn resume(config: &Config, state: State, answer: Answer) -> Result<ReceiveSt
             let request = Request::json(url, body).with(bearer("token")).with(header("accept", "application/json"));
             Ok(ReceiveStep::Send(request.send(Repetition::Harmless, &State { stage: Stage::Verify, ..state })?))
         }
-        Stage::Token => Err(Fault::Misconfigured("PayPal refuses the credentials; check client-id and client-secret".into())),
+        Stage::Token => {
+            Err(Fault::Misconfigured("PayPal refuses the credentials; check client-id and client-secret".into()))
+        }
         Stage::Verify => {
             let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             match answer.get("verification_status").and_then(Value::as_str) {

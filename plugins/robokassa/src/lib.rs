@@ -10,9 +10,7 @@
 //!
 //! Passwords are the host's secrets `password-1`, `password-2`, `password-3`; in test mode keep the test passwords there.
 
-use altyn_plugin::gateway::{
-    Answer, Capabilities, Incoming, Operation, ReceiveStep, Step,
-};
+use altyn_plugin::gateway::{Answer, Capabilities, Incoming, Operation, ReceiveStep, Step};
 use altyn_plugin::vault::Algorithm;
 use altyn_plugin::{Context, Descriptor, Fault, Money, PaymentGateway, describe_gateway};
 use serde::Deserialize;
@@ -135,7 +133,10 @@ impl Config {
     fn sum(&self, amount: &Money) -> Result<String, Fault> {
         if amount.currency != self.currency() {
             let own = self.currency();
-            return Err(Fault::Unsupported(format!("the shop takes {own}, not {}; bind another gateway", amount.currency)));
+            return Err(Fault::Unsupported(format!(
+                "the shop takes {own}, not {}; bind another gateway",
+                amount.currency
+            )));
         }
         Ok(altyn_plugin::major(amount.minor, 2))
     }

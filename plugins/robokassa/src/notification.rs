@@ -27,7 +27,8 @@ fn rejected(reason: &str) -> Received {
 
 /// `H(OutSum:InvId:Password#2[:Shp_…])`, over the sum exactly as it came.
 fn result(config: &Config, fields: &[(String, String)]) -> Result<Received, Fault> {
-    let field = |name: &str| fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let field =
+        |name: &str| fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
     let (Some(sum), Some(number), Some(signature)) = (field("OutSum"), field("InvId"), field("SignatureValue")) else {
         return Ok(rejected("OutSum, InvId or SignatureValue is missing"));
     };
@@ -121,5 +122,10 @@ struct Parts<'a> {
 fn parts(token: &str) -> Option<Parts<'_>> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, payload) = signed.split_once('.')?;
-    Some(Parts { signed, header: read_base64(header)?, payload: read_base64(payload)?, signature: read_base64(signature)? })
+    Some(Parts {
+        signed,
+        header: read_base64(header)?,
+        payload: read_base64(payload)?,
+        signature: read_base64(signature)?,
+    })
 }

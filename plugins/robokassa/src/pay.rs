@@ -1,5 +1,7 @@
 //! Beginning a payment, and ending one whose money is held.
 
+use std::fmt::Write as _;
+
 use altyn_plugin::encoding::{form, form_value};
 use altyn_plugin::gateway::{
     Action, Form, Intent, Outcome, Receipt, Reference, Repetition, Request, Segment, Step, Verdict, text,
@@ -7,9 +9,9 @@ use altyn_plugin::gateway::{
 use altyn_plugin::vault::digest;
 use altyn_plugin::{Attribute, Fault, major};
 
+use crate::Config;
 use crate::sign::order;
 use crate::state::{Asked, Then};
-use crate::Config;
 
 /// Longest description of a payment.
 const MAX_DESCRIPTION: usize = 100;
@@ -88,7 +90,10 @@ fn recurring(config: &Config, intent: &Intent, first: &str) -> Result<Step, Faul
     if let Some(receipt) = &receipt {
         fields.push(("Receipt", receipt));
     }
-    let body = vec![text(format!("{}&SignatureValue=", form(fields))), Segment::Digest(order(config, &signed, "password-1", &[]))];
+    let body = vec![
+        text(format!("{}&SignatureValue=", form(fields))),
+        Segment::Digest(order(config, &signed, "password-1", &[])),
+    ];
     let asked = Asked::new(Then::Recurring, intent.number, &intent.amount);
     let request = Request::form(format!("{}/Recurring", config.base()), body);
     Ok(Step::Send(request.send(Repetition::Never, &asked)?))
@@ -99,7 +104,7 @@ pub fn capture(config: &Config, payment: &Reference) -> Result<Step, Fault> {
     let (sum, number) = (config.sum(&payment.amount)?, payment.number.to_string());
     let signature = order(config, &[&config.login, &sum, &number], "password-1", &[]);
     let fields = form([("MerchantLogin", config.login.as_str()), ("InvoiceID", &number), ("OutSum", &sum)]);
-    finish(config, "Confirm", fields, signature, payment, Then::Captured)
+    finish(config, "Confirm", &fields, signature, payment, Then::Captured)
 }
 
 /// Lets held money go.
@@ -107,13 +112,13 @@ pub fn cancel(config: &Config, payment: &Reference) -> Result<Step, Fault> {
     let number = payment.number.to_string();
     let signature = order(config, &[&config.login, "", &number], "password-1", &[]);
     let fields = form([("MerchantLogin", config.login.as_str()), ("InvoiceID", &number)]);
-    finish(config, "Cancel", fields, signature, payment, Then::Cancelled)
+    finish(config, "Cancel", &fields, signature, payment, Then::Cancelled)
 }
 
 fn finish(
     config: &Config,
     what: &str,
-    fields: String,
+    fields: &str,
     signature: altyn_plugin::vault::DigestOrder,
     payment: &Reference,
     then: Then,
@@ -127,9 +132,10 @@ fn finish(
 /// The fiscal receipt as Robokassa writes it; `sum` is the total of a line.
 pub fn receipt_json(receipt: &Receipt) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    // Writing to a string cannot fail.
     let mut json = String::from("{");
     if !receipt.tax_system.is_empty() {
-        json.push_str(&format!("\"sno\":{},", quoted(&receipt.tax_system)));
+        let _ = write!(json, "\"sno\":{},", quoted(&receipt.tax_system));
     }
     json.push_str("\"items\":[");
     for (place, line) in receipt.lines.iter().enumerate() {
@@ -138,16 +144,17 @@ pub fn receipt_json(receipt: &Receipt) -> String {
         }
         let name: String = line.name.chars().take(128).collect();
         // Quantities and sums are decimal text already: no number passes through floating point.
-        json.push_str(&format!(
+        let _ = write!(
+            json,
             "{{\"name\":{},\"quantity\":{},\"sum\":{},\"tax\":{}",
             quoted(&name),
             line.quantity,
             major(line.amount.minor, 2),
             quoted(&line.tax_code)
-        ));
+        );
         for (field, value) in [("payment_method", &line.method), ("payment_object", &line.object)] {
             if !value.is_empty() {
-                json.push_str(&format!(",\"{field}\":{}", quoted(&value.replace('-', "_"))));
+                let _ = write!(json, ",\"{field}\":{}", quoted(&value.replace('-', "_")));
             }
         }
         json.push('}');

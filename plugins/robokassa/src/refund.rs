@@ -19,7 +19,7 @@ pub fn begin(config: &Config, refund: &Refund) -> Result<Step, Fault> {
     let asked = Asked::new(Then::RefundKey, refund.payment.number, &refund.amount).about(&refund.id);
     match refund.payment.detail("op-key") {
         Some(key) => create(config, key, asked),
-        None => send(config, asked),
+        None => send(config, &asked),
     }
 }
 
@@ -72,7 +72,7 @@ struct Created {
 }
 
 /// The answer to a refund.
-pub fn answered(asked: Asked, response: &Response, body: &str) -> Result<Step, Fault> {
+pub fn answered(asked: &Asked, response: &Response, body: &str) -> Result<Step, Fault> {
     match serde_json::from_str::<Created>(body) {
         Ok(Created { success: true, request_id: Some(id), .. }) => {
             Outcome::new(Verdict::Pending(None)).named(id).done()

@@ -74,11 +74,11 @@ mod amount {
 /// Asks how a payment stands.
 pub fn ask(config: &Config, payment: &Reference, then: Then) -> Result<Step, Fault> {
     config.sum(&payment.amount)?;
-    send(config, Asked::new(then, payment.number, &payment.amount))
+    send(config, &Asked::new(then, payment.number, &payment.amount))
 }
 
 /// Sends the question about the payment that was asked about before.
-pub fn send(config: &Config, asked: Asked) -> Result<Step, Fault> {
+pub fn send(config: &Config, asked: &Asked) -> Result<Step, Fault> {
     let number = asked.number.to_string();
     let url = format!(
         "{}/WebService/Service.asmx/OpStateExt?MerchantLogin={}&InvoiceID={number}&Signature=",
@@ -87,7 +87,7 @@ pub fn send(config: &Config, asked: Asked) -> Result<Step, Fault> {
     );
     let mut request = Request::new(Method::Get, url);
     request.url.push(Segment::Digest(order(config, &[&config.login, &number], "password-2", &[])));
-    Ok(Step::Send(request.send(Repetition::Harmless, &asked)?))
+    Ok(Step::Send(request.send(Repetition::Harmless, asked)?))
 }
 
 /// Goes on after an answer.
@@ -111,9 +111,9 @@ pub fn resume(config: &Config, asked: Asked, answer: Answer) -> Result<Step, Fau
             }
         }
         // Whatever was answered, the state tells what became of the money.
-        Then::Captured => send(config, Asked { then: Then::CapturedState, ..asked }),
-        Then::Cancelled => send(config, Asked { then: Then::CancelledState, ..asked }),
-        Then::Refund => refund::answered(asked, &response, &body),
+        Then::Captured => send(config, &Asked { then: Then::CapturedState, ..asked }),
+        Then::Cancelled => send(config, &Asked { then: Then::CancelledState, ..asked }),
+        Then::Refund => refund::answered(&asked, &response, &body),
         Then::RefundState => refund::state(asked, &response, &body),
         _ if response.status != 200 => {
             Outcome::unknown(format!("the state was answered with status {}", response.status)).done()
@@ -135,11 +135,9 @@ fn not_sent(config: &Config, asked: Asked, reason: &str) -> Result<Step, Fault> 
 fn lost(config: &Config, asked: Asked, reason: &str) -> Result<Step, Fault> {
     match asked.then {
         // The state tells what became of them.
-        Then::Captured => send(config, Asked { then: Then::CapturedState, ..asked }),
-        Then::Cancelled => send(config, Asked { then: Then::CancelledState, ..asked }),
-        Then::Recurring => {
-            Outcome::unknown(reason).named(asked.number.to_string()).done()
-        }
+        Then::Captured => send(config, &Asked { then: Then::CapturedState, ..asked }),
+        Then::Cancelled => send(config, &Asked { then: Then::CancelledState, ..asked }),
+        Then::Recurring => Outcome::unknown(reason).named(asked.number.to_string()).done(),
         Then::RefundKey => Outcome::not_attempted(reason).done(),
         _ => Outcome::unknown(reason).done(),
     }
@@ -168,16 +166,18 @@ fn told(config: &Config, asked: &Asked, xml: &str) -> Result<Outcome, Fault> {
         (paid, credited) => paid.clone().or_else(|| credited.clone()),
     };
     let fee = match (&amount, &credited) {
-        (Some(amount), Some(credited)) if credited.minor < amount.minor => Some(amount.with_minor(amount.minor - credited.minor)),
+        (Some(amount), Some(credited)) if credited.minor < amount.minor => {
+            Some(amount.with_minor(amount.minor - credited.minor))
+        }
         _ => None,
     };
     let cancelled = asked.then == Then::CancelledState;
     let verdict = match state {
-        "5" | "50" | "80" => Verdict::Pending(None),
         "10" | "60" if cancelled => Verdict::Succeeded,
         "10" => return Ok(Outcome::declined("10", "the payment was cancelled", false).named(asked.number.to_string())),
         "20" if asked.then == Then::Status => Verdict::Authorized,
-        "20" => Verdict::Pending(None),
+        // Held, and asked about after a capture or a cancel: that is still on its way.
+        "5" | "20" | "50" | "80" => Verdict::Pending(None),
         "60" => Verdict::Returned("the money went back to the payer".into()),
         "100" if cancelled => {
             return Ok(Outcome::declined("100", "the money was taken before it could be let go", false));

@@ -102,11 +102,13 @@ fn signatures_are_those_of_published_tests() {
     secrets(&[("password-1", "secret1"), ("password-2", "secret2")]);
     let shop = config("");
     let item = ["Shp_item=digital".to_owned()];
-    let signed = |before: &[&str], password: &str, after: &[String]| digest(&order(&shop, before, password, after)).unwrap();
+    let signed =
+        |before: &[&str], password: &str, after: &[String]| digest(&order(&shop, before, password, after)).unwrap();
     assert_eq!(signed(&["demo", "99.90", "1001"], "password-1", &item), "6f3ff72da89c99859c09fac8b1b61cb5");
     assert_eq!(signed(&["demo", "1001"], "password-2", &[]), "1d0bb6fc90e81942e833f9fb4bdf0751");
     let receipt = "%7B%22items%22%3A%5B%7B%22name%22%3A%22product%22%2C%22quantity%22%3A1%2C%22sum%22%3A8.96%2C%22tax%22%3A%22none%22%7D%5D%7D";
-    let fields = ["demo", "8.96", "12345", receipt, "https://example.com/success", "POST", "https://example.com/fail", "GET"];
+    let fields =
+        ["demo", "8.96", "12345", receipt, "https://example.com/success", "POST", "https://example.com/fail", "GET"];
     assert_eq!(signed(&fields, "password-1", &item), "4ec77aca3fd8a369fdaff8c2975daa94");
     armed();
     assert_eq!(signed(&["demo", "100.00", ""], "password-1", &[]), "40ef912739e0dca94a8ed3ffa37aed24");
@@ -249,7 +251,9 @@ fn the_state_is_asked_with_a_digest_and_understood() {
     assert_eq!((outcome.verdict, outcome.amount, outcome.fee), (Verdict::Succeeded, Some(rub(10_000)), Some(rub(300))));
     assert_eq!(outcome.details[0].value, "ABC-OVO");
 
-    let state = |code: &str| done(answer(&shop, &asked, 200, &DONE.replace("<State><Code>100", &format!("<State><Code>{code}")))).verdict;
+    let state = |code: &str| {
+        done(answer(&shop, &asked, 200, &DONE.replace("<State><Code>100", &format!("<State><Code>{code}")))).verdict
+    };
     assert_eq!(state("5"), Verdict::Pending(None));
     assert_eq!(state("20"), Verdict::Authorized);
     assert_eq!(state("50"), Verdict::Pending(None));
@@ -307,7 +311,8 @@ fn a_refund_is_a_token_signed_with_the_third_password() {
     assert!(matches!(done(answer(&shop, &create, 500, "")).verdict, Verdict::Unknown(_)));
 
     let asked = begin(&shop, Operation::RefundStatus(Refund { external_id: outcome.external_id, ..wanted }));
-    let stands = |label: &str| done(answer(&shop, &asked, 200, &format!(r#"{{"requestId":"x","amount":1,"label":"{label}"}}"#)));
+    let stands =
+        |label: &str| done(answer(&shop, &asked, 200, &format!(r#"{{"requestId":"x","amount":1,"label":"{label}"}}"#)));
     assert_eq!((stands("finished").verdict, stands("finished").amount), (Verdict::Succeeded, Some(rub(100))));
     assert_eq!(stands("processing").verdict, Verdict::Pending(None));
     assert!(matches!(stands("canceled").verdict, Verdict::Declined(_)));

@@ -31,12 +31,7 @@ pub trait PaymentGateway {
     fn receive(config: &Self::Config, ctx: &Context, notification: Incoming) -> Result<ReceiveStep, Fault>;
 
     /// Goes on with a notification; for gateways whose [`Self::receive`] sends requests.
-    fn receive_resume(
-        _: &Self::Config,
-        _: &Context,
-        _: &[u8],
-        _: Answer,
-    ) -> Result<ReceiveStep, Fault> {
+    fn receive_resume(_: &Self::Config, _: &Context, _: &[u8], _: Answer) -> Result<ReceiveStep, Fault> {
         Err(Fault::Invalid("this gateway sends nothing while it reads a notification".into()))
     }
 }
@@ -60,9 +55,7 @@ macro_rules! payment_gateway {
             }
 
             impl $crate::macros::gateway::exports::altyn::billing::gateway::Guest for Exported {
-                fn capabilities_of(
-                    ctx: $crate::Context,
-                ) -> Result<$crate::gateway::Capabilities, $crate::Fault> {
+                fn capabilities_of(ctx: $crate::Context) -> Result<$crate::gateway::Capabilities, $crate::Fault> {
                     $crate::macros::note_panics();
                     $crate::macros::capabilities::<$gateway>(&ctx)
                 }
@@ -102,8 +95,8 @@ macro_rules! payment_gateway {
                 }
             }
 
-            $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
-            $crate::macros::gateway::export_gateway!(Exported with_types_in $crate::macros::gateway);
+    $crate::macros::metadata::export_metadata!(Exported with_types_in $crate::macros::metadata);
+    $crate::macros::gateway::export_gateway!(Exported with_types_in $crate::macros::gateway);
         };
     };
 }
@@ -225,14 +218,7 @@ impl Incoming {
 impl Outcome {
     /// An outcome that says nothing but how it stands.
     pub fn new(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            external_id: String::new(),
-            amount: None,
-            fee: None,
-            saved_method: None,
-            details: Vec::new(),
-        }
+        Self { verdict, external_id: String::new(), amount: None, fee: None, saved_method: None, details: Vec::new() }
     }
 
     /// Declined.

@@ -70,9 +70,14 @@ mod tests {
 
     #[test]
     fn major_units_read_back_exactly() {
-        for (amount, exponent, text) in
-            [(10_000, 2, "100.00"), (5, 2, "0.05"), (-5, 2, "-0.05"), (100, 0, "100"), (1_234, 3, "1.234"), (0, 2, "0.00")]
-        {
+        for (amount, exponent, text) in [
+            (10_000, 2, "100.00"),
+            (5, 2, "0.05"),
+            (-5, 2, "-0.05"),
+            (100, 0, "100"),
+            (1_234, 3, "1.234"),
+            (0, 2, "0.00"),
+        ] {
             assert_eq!(major(amount, exponent), text);
             assert_eq!(minor(text, exponent), Some(amount));
         }

@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -90,7 +91,11 @@ pub(crate) fn digest(order: &DigestOrder) -> Result<String, Refusal> {
         Algorithm::Sha512 => computed!(sha2::Sha512, key, message),
     };
     Ok(match order.encoding {
-        Encoding::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Encoding::Hex => bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
         Encoding::Base64 => BASE64_STANDARD.encode(bytes),
         Encoding::Base64url => BASE64_URL_SAFE_NO_PAD.encode(bytes),
     })

@@ -3,12 +3,12 @@
 //! In a component these functions ask the host. In a native test they compute over the secrets of
 //! [`crate::testing::secrets`].
 
-pub use crate::bindings::gateway::altyn::billing::vault::{
-    Algorithm, DigestOrder, Encoding, Piece, PresentedChain, Refusal, Scheme, Signer,
-};
 use crate::Fault;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::gateway::altyn::billing::vault as host;
+pub use crate::bindings::gateway::altyn::billing::vault::{
+    Algorithm, DigestOrder, Encoding, Piece, PresentedChain, Refusal, Scheme, Signer,
+};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing as host;
 

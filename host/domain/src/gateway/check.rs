@@ -58,7 +58,9 @@ pub fn check_outcome(kind: ExchangeKind, asked: Money, outcome: &Outcome) -> Res
     let refund = matches!(kind, ExchangeKind::Refund | ExchangeKind::RefundStatus);
     let senseless = match verdict {
         VerdictName::Authorized => refund || matches!(kind, ExchangeKind::Capture | ExchangeKind::Cancel),
-        VerdictName::RequiresAction => !matches!(kind, ExchangeKind::Pay | ExchangeKind::Status | ExchangeKind::Notification),
+        VerdictName::RequiresAction => {
+            !matches!(kind, ExchangeKind::Pay | ExchangeKind::Status | ExchangeKind::Notification)
+        }
         VerdictName::Returned => refund || kind == ExchangeKind::Pay,
         _ => false,
     };
@@ -123,7 +125,8 @@ fn check_action(action: &Action) -> Result<(), OutcomeError> {
         Action::Qr { text } | Action::Confirm { text } | Action::Other { text } => (None, Some(text)),
     };
     let https = |url: &String| {
-        plain(url, MAX_ACTION) && url.strip_prefix("https://").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        plain(url, MAX_ACTION)
+            && url.strip_prefix("https://").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
     };
     if url.is_some_and(|url| !https(url)) {
         return Err(OutcomeError::Action);

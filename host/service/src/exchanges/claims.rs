@@ -126,7 +126,10 @@ pub(super) async fn judge(
     let mut agreed: Vec<(uuid::Uuid, Outcome)> = Vec::with_capacity(claims.len());
     for claim in claims {
         let Some(payment) = payment_of(tx, tenant, binding, &claim.subject).await? else {
-            return Ok(Judged { reply: refused, refused: Some(format!("no payment {:?} was begun here", claim.subject)) });
+            return Ok(Judged {
+                reply: refused,
+                refused: Some(format!("no payment {:?} was begun here", claim.subject)),
+            });
         };
         let currency = Currency::parse(&payment.currency)
             .map_err(|error| ServiceError::Internal(format!("stored value of exchanges.currency: {error}")))?;

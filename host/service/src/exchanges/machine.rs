@@ -8,7 +8,9 @@
 //! by every stored step; a host that lost it writes nothing more.
 
 use altyn_domain::{
-    exchange::{Answer, Capture, HttpCall, HttpReply, HttpRequest, HttpResponse, MAX_REQUESTS, Piece, Repetition, Segment},
+    exchange::{
+        Answer, Capture, HttpCall, HttpReply, HttpRequest, HttpResponse, MAX_REQUESTS, Piece, Repetition, Segment,
+    },
     gateway::{ExchangeKind, Operation, Outcome, Received, Verdict, check_outcome},
     id::{BindingId, CallId, ExchangeId, TenantId},
     money::{Currency, Money},
@@ -150,7 +152,8 @@ impl Hold<'_> {
         let steps = self.trail().await?;
         let (place, call) = last_call(&steps)?;
         let repeats = steps.iter().skip(place).filter(|step| step.kind == "repeat").count();
-        let captured = call.request.segments().flat_map(Segment::pieces).any(|piece| matches!(piece, Piece::Captured(_)));
+        let captured =
+            call.request.segments().flat_map(Segment::pieces).any(|piece| matches!(piece, Piece::Captured(_)));
         if call.repetition == Repetition::Never || captured || repeats >= MAX_REPEATS {
             return Ok(Some(Answer::Lost("the host was restarted before the answer came".to_owned())));
         }
@@ -179,9 +182,10 @@ impl Hold<'_> {
             self.captured.keep(name, value.as_bytes());
         }
         let masked = |text: &[u8]| self.gateway.masked(text, &self.captured);
-        let headers = response.headers.into_iter().map(|(name, value)| {
-            (name, String::from_utf8_lossy(&masked(value.as_bytes())).into_owned())
-        });
+        let headers = response
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8_lossy(&masked(value.as_bytes())).into_owned()));
         Answer::Response(HttpResponse {
             status: response.status,
             headers: headers.collect(),
@@ -297,7 +301,8 @@ impl Hold<'_> {
                 let ended = match check_outcome(kind, asked, &outcome) {
                     Ok(()) => self.end(&mut tx, decided("outcome"), outcome, None, now).await?,
                     Err(error) => {
-                        self.fail(&mut tx, decided("failed"), ("gateway-invalid-outcome", error.to_string()), now).await?
+                        self.fail(&mut tx, decided("failed"), ("gateway-invalid-outcome", error.to_string()), now)
+                            .await?
                     }
                 };
                 if !ended {
@@ -428,7 +433,13 @@ fn lesson(asked: &Asked, outcome: Outcome) -> Option<Outcome> {
 }
 
 /// Adds an outcome to what is known of an exchange.
-pub(super) async fn learn(tx: &mut Tx, tenant: TenantId, id: uuid::Uuid, outcome: Outcome, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn learn(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: uuid::Uuid,
+    outcome: Outcome,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let Some(row) = rows::lock(tx, tenant.0, id).await? else { return Ok(()) };
     let known = match known(&row)? {
         Some(known) => known.followed_by(outcome),

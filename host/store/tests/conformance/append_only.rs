@@ -5,8 +5,15 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, history, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 6] =
-    ["evidence", "import_errors", "invoice_lines", "ledger_entries", "ledger_transactions", "plugin_calls"];
+pub const APPEND_ONLY: [&str; 7] = [
+    "evidence",
+    "exchange_steps",
+    "import_errors",
+    "invoice_lines",
+    "ledger_entries",
+    "ledger_transactions",
+    "plugin_calls",
+];
 
 /// The columns of an issued invoice with another value for each, its status left out.
 const INVOICE_COLUMNS: [(&str, &str); 16] = [

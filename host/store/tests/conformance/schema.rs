@@ -81,7 +81,7 @@ async fn both_engines_have_the_same_tables_and_columns_in_the_same_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_engines_have_the_same_keys_and_indexes() {
     let (sqlite, postgres) = asked::<KeyOf>(KEYS_SQLITE, KEYS_POSTGRES).await;
-    assert_eq!(sqlite.iter().filter(|(_, kind, _)| kind == "primary").count(), 28, "each table has a primary key");
+    assert_eq!(sqlite.iter().filter(|(_, kind, _)| kind == "primary").count(), 31, "each table has a primary key");
     assert_same(sqlite, postgres);
 }
 

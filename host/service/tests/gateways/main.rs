@@ -1,0 +1,13 @@
+//! Exchanges with gateways on both engines: the real components, a real server behind real TLS, crashes at every step.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where a step fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crashes;
+mod egress;
+mod paypal;
+mod robokassa;
+mod sandbox;
+mod wire;
