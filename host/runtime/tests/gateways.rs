@@ -10,6 +10,7 @@ use altyn_domain::gateway::{Intent, Operation, ReceiveStep, Received, Step, Subj
 use altyn_runtime::{CallFailure, Keyring, Runtime, RuntimeConfig, World};
 use common::{RUNTIME, component, context, plugin, rub};
 
+#[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 fn keyring(secrets: &[(&str, &str)]) -> Arc<Keyring> {
     let mut keyring = Keyring::new();
     for (name, value) in secrets {

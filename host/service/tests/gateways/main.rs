@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where a step fails")]
 
+#[expect(dead_code, reason = "each suite uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;
 

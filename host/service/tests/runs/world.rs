@@ -115,7 +115,12 @@ fn plugins() -> Arc<Plugins> {
     static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
     // So much fuel for so little memory that a guest can take all of it.
     let limits = Limits { fuel: 100_000_000, memory_bytes: 8 << 20, ..Limits::default() };
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        ..LimitsTable::default()
+    };
     let runtime = RuntimeConfig { instances: 16, limits, ..RuntimeConfig::default() };
     Arc::clone(PLUGINS.get_or_init(|| Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()))))
 }
