@@ -5,5 +5,6 @@
 mod answers;
 mod books;
 mod desk;
+mod gateways;
 mod scheduler;
 mod settings;

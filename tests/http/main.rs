@@ -8,5 +8,6 @@ mod support;
 mod auth;
 mod books;
 mod document;
+mod exchanges;
 mod objects;
 mod requests;
