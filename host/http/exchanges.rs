@@ -118,8 +118,8 @@ async fn steps(
 /// Reads what a bound gateway can do.
 ///
 /// With its configuration: currencies, refunds, holds; the secrets it misses; the path for its notifications.
-#[utoipa::path(get, path = "/v1/gateways/{binding}", operation_id = "gateway_get", tag = "exchanges",
-    params(("binding" = BindingId, Path, description = "The binding")),
+#[utoipa::path(get, path = "/v1/gateways/{id}", operation_id = "gateway_get", tag = "exchanges",
+    params(("id" = BindingId, Path, description = "The binding")),
     responses((status = 200, description = "The gateway", body = GatewayView)))]
 async fn gateway(
     State(altyn): State<Altyn>,

@@ -1,4 +1,4 @@
-//! `/v1/gateways/{binding}/notifications`: what payment gateways send, without a key, and answered in their own words.
+//! `/v1/gateways/{id}/notifications`: what payment gateways send, without a key, and answered in their own words.
 //!
 //! The only path under `/v1` that a stranger may use. It is not in the interface's document: its form belongs to the
 //! gateway. Invariant: a notification that proves nothing leaves nothing behind, and at most [`AT_ONCE`] are worked on.
@@ -32,7 +32,7 @@ const MOST_HEADERS: usize = 64;
 
 /// The routes of this file.
 pub fn routes() -> Router<Edge> {
-    Router::new().route("/v1/gateways/{binding}/notifications", get(receive).post(receive))
+    Router::new().route("/v1/gateways/{id}/notifications", get(receive).post(receive))
 }
 
 /// Takes a notification and answers what the gateway wants to hear.

@@ -160,7 +160,7 @@ catalogue! {
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
     GatewayCannot = "gateway-cannot", CONFLICT, "The gateway does not do this",
         "The bound gateway does not serve this operation, currency or amount with its configuration.",
-        "Read what it can do at `/v1/gateways/{binding}`, or use another binding.";
+        "Read what it can do at `/v1/gateways/{id}`, or use another binding.";
     BindingEnded = "binding-ended", CONFLICT, "The binding has ended",
         "No new payments begin through a binding that has ended; those in flight go on.",
         "Use another binding of a gateway.";
