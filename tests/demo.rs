@@ -60,6 +60,9 @@ async fn a_month_comes_to_the_same_on_both_engines() {
     assert_eq!(figure("days"), 30);
     assert!(figure("subscriptions_billed") > 2_900 && figure("invoices") > 2_000);
     assert_eq!(figure("net_minor") + figure("tax_minor"), figure("gross_minor"));
+    assert_eq!(figure("realised_net_minor") + figure("realised_tax_minor"), figure("realised_gross_minor"));
+    // Periods that began on the first of the month end with it; all others go on.
+    assert!(figure("charges_realised") > 50 && figure("charges_realised") < figure("charges"));
     for zero in ["trial_balance_minor", "rows_changed_by_second_import", "rules_broken", "parked"] {
         assert_eq!(figure(zero), 0, "{zero}");
     }

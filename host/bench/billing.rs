@@ -1,4 +1,5 @@
-//! The billing run beside a bare loader that writes the same rows to the same tables.
+//! The billing run beside a bare loader that writes the same rows to the same tables, and the day on which all of it is
+//! realised.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use altyn_service::{
 };
 use altyn_store::{Rows, Scope, ledger, runs as rows};
 use anyhow::ensure;
+use chrono::NaiveDate;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -27,12 +29,16 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
             drop(world::sell(&altyn, &world, count).await?);
             reset_peak_memory();
             let elapsed = bill(&altyn, &world, count).await?;
+            let realising = realise(&altyn, &world, count).await?;
             let memory = peak_memory_bytes();
             altyn.db.close().await;
             peak = peak.max(memory);
             let per_s = rate(u64::from(count), elapsed);
             eprintln!("  {per_s:.0}/s, peak {} MiB", memory >> 20);
             figures.insert(format!("billing_{engine}_{count}_per_s"), round(per_s));
+            let realised_per_s = rate(u64::from(count), realising);
+            eprintln!("  realising {realised_per_s:.0}/s");
+            figures.insert(format!("realising_{engine}_{count}_per_s"), round(realised_per_s));
             figures.insert(format!("billing_{engine}_{count}_peak_rss_bytes"), json!(memory));
             if last {
                 figures.insert(format!("billing_{engine}_per_s"), round(per_s));
@@ -70,6 +76,26 @@ async fn bill(altyn: &Altyn, world: &world::World, count: u32) -> anyhow::Result
     Ok(elapsed)
 }
 
+/// Closes the last day of what was billed: nothing renews, everything is realised.
+async fn realise(altyn: &Altyn, world: &world::World, count: u32) -> anyhow::Result<Duration> {
+    let request = Request::internal(world.tenant, "bench");
+    let start = StartRun { business_on: world::ends_on(), mode: Some(RunMode::Automatic) };
+    let run = altyn.run_start(&request, start).await?.value;
+    let begun = Instant::now();
+    let advanced = altyn.run_advance(world.tenant, run.id, "bench").await?;
+    let elapsed = begun.elapsed();
+    ensure!(advanced == Advanced::Done, "the run did not finish: {advanced:?}");
+    let run = altyn.run_get(&request, run.id).await?;
+    ensure!(
+        run.realised == i64::from(count) && run.charges == 0 && run.parked == 0,
+        "the run realised {} of {count} charges, made {} and parked {}",
+        run.realised,
+        run.charges,
+        run.parked
+    );
+    Ok(elapsed)
+}
+
 /// Writes, without computing anything, what a run writes for the same subscriptions; only the writing is timed.
 async fn load(args: &BenchArgs, url: &str, count: u32) -> anyhow::Result<Duration> {
     let altyn = world::open(url, args.chunk).await?;
@@ -90,8 +116,8 @@ async fn load(args: &BenchArgs, url: &str, count: u32) -> anyhow::Result<Duratio
         let mut tx = altyn.db.write(Scope::Tenant(tenant)).await?;
         tx.prefer_indexes().await?;
         rows::renew(&mut tx, tenant, &loaded.renewals).await?;
-        rows::invoices_insert(&mut tx, tenant, run, on, now, &loaded.invoices).await?;
-        rows::charges_insert(&mut tx, tenant, run, now, &loaded.charges).await?;
+        rows::invoices_insert(&mut tx, tenant, Some(run), on, now, &loaded.invoices).await?;
+        rows::charges_insert(&mut tx, tenant, Some(run), now, &loaded.charges).await?;
         rows::invoice_lines_insert(&mut tx, tenant, &loaded.lines).await?;
         ledger::entries_insert(&mut tx, tenant, &loaded.entries).await?;
         ledger::transactions_insert(&mut tx, tenant, now, &loaded.headers).await?;
@@ -143,14 +169,20 @@ impl Loaded {
                 .with("subscription_id", part.iter().map(|sold| sold.subscription).collect::<Vec<_>>())
                 .with("component_id", vec![world.component; all])
                 .with("invoice_id", invoices.clone())
+                .with("invoice_position", vec![0; all])
+                .with("kind", vec!["recurring".to_owned(); all])
+                .with("status", vec!["blocked".to_owned(); all])
                 .with("period_start", vec![on; all])
                 .with("period_end", vec![next; all])
                 .with("used_start", vec![on; all])
                 .with("used_end", vec![next; all])
                 .with("charged_on", vec![on; all])
                 .with("realises_on", vec![next; all])
+                .with("realised_on", vec![None::<NaiveDate>; all])
                 .with("currency", vec!["RUB".to_owned(); all])
                 .with("amount_minor", vec![gross; all])
+                .with("prepaid_minor", vec![None::<i64>; all])
+                .with("change_ordinal", vec![0; all])
                 .with("proration_call_id", vec![Some(call); all])
                 .with("call_line", lines.iter().copied().map(Some).collect::<Vec<_>>()),
             invoices: Rows::new()
@@ -205,6 +237,10 @@ impl Loaded {
                 .with("net_minor", vec![gross - tax; all])
                 .with("tax_minor", vec![tax; all])
                 .with("gross_minor", vec![gross; all])
+                .with("realised", vec![0_i64; all])
+                .with("realised_net_minor", vec![0_i64; all])
+                .with("realised_tax_minor", vec![0_i64; all])
+                .with("realised_gross_minor", vec![0_i64; all])
                 .with("effects", vec![None::<String>; all])
                 .with("reason_code", vec![None::<String>; all])
                 .with("reason", vec![None::<String>; all])

@@ -3,8 +3,15 @@
 use std::time::Instant;
 
 use altyn_domain::{
-    ledger::{About, AccountCode, Transaction, transfer},
-    money::{Currency, Money},
+    id::TenantId,
+    ledger::{AccountCode, Entry, TransactionKind},
+    money::Currency,
+};
+use altyn_service::{
+    context::{IdempotencyKey, Request},
+    evidence::sha256,
+    ledger::PostTransaction,
+    poster::PostTransactions,
 };
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -33,9 +40,10 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
             let tenant = world.tenant;
             callers.push(tokio::spawn(async move {
                 for n in 0..SINGLES {
-                    let transaction = between(&sold, caller * SINGLES + n, &format!("single/{caller}/{n}"))?;
-                    let posted = altyn.poster.post(&altyn, tenant, transaction).await?;
-                    ensure!(posted.fresh, "a posting was taken for a repetition");
+                    let key = format!("single/{caller}/{n}");
+                    let command = between(&sold, caller * SINGLES + n, &key)?;
+                    let reply = altyn.transaction_post(&request(tenant, key), command).await?;
+                    ensure!(!reply.replayed, "a posting was taken for a repetition");
                 }
                 anyhow::Ok(())
             }));
@@ -54,9 +62,10 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
                 for batch in (caller..BATCHES).step_by(usize::try_from(BATCH_CALLERS)?) {
                     let transactions = (0..BATCH)
                         .map(|n| between(&sold, batch * BATCH + n, &format!("batch/{batch}/{n:04}")))
-                        .collect::<anyhow::Result<Vec<Transaction>>>()?;
-                    let posted = altyn.poster.post_many(&altyn, tenant, &transactions).await?;
-                    ensure!(posted.iter().all(|posted| posted.fresh), "a posting was taken for a repetition");
+                        .collect::<anyhow::Result<Vec<PostTransaction>>>()?;
+                    let request = request(tenant, format!("batch/{batch}"));
+                    let reply = altyn.transaction_post_batch(&request, PostTransactions { transactions }).await?;
+                    ensure!(reply.value.posted == i64::from(BATCH), "a posting was taken for a repetition");
                 }
                 anyhow::Ok(())
             }));
@@ -77,13 +86,26 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
     Ok(())
 }
 
+/// A request under a key, as it comes in by HTTP.
+fn request(tenant: TenantId, key: String) -> Request {
+    let path = "POST /v1/ledger/transactions".to_owned();
+    let key = IdempotencyKey { fingerprint: sha256(key.as_bytes()), key, request: path };
+    Request { key: Some(key), ..Request::internal(tenant, "bench") }
+}
+
 /// A transfer between two contracts, spread over all of them.
-fn between(sold: &[world::Sold], n: u32, key: &str) -> anyhow::Result<Transaction> {
+fn between(sold: &[world::Sold], n: u32, key: &str) -> anyhow::Result<PostTransaction> {
     let all = u32::try_from(sold.len())?;
     let from = sold[usize::try_from(n.wrapping_mul(7919) % all)?];
     let to = sold[usize::try_from((n.wrapping_mul(7919) + 1 + n % (all - 1)) % all)?];
-    let about = About { source_key: key.to_owned(), effective_on: world::due_on(), description: String::new() };
-    let from_code = AccountCode::ContractFunds(from.contract);
-    ensure!(from_code != AccountCode::ContractFunds(to.contract), "a transfer needs two contracts");
-    Ok(transfer(about, from.contract, to.contract, Money::new(100, Currency::RUB))?)
+    ensure!(from.contract != to.contract, "a transfer needs two contracts");
+    let entry = |contract, amount_minor| Entry { account: AccountCode::ContractFunds(contract), amount_minor };
+    Ok(PostTransaction {
+        source_key: key.to_owned(),
+        effective_on: world::due_on(),
+        currency: Currency::RUB,
+        description: "a transfer".into(),
+        kind: TransactionKind::Transfer,
+        entries: vec![entry(from.contract, 100), entry(to.contract, -100)],
+    })
 }

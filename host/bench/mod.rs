@@ -3,6 +3,8 @@
 //! Figures are ratios and rates of one run on one machine; none of them is money, which is why floats are fine here.
 
 mod billing;
+mod change;
+mod containment;
 mod ledger;
 mod plugin;
 mod world;
@@ -44,6 +46,8 @@ pub enum Only {
     Ledger,
     /// Plugin calls.
     Plugin,
+    /// Previews of changes.
+    Change,
 }
 
 /// The figures, by name.
@@ -55,6 +59,16 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
     let mut figures = Figures::new();
     if wants(Only::Plugin) {
         plugin::measure(args, &mut figures).await.context("measuring plugin calls")?;
+        let plugins = args.plugins.clone();
+        let contained = tokio::task::spawn_blocking(move || -> anyhow::Result<Figures> {
+            let mut figures = Figures::new();
+            containment::measure(&plugins, &mut figures)?;
+            Ok(figures)
+        });
+        figures.extend(contained.await?.context("measuring the containment of plugins")?);
+    }
+    if wants(Only::Change) {
+        change::measure(args, &mut figures).await.context("measuring changes")?;
     }
     if wants(Only::Ledger) {
         ledger::measure(args, &mut figures).await.context("measuring the ledger")?;
@@ -93,12 +107,21 @@ fn reset_peak_memory() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
+/// Resident memory now, bytes; 0 where the system does not tell.
+fn resident_memory_bytes() -> u64 {
+    status_kib("VmRSS:") * 1024
+}
+
 /// Peak resident memory since the last reset, bytes; 0 where the system does not tell.
 pub fn peak_memory_bytes() -> u64 {
+    status_kib("VmHWM:") * 1024
+}
+
+fn status_kib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
-        .map_or(0, |kib| kib * 1024)
+        .unwrap_or(0)
 }

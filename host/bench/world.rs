@@ -20,11 +20,16 @@ pub fn due_on() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 11, 12).unwrap_or_default()
 }
 
-fn opened_at() -> DateTime<Utc> {
-    due_on().and_hms_opt(23, 30, 0).unwrap_or_default().and_utc()
+/// The last day of the period that begins on the due day.
+pub fn ends_on() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 12, 11).unwrap_or_default()
 }
 
-/// The application on a fresh database at `url`, with the clock standing behind the due day.
+fn opened_at() -> DateTime<Utc> {
+    ends_on().and_hms_opt(23, 30, 0).unwrap_or_default().and_utc()
+}
+
+/// The application on a fresh database at `url`, with the clock standing behind the days that are closed.
 pub async fn open(url: &str, chunk: Option<u32>) -> anyhow::Result<Altyn> {
     Db::migrate(url).await?;
     let db = Db::connect(url, 18).await?;
@@ -124,6 +129,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         currency: "RUB".into(),
         price_mode: "included".into(),
         billing_day: "anniversary".into(),
+        stub: "prorate".into(),
         created_at: now,
     };
     catalogue::versions_insert(&mut tx, t, now, &[version]).await?;
@@ -137,6 +143,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         kind: "recurring".into(),
         unit_price_minor: 59_000,
         tax_category: "standard".into(),
+        prepayment_percent: 100,
     };
     catalogue::components_insert(&mut tx, t, &[component]).await?;
     tx.commit().await?;
@@ -247,6 +254,15 @@ fn subscription(world: &World, sold: &Sold, n: u32, now: DateTime<Utc>) -> subsc
         ends_on: None,
         next_charge_on: due_on(),
         charges_left: None,
+        discount_minor: 0,
+        discount_from: None,
+        discount_until: None,
+        manual: 0,
+        documents_on_activation: 0,
+        notify_on_activation: 0,
+        description: None,
+        terms_from: None,
+        change_ordinal: 0,
         external_system: Some("bench".into()),
         external_id: Some(format!("S-{n:07}")),
         version: 1,

@@ -1,10 +1,15 @@
 //! `altyn invoice` and `altyn charge`: what a run made.
 
-use altyn_domain::id::{ChargeId, ContractId, InvoiceId, SellerId, SubscriptionId};
-use altyn_service::{charges::ChargeFilter, invoices::InvoiceFilter};
+use altyn_domain::{
+    id::{ChargeId, ContractId, InvoiceId, SellerId, SubscriptionId},
+    money::Currency,
+};
+use altyn_service::{charges::ChargeFilter, credits::CreditCharge, invoices::InvoiceFilter};
+use chrono::NaiveDate;
 use clap::Subcommand;
 
 use super::{
+    contracts::minor,
     exit::Failure,
     session::{PageArgs, Session},
 };
@@ -13,8 +18,29 @@ const INVOICE: &[&str] =
     &["id", "number", "issued_on", "contract_id", "status", "currency", "net_minor", "tax_minor", "gross_minor"];
 const LINE: &[&str] =
     &["position", "title", "quantity", "used_start", "used_end", "net_minor", "tax_minor", "gross_minor", "tax_code"];
-const CHARGE: &[&str] =
-    &["id", "contract_id", "kind", "status", "used_start", "used_end", "charged_on", "currency", "amount_minor"];
+const CHARGE: &[&str] = &[
+    "id",
+    "contract_id",
+    "kind",
+    "status",
+    "used_start",
+    "used_end",
+    "charged_on",
+    "realised_on",
+    "currency",
+    "amount_minor",
+];
+const CREDIT: &[&str] = &[
+    "id",
+    "charge_id",
+    "credited_on",
+    "currency",
+    "net_minor",
+    "tax_minor",
+    "gross_minor",
+    "after_realisation",
+    "reason",
+];
 
 /// Verbs of `altyn invoice`.
 #[derive(Debug, Subcommand)]
@@ -69,6 +95,30 @@ pub enum ChargeCommand {
         /// Which
         id: ChargeId,
     },
+    /// Give a part of a charge back to the contract's balance
+    Credit {
+        /// Which
+        id: ChargeId,
+        /// How much with tax, in major units such as 100.00; default: all that is left
+        #[arg(long)]
+        amount: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// The day it counts on; default: today
+        #[arg(long)]
+        on: Option<NaiveDate>,
+        /// Only show what it would be
+        #[arg(long)]
+        preview: bool,
+    },
+    /// List a charge's credits
+    Credits {
+        /// The charge
+        id: ChargeId,
+        #[command(flatten)]
+        page: PageArgs,
+    },
 }
 
 impl InvoiceCommand {
@@ -84,7 +134,7 @@ impl InvoiceCommand {
             Self::Show { id } => printer.object(&altyn.invoice_get(&request, id).await?, INVOICE),
             Self::Lines { id, page } => {
                 let invoice = altyn.invoice_get(&request, id).await?;
-                let currency = altyn_domain::money::Currency::parse(&invoice.currency).ok();
+                let currency = Currency::parse(&invoice.currency).ok();
                 printer.in_currency(currency).list(&altyn.invoice_lines(&request, id, &page.page()).await?, LINE)
             }
         }
@@ -102,6 +152,18 @@ impl ChargeCommand {
                 printer.list(&altyn.charge_list(&request, filter, &page.page()).await?, CHARGE)
             }
             Self::Show { id } => printer.object(&altyn.charge_get(&request, id).await?, CHARGE),
+            Self::Credit { id, amount, reason, on, preview } => {
+                let currency = Currency::parse(&altyn.charge_get(&request, id).await?.currency).ok();
+                let amount_minor = amount.map(|text| minor(&text, currency.unwrap_or(Currency::RUB))).transpose()?;
+                let command = CreditCharge { amount_minor, reason, credited_on: on };
+                if preview {
+                    return printer.object(&altyn.charge_credit_preview(&request, id, command).await?, CREDIT);
+                }
+                printer.object(&altyn.charge_credit(&request, id, command).await?.value, CREDIT)
+            }
+            Self::Credits { id, page } => {
+                printer.list(&altyn.charge_credits(&request, id, &page.page()).await?, CREDIT)
+            }
         }
     }
 }

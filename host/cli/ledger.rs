@@ -6,7 +6,10 @@ use altyn_domain::{
     id::{AccountId, TransactionId},
     money::{Currency, Money},
 };
-use altyn_service::ledger::{PostTransaction, ReverseTransaction, TrialBalance};
+use altyn_service::{
+    ledger::{PostTransaction, ReverseTransaction, TrialBalance},
+    poster::PostTransactions,
+};
 use chrono::NaiveDate;
 use clap::Subcommand;
 
@@ -19,6 +22,7 @@ use super::{
 
 const ACCOUNT: &[&str] = &["id", "code", "currency", "balance_minor", "entry_count"];
 const ENTRY: &[&str] = &["transaction_id", "position", "account", "amount_minor"];
+const BATCH: &[&str] = &["posted", "repeated"];
 const TRANSACTION: &[&str] = &["id", "effective_on", "kind", "currency", "source_key", "description", "posted_at"];
 
 /// Verbs of `altyn ledger`.
@@ -55,6 +59,11 @@ pub enum LedgerCommand {
     TrialBalance,
     /// Post a transaction from a JSON file, the body of POST /v1/ledger/transactions
     Post {
+        /// The file; - is stdin
+        file: PathBuf,
+    },
+    /// Post up to 1,000 transactions together from a JSON file, the body of POST /v1/ledger/transactions/batch
+    PostBatch {
         /// The file; - is stdin
         file: PathBuf,
     },
@@ -106,6 +115,10 @@ impl LedgerCommand {
             Self::Post { file } => {
                 let command: PostTransaction = command_of(&file)?;
                 printer.object(&altyn.transaction_post(&request, command).await?.value, TRANSACTION)
+            }
+            Self::PostBatch { file } => {
+                let command: PostTransactions = command_of(&file)?;
+                printer.object(&altyn.transaction_post_batch(&request, command).await?.value, BATCH)
             }
             Self::Reverse { id, on, description } => {
                 let command = ReverseTransaction { effective_on: on, description };

@@ -4,24 +4,33 @@
 //! stdout, talk and the log to stderr. [`exit`] owns the exit codes.
 
 mod api_keys;
+mod blocks;
+mod changes;
 mod contracts;
+mod credit;
 mod customers;
 mod demo;
 mod documents;
+mod dunning;
 mod exit;
 mod gateways;
 mod imports;
+mod jobs;
 mod ledger;
 mod output;
 mod plans;
+mod plugin_limits;
 mod plugins;
 mod progress;
+mod promises;
 mod proof;
 mod runs;
 mod sellers;
 mod serve;
+mod service_terms;
 mod session;
 mod settings;
+mod shadow;
 mod subscriptions;
 mod tenants;
 
@@ -84,6 +93,30 @@ enum Command {
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
+    /// Changes of subscriptions: upgrades, pauses, renewals and others
+    #[command(subcommand)]
+    Change(changes::ChangeCommand),
+    /// Who has no access, since when and why
+    #[command(subcommand)]
+    Block(blocks::BlockCommand),
+    /// What contracts may spend: limits, groups, hierarchy, transfers
+    #[command(subcommand)]
+    Credit(credit::CreditCommand),
+    /// Promised payments
+    #[command(subcommand)]
+    Promise(promises::PromiseCommand),
+    /// What becomes of unpaid subscriptions, and what tenants below are handed
+    #[command(subcommand)]
+    ServiceTerm(service_terms::ServiceTermCommand),
+    /// What terms in manual mode wait for a person to decide
+    #[command(subcommand)]
+    ManualOperation(service_terms::ManualOperationCommand),
+    /// Who owes, and what is done about it
+    #[command(subcommand)]
+    Dunning(dunning::DunningCommand),
+    /// The work that starts by itself: days, jobs, the clock
+    #[command(subcommand)]
+    Scheduler(jobs::SchedulerCommand),
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
@@ -177,6 +210,14 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
+        Command::Change(command) => command.run(session).await,
+        Command::Block(command) => command.run(session).await,
+        Command::Credit(command) => command.run(session).await,
+        Command::Promise(command) => command.run(session).await,
+        Command::ServiceTerm(command) => command.run(session).await,
+        Command::ManualOperation(command) => command.run(session).await,
+        Command::Dunning(command) => command.run(session).await,
+        Command::Scheduler(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Gateway(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,

@@ -189,7 +189,9 @@ impl Printer {
                 Value::Array(rows) if rows.first().is_some_and(Value::is_object) => {
                     let _ = write!(below, "\n{name}\n{}", inner.array_text(rows));
                 }
-                section @ Value::Object(fields) if !is_period(fields) && !fields.is_empty() => {
+                section @ Value::Object(fields)
+                    if !is_period(fields) && !fields.is_empty() && money(fields).is_none() =>
+                {
                     let _ = write!(below, "\n{name}\n{}", indented(&inner.object_text(section, LEADING)));
                 }
                 _ => {
@@ -229,6 +231,7 @@ impl Printer {
             Value::Null => "-".to_owned(),
             Value::String(text) => text.clone(),
             Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+            Value::Object(fields) if money(fields).is_some() => money(fields).map(amount).unwrap_or_default(),
             Value::Object(period)
                 if period.len() == 2 && period.contains_key("start") && period.contains_key("end") =>
             {
@@ -246,6 +249,13 @@ fn json(view: &impl Serialize) -> Result<Value, Failure> {
 
 fn is_period(object: &Map<String, Value>) -> bool {
     object.len() == 2 && object.contains_key("start") && object.contains_key("end")
+}
+
+/// An amount with its currency, as objects inside objects name it.
+fn money(object: &Map<String, Value>) -> Option<Money> {
+    let (minor, code) = (object.get("minor")?.as_i64()?, object.get("currency")?.as_str()?);
+    (object.len() == 2).then_some(())?;
+    Currency::parse(code).ok().map(|currency| Money::new(minor, currency))
 }
 
 fn indented(text: &str) -> String {
@@ -281,6 +291,14 @@ mod tests {
         ];
         let text = PRINTER.rows_text(&rows, &["name", "amount_minor", "missing"]).replace('\u{202f}', " ");
         assert_eq!(text, "name    amount  missing\nПётр      0.05  -\nЯ     1 234.00  -\n");
+    }
+
+    #[test]
+    fn an_amount_with_its_currency_is_shown_as_one() {
+        let money = serde_json::json!({ "minor": 59_000, "currency": "RUB" });
+        let view = serde_json::json!({ "id": "x", "total": money, "lines": [{ "net": money, "title": "TV" }] });
+        let text = PRINTER.object_text(&view, &["id"]);
+        assert_eq!(text, "id     x\ntotal  590.00\n\nlines\ntitle     net\nTV     590.00\n");
     }
 
     #[test]

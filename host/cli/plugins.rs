@@ -13,7 +13,9 @@ use clap::Subcommand;
 
 use super::{
     exit::{Exit, Failure},
+    plugin_limits,
     session::{CREDENTIAL, Global, PageArgs, Session, start_log},
+    shadow,
 };
 use crate::ComposeError;
 
@@ -59,6 +61,14 @@ pub enum PluginCommand {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Ask another component about the past and show what it would have decided otherwise
+    Shadow(shadow::Shadow),
+    /// What the tenant's plugin calls took: fuel, memory, bytes, time
+    Usage(plugin_limits::Usage),
+    /// What a plugin call of the tenant may use
+    Limits,
+    /// Lower limits for the tenant and the tenants below it
+    Limit(plugin_limits::Limit),
     /// End a binding: it decides nothing more
     EndBinding {
         /// Which
@@ -92,6 +102,10 @@ impl PluginCommand {
                 let request = session.request().await?;
                 printer.list(&altyn.binding_list(&request, &page.page()).await?, BINDING)
             }
+            Self::Shadow(command) => command.run(session).await,
+            Self::Usage(command) => command.run(session).await,
+            Self::Limits => plugin_limits::limits(session).await,
+            Self::Limit(command) => command.run(session).await,
             Self::EndBinding { id } => {
                 let request: Request = Request::internal(session.tenant().await?.id, CREDENTIAL);
                 let version = altyn.binding_get(&request, id).await?.version;
@@ -115,7 +129,8 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))
 }
 
-fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
+/// A configuration given as JSON or as @FILE.
+pub fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
     let text = match text.strip_prefix('@') {
         Some(file) => {
             std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {file}: {error}")))?

@@ -30,11 +30,22 @@ const RUN: &[&str] = &[
     "net_minor",
     "tax_minor",
     "gross_minor",
+    "realised_gross_minor",
     "awaiting",
     "parked",
 ];
-const PLAN: &[&str] =
-    &["contract_id", "state", "lines", "net_minor", "tax_minor", "gross_minor", "plan_hash", "reason_code", "reason"];
+const PLAN: &[&str] = &[
+    "contract_id",
+    "state",
+    "lines",
+    "net_minor",
+    "tax_minor",
+    "gross_minor",
+    "realised_gross_minor",
+    "plan_hash",
+    "reason_code",
+    "reason",
+];
 
 /// Verbs of `altyn run`.
 #[derive(Debug, Subcommand)]
@@ -181,7 +192,7 @@ impl RunCommand {
             Self::Reject { id, contract, reason } => {
                 printer.object(&altyn.run_reject(&request, id, contract, RejectPlan { reason }).await?.value, PLAN)
             }
-            Self::Retry { id, contract } => printer.object(&altyn.run_retry(&request, id, contract).await?, PLAN),
+            Self::Retry { id, contract } => printer.object(&altyn.run_retry(&request, id, contract).await?.value, PLAN),
             Self::Cancel { id, wait } => {
                 let cancelled = altyn.run_cancel(&request, id).await?.value;
                 finish(session, &request, printer, cancelled, wait).await

@@ -138,6 +138,7 @@ impl Session {
 
     /// Closes the database.
     pub async fn close(self) {
+        self.altyn.usage_store_or_warn().await;
         self.altyn.db.close().await;
     }
 }

@@ -22,6 +22,8 @@ const COLUMNS: &[&str] = &[
     "ends_on",
 ];
 
+const ACCESS_COLUMNS: &[&str] = &["subscription_id", "contract_id", "allowed", "reasons", "checked_at"];
+
 /// Verbs of `altyn subscription`.
 #[derive(Debug, Subcommand)]
 pub enum SubscriptionCommand {
@@ -37,6 +39,11 @@ pub enum SubscriptionCommand {
     },
     /// Show one subscription
     Show {
+        /// Which
+        id: SubscriptionId,
+    },
+    /// Whether a subscription may be used now, and every reason why not
+    Access {
         /// Which
         id: SubscriptionId,
     },
@@ -71,9 +78,30 @@ pub struct SubscriptionFields {
     /// Discount in percent, 0 to 100
     #[arg(long)]
     discount_percent: Option<String>,
+    /// A sum off each period, minor units, instead of a share
+    #[arg(long)]
+    discount_minor: Option<i64>,
+    /// The first charge date of the discount
+    #[arg(long)]
+    discount_from: Option<NaiveDate>,
+    /// The last charge date of the discount
+    #[arg(long)]
+    discount_until: Option<NaiveDate>,
     /// After how many charges it is completed; default: never
     #[arg(long)]
     charges: Option<i32>,
+    /// Each period begins by hand
+    #[arg(long)]
+    manual: bool,
+    /// Documents are wanted when a period begins by hand
+    #[arg(long)]
+    documents_on_activation: bool,
+    /// The customer is told when a period begins by hand
+    #[arg(long)]
+    notify_on_activation: bool,
+    /// What the customer reads about it
+    #[arg(long)]
+    description: Option<String>,
     /// The system that knows it by another id
     #[arg(long)]
     external_system: Option<String>,
@@ -96,7 +124,14 @@ impl SubscriptionCommand {
                     starts_on,
                     quantity,
                     discount_percent,
+                    discount_minor,
+                    discount_from,
+                    discount_until,
                     charges,
+                    manual,
+                    documents_on_activation,
+                    notify_on_activation,
+                    description,
                     external_system,
                     external_id,
                 } = *fields;
@@ -107,7 +142,14 @@ impl SubscriptionCommand {
                     starts_on,
                     quantity,
                     discount_percent,
+                    discount_minor,
+                    discount_from,
+                    discount_until,
                     charges,
+                    manual: Some(manual),
+                    documents_on_activation: Some(documents_on_activation),
+                    notify_on_activation: Some(notify_on_activation),
+                    description,
                     external_system,
                     external_id,
                 };
@@ -118,6 +160,7 @@ impl SubscriptionCommand {
                 printer.list(&altyn.subscription_list(&request, filter, &page.page()).await?, COLUMNS)
             }
             Self::Show { id } => printer.object(&altyn.subscription_get(&request, id).await?, COLUMNS),
+            Self::Access { id } => printer.object(&altyn.subscription_access(&request, id).await?, ACCESS_COLUMNS),
             Self::Cancel { id, on } => {
                 let version = altyn.subscription_get(&request, id).await?.version;
                 let ended = altyn.subscription_cancel(&request, id, version, CancelSubscription { on }).await?;

@@ -22,7 +22,7 @@ use super::{error::Problem, openapi::Rules, problems::Code};
 /// The header that selects a tenant of the key's subtree.
 pub const TENANT: HeaderName = HeaderName::from_static("altyn-tenant");
 /// What only an administrator touches: who may act, and which code decides about money.
-const ADMINISTRATION: &[&str] = &["/v1/tenants", "/v1/api-keys", "/v1/plugins", "/v1/bindings"];
+const ADMINISTRATION: &[&str] = &["/v1/tenants", "/v1/api-keys", "/v1/plugins", "/v1/plugin-limits", "/v1/bindings"];
 
 /// An authenticated caller.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-const MISSING: &str = "send `Authorization: Bearer alt_…` with a valid API key";
+pub(super) const MISSING: &str = "send `Authorization: Bearer alt_…` with a valid API key";
 
 /// Lets a request through to its handler when the key, the tenant, the role and the operation's own rules permit it.
 pub async fn admit(
@@ -78,7 +78,7 @@ pub async fn admit(
     Ok(next.run(request).await)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_role_is_bound_to_methods_and_areas() {
-        for path in ["/v1/tenants", "/v1/api-keys/{id}", "/v1/plugins", "/v1/bindings"] {
+        for path in ["/v1/tenants", "/v1/api-keys/{id}", "/v1/plugins", "/v1/plugin-limits/{world}", "/v1/bindings"] {
             assert!(permit(Role::Admin, &Method::POST, path).is_ok());
             assert!(permit(Role::Operator, &Method::GET, path).is_err());
             assert!(permit(Role::ReadOnly, &Method::GET, path).is_err());

@@ -3,10 +3,14 @@
 use altyn_domain::id::BindingId;
 use altyn_service::{
     context::Altyn,
+    explain::{ShadowOptions, ShadowReport},
     page::{Listed, Page},
     plugins::{BindingView, CreateBinding},
 };
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, State},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -14,13 +18,19 @@ use super::{
     auth::Caller,
     error::Problem,
     etag::IfMatch,
-    idempotency::{Answer, Command, Found, Order, Resource},
-    page::{At, Paged},
+    idempotency::{Answer, Command, Found, Order, Resource, Upload},
+    page::{At, Filter, Paged},
+    plugins::{LARGEST_COMPONENT, WASM},
 };
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(list, create)).routes(routes!(get, end))
+}
+
+/// The shadow run, which takes as long as the history is.
+pub fn shadow() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default().routes(routes!(shadow_run)).layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
 }
 
 impl Resource for BindingView {
@@ -89,4 +99,23 @@ async fn end(
     Order(request): Order,
 ) -> Result<Answer<BindingView>, Problem> {
     Ok(Answer(altyn.binding_end(&request, id, version).await?))
+}
+
+/// Runs a candidate in the shadow.
+///
+/// The body is a component's bytes. It is asked everything the binding's component was asked for the business days from
+/// `from` until before `until`; the answer tells what it would have decided otherwise, in money. Nothing is kept, so it
+/// needs no idempotency key.
+#[utoipa::path(post, path = "/v1/bindings/{id}/shadow", operation_id = "binding_shadow", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding"), ShadowOptions),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
+    responses((status = 200, description = "What would have been decided otherwise", body = ShadowReport)))]
+async fn shadow_run(
+    State(altyn): State<Altyn>,
+    At(id): At<BindingId>,
+    Filter(options): Filter<ShadowOptions>,
+    upload: Upload,
+) -> Result<Json<ShadowReport>, Problem> {
+    let Upload { request, bytes, .. } = upload.expect(WASM)?;
+    Ok(Json(altyn.shadow(&request, id, bytes.into(), options, |_| {}).await?))
 }

@@ -1,9 +1,10 @@
-//! `/v1/charges`: what contracts owe for; billing runs make them.
+//! `/v1/charges`: what contracts owe for, and what is given back of it; billing runs make charges.
 
 use altyn_domain::id::ChargeId;
 use altyn_service::{
     charges::{ChargeFilter, ChargeView},
     context::Altyn,
+    credits::{CreditCharge, CreditPreview, CreditView},
     page::{Listed, Page},
 };
 use axum::{Json, extract::State};
@@ -13,12 +14,19 @@ use super::{
     Edge,
     auth::Caller,
     error::Problem,
+    idempotency::{Answer, Command, Resource},
     page::{At, Filter, Paged},
 };
 
+impl Resource for CreditView {}
+
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(list)).routes(routes!(get))
+    OpenApiRouter::default()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(credits, credit))
+        .routes(routes!(preview))
 }
 
 /// Lists the charges.
@@ -48,4 +56,50 @@ async fn get(
     At(id): At<ChargeId>,
 ) -> Result<Json<ChargeView>, Problem> {
     Ok(Json(altyn.charge_get(&request, id).await?))
+}
+
+/// Lists a charge's credits.
+///
+/// Oldest first.
+#[utoipa::path(get, path = "/v1/charges/{id}/credits", operation_id = "charge_credit_list", tag = "charges",
+    params(("id" = ChargeId, Path, description = "The charge"), Page),
+    responses((status = 200, description = "A page of credits", body = Listed<CreditView>)))]
+async fn credits(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<ChargeId>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<CreditView>>, Problem> {
+    Ok(Json(altyn.charge_credits(&request, id, &page).await?))
+}
+
+/// Gives a part of a charge back.
+///
+/// To the contract's balance, up to what is left of the charge: out of deferred revenue, or out of revenue and tax when
+/// the charge is realised.
+#[utoipa::path(post, path = "/v1/charges/{id}/credits", operation_id = "charge_credit", tag = "charges",
+    params(("id" = ChargeId, Path, description = "The charge")),
+    request_body(content = CreditCharge, example = json!({ "amount_minor": 10_000, "reason": "two days without service" })),
+    responses((status = 201, description = "The credit", body = CreditView)))]
+async fn credit(
+    State(altyn): State<Altyn>,
+    At(id): At<ChargeId>,
+    Command { request, command }: Command<CreditCharge>,
+) -> Result<Answer<CreditView>, Problem> {
+    Ok(Answer(altyn.charge_credit(&request, id, command).await?))
+}
+
+/// Shows what a credit would be.
+///
+/// With the entries it would post; nothing is written.
+#[utoipa::path(post, path = "/v1/charges/{id}/credits/preview", operation_id = "charge_credit_preview", tag = "charges",
+    params(("id" = ChargeId, Path, description = "The charge")),
+    request_body(content = CreditCharge, example = json!({ "amount_minor": 10_000, "reason": "two days without service" })),
+    responses((status = 200, description = "What it would be", body = CreditPreview)))]
+async fn preview(
+    State(altyn): State<Altyn>,
+    At(id): At<ChargeId>,
+    Command { request, command }: Command<CreditCharge>,
+) -> Result<Json<CreditPreview>, Problem> {
+    Ok(Json(altyn.charge_credit_preview(&request, id, command).await?))
 }

@@ -21,12 +21,12 @@ use super::{auth::Caller, error::Problem, etag, problems::Code};
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks an answer that was stored by an earlier request with the same key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Operations that are POST only because they take a body or work long: they leave nothing behind.
-const KEYLESS: &[&str] = &["/v1/verify", "/v1/plugins/inspect"];
+/// Operations that are POST only because they take a body or work long: they leave nothing behind. So do previews.
+const KEYLESS: &[&str] = &["/v1/verify", "/v1/plugins/inspect", "/v1/bindings/{id}/shadow"];
 
 /// Whether an operation refuses a request without a key.
 pub fn needs_key(method: &Method, path: &str) -> bool {
-    method == Method::POST && path.starts_with("/v1/") && !KEYLESS.contains(&path)
+    method == Method::POST && path.starts_with("/v1/") && !KEYLESS.contains(&path) && !path.ends_with("/preview")
 }
 
 /// The header as the interface's document describes it.

@@ -5,6 +5,7 @@ use altyn_service::{
     context::Altyn,
     ledger::{AccountView, EntryView, PostTransaction, ReverseTransaction, TransactionView, TrialBalance},
     page::{Listed, Page},
+    poster::{PostTransactions, PostedTransactions},
 };
 use axum::{Json, extract::State};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,12 +25,15 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(account_get))
         .routes(routes!(account_entries))
         .routes(routes!(transaction_list, transaction_post))
+        .routes(routes!(transaction_post_batch))
         .routes(routes!(transaction_get))
         .routes(routes!(transaction_reverse))
         .routes(routes!(trial_balance))
 }
 
 impl Resource for AccountView {}
+
+impl Resource for PostedTransactions {}
 
 impl Resource for TransactionView {
     fn location(&self) -> Option<String> {
@@ -110,6 +114,26 @@ async fn transaction_post(
     Command { request, command }: Command<PostTransaction>,
 ) -> Result<Answer<TransactionView>, Problem> {
     Ok(Answer(altyn.transaction_post(&request, command).await?))
+}
+
+/// Posts many manual transactions.
+///
+/// All of them or none, 1 to 1,000. One that stands in the ledger already, equal in every field, is left as it is.
+#[utoipa::path(post, path = "/v1/ledger/transactions/batch", operation_id = "ledger_transaction_post_batch",
+    tag = "ledger", request_body(content = PostTransactions, example = json!({ "transactions": [{
+        "source_key": "receipt-1018", "effective_on": "2026-11-17", "currency": "RUB", "kind": "payment-received",
+        "description": "paid at the counter",
+        "entries": [
+            { "account": "cash", "amount_minor": 10_000 },
+            { "account": "contract/ctr_0190a5d0c0de7000800000000000002a/funds", "amount_minor": -10_000 },
+        ],
+    }] })),
+    responses((status = 201, description = "What became of each", body = PostedTransactions)))]
+async fn transaction_post_batch(
+    State(altyn): State<Altyn>,
+    Command { request, command }: Command<PostTransactions>,
+) -> Result<Answer<PostedTransactions>, Problem> {
+    Ok(Answer(altyn.transaction_post_batch(&request, command).await?))
 }
 
 /// Reads a transaction.

@@ -10,10 +10,14 @@ mod api_keys;
 mod around;
 mod auth;
 mod bindings;
+mod blocks;
 mod calls;
+mod changes;
 mod charges;
 mod contracts;
+mod credit;
 mod customers;
+mod dunning;
 mod error;
 mod etag;
 mod exchanges;
@@ -21,17 +25,23 @@ mod health;
 mod idempotency;
 mod imports;
 mod invoices;
+mod jobs;
 mod ledger;
+mod manual_operations;
+mod metrics;
 mod notifications;
 mod openapi;
 mod page;
 mod plans;
+mod plugin_limits;
 mod plugins;
 mod problems;
 mod products;
+mod promises;
 mod run_events;
 mod runs;
 mod sellers;
+mod service_terms;
 mod subscriptions;
 mod tenants;
 mod verify;
@@ -92,7 +102,10 @@ pub async fn serve(
 
 /// Puts the layers around the operations; the outermost is added last.
 fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
-    let open = OpenApiRouter::with_openapi(openapi::empty()).merge(health::routes()).merge(problems::routes());
+    let open = OpenApiRouter::with_openapi(openapi::empty())
+        .merge(health::routes())
+        .merge(problems::routes())
+        .merge(metrics::routes());
     let (open, mut document) = open.route_layer(middleware::from_fn(around::in_time)).split_for_parts();
     let (keyed, operations) = operations().split_for_parts();
     document.merge(operations);
@@ -119,15 +132,24 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(sellers::routes())
         .merge(customers::routes())
         .merge(contracts::routes())
+        .merge(credit::routes())
+        .merge(promises::routes())
+        .merge(dunning::routes())
         .merge(products::routes())
         .merge(plans::routes())
         .merge(subscriptions::routes())
+        .merge(changes::routes())
+        .merge(blocks::routes())
+        .merge(service_terms::routes())
+        .merge(manual_operations::routes())
+        .merge(jobs::routes())
         .merge(charges::routes())
         .merge(invoices::routes())
         .merge(calls::routes())
         .merge(runs::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
+        .merge(plugin_limits::routes())
         .merge(bindings::routes())
         .merge(exchanges::routes())
         .merge(imports::routes());
@@ -137,5 +159,6 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(imports::upload())
         .merge(verify::routes())
         .merge(exchanges::talking())
+        .merge(bindings::shadow())
         .merge(run_events::routes())
 }

@@ -4,6 +4,7 @@ use altyn_service::{
     context::Altyn,
     page::{Listed, Page},
     plugins::{ComponentView, InspectionView},
+    usage::{UsageFilter, UsageView},
 };
 use axum::{
     Json,
@@ -13,20 +14,22 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
+    auth::Caller,
     error::Problem,
     idempotency::{Answer, Found, Resource, Upload},
-    page::{At, Paged},
+    page::{At, Filter, Paged},
 };
 
 /// The largest component, in bytes.
-const LARGEST_COMPONENT: usize = 16 << 20;
-const WASM: &str = "application/wasm";
+pub(super) const LARGEST_COMPONENT: usize = 16 << 20;
+pub(super) const WASM: &str = "application/wasm";
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(list, install))
         .routes(routes!(inspect))
+        .routes(routes!(usage))
         .routes(routes!(get))
         .layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
 }
@@ -68,6 +71,20 @@ async fn inspect(State(altyn): State<Altyn>, upload: Upload) -> Result<Json<Insp
     params(Page), responses((status = 200, description = "A page of components", body = Listed<ComponentView>)))]
 async fn list(State(altyn): State<Altyn>, Paged(page): Paged) -> Result<Json<Listed<ComponentView>>, Problem> {
     Ok(Json(altyn.plugin_list(&page).await?))
+}
+
+/// Reports what plugin calls took.
+///
+/// By component and purpose, summed over the days from `from` until before `until`; of the acting tenant.
+#[utoipa::path(get, path = "/v1/plugins/usage", operation_id = "plugin_usage", tag = "plugins",
+    params(UsageFilter, Page), responses((status = 200, description = "A page of usage", body = Listed<UsageView>)))]
+async fn usage(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Filter(filter): Filter<UsageFilter>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<UsageView>>, Problem> {
+    Ok(Json(altyn.usage_report(&request, &filter, &page).await?))
 }
 
 /// Reads an installed component.

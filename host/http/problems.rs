@@ -137,9 +137,63 @@ catalogue! {
     CurrencyMismatch = "currency-mismatch", CONFLICT, "Another currency",
         "The plan is priced in another currency than the contract's.",
         "Choose a plan in the contract's currency, or another contract.";
+    BlockStands = "block-stands", CONFLICT, "Blocked already",
+        "A block of this type stands on the object; at most one does.",
+        "Read the block that stands, or lift it first.";
+    BlockEnded = "block-ended", CONFLICT, "The block has ended",
+        "The block was lifted, or its end has come.",
+        "There is nothing to lift.";
+    PromiseNotAllowed = "promise-not-allowed", CONFLICT, "No promises here",
+        "No credit policy of the contract allows promised payments, or the contract pays afterwards.",
+        "Allow them in the policy of the contract's group, channel or tenant.";
+    PromiseTooMuch = "promise-too-much", CONFLICT, "Too much is promised",
+        "The active promises of a contract may come to so much at most.",
+        "Promise at most what `detail` says is left, or pay first.";
+    PromiseTooOften = "promise-too-often", CONFLICT, "Promised too often",
+        "The contract has as many active promises, or has promised as often this month, as its policy allows.",
+        "Pay what is promised, or wait for the next month.";
+    PromiseEnded = "promise-ended", CONFLICT, "The promise has ended",
+        "The promise was kept, reduced, taken back or has expired.",
+        "Read it: `status` says how it ended.";
+    DuplicateCreditPolicy = "duplicate-credit-policy", CONFLICT, "The level has a policy",
+        "The tenant, channel or group has a credit policy in this currency.",
+        "Change that policy.";
+    DuplicateDunningPolicy = "duplicate-dunning-policy", CONFLICT, "The scope has a policy",
+        "There is one policy of dunning a scope, and this scope has it.",
+        "Replace that policy.";
+    ContractsNotRelated = "contracts-not-related", CONFLICT, "Contracts of different customers",
+        "Money moves between contracts of one customer, or between one and those below it.",
+        "Choose another contract, or set the hierarchy first.";
+    NotEnoughMoney = "not-enough-money", CONFLICT, "Not enough money",
+        "The contract has less money than is to be moved; promises and credit are not money.",
+        "Move at most what `detail` names.";
     SubscriptionEnded = "subscription-ended", CONFLICT, "The subscription has ended",
         "The subscription is cancelled or complete already.",
         "There is nothing to cancel.";
+    ServiceTermNameTaken = "service-term-name-taken", CONFLICT, "Term name taken",
+        "Another service term of the tenant has this name.",
+        "Choose another name.";
+    ServiceTermKeyTaken = "service-term-key-taken", CONFLICT, "Term key taken",
+        "Another service term of the tenant, or a term of a tenant below, has this key; `details` names the tenants below.",
+        "Choose a key that nobody here or below uses.";
+    ServiceTermReadOnly = "service-term-read-only", CONFLICT, "Term of a tenant above",
+        "The service term is a copy of one that a tenant above delegates, or what is left of such a copy.",
+        "Only narrow it, or create a term of your own.";
+    ServiceTermInUse = "service-term-in-use", CONFLICT, "Term in use",
+        "Plans on sale or living subscriptions of the tenant live by the service term.",
+        "Put them under another term first.";
+    ServiceTermFrozen = "service-term-frozen", CONFLICT, "Term frozen",
+        "The tenant above deleted the service term; it serves those it served and takes nobody on.",
+        "Choose another term.";
+    ManualOperationDecided = "manual-operation-decided", CONFLICT, "Decided already",
+        "The manual operation was approved, rejected or withdrawn before.",
+        "Read the operation; there is nothing to decide.";
+    ManualOperationObsolete = "manual-operation-obsolete", CONFLICT, "No longer due",
+        "The subscription is paid or has changed since the manual operation was asked for.",
+        "Wait for the next close of a day, which withdraws the operation, or reject it.";
+    SubscriptionHeld = "subscription-held", CONFLICT, "The subscription is held",
+        "The subscription is held stopped, by a block perhaps.",
+        "Release it first.";
     TenantTreeTooDeep = "tenant-tree-too-deep", CONFLICT, "Too many levels of tenants",
         "The tree of tenants has as many levels as it may have.",
         "Create the tenant higher up.";
@@ -158,6 +212,9 @@ catalogue! {
     NoBinding = "no-binding", CONFLICT, "No plugin bound",
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
+    NothingToShadow = "nothing-to-shadow", CONFLICT, "Nothing to compare",
+        "The binding is of a gateway, which decides no lines.",
+        "Try the candidate in another binding of a test account.";
     GatewayCannot = "gateway-cannot", CONFLICT, "The gateway does not do this",
         "The bound gateway does not serve this operation, currency or amount with its configuration.",
         "Read what it can do at `/v1/gateways/{id}`, or use another binding.";
@@ -176,6 +233,39 @@ catalogue! {
     ExchangeBusy = "exchange-busy", CONFLICT, "The exchange is under way",
         "Another host talks to the gateway about this exchange right now.",
         "Read the exchange in a minute.";
+    CreditExceedsCharge = "credit-exceeds-charge", CONFLICT, "More than is left of the charge",
+        "The credit is larger than what is left of the charge after its earlier credits, or nothing is left.",
+        "Read the charge and its credits; give back at most what is left, or leave the amount out to give back all of it.";
+    SubscriptionTransitional = "subscription-transitional", CONFLICT, "The subscription is being moved",
+        "Another system is putting the subscription into service or out of it; no operation is available meanwhile.",
+        "Repeat the request when that has ended.";
+    ChangeMoved = "change-moved", CONFLICT, "The change would do something else",
+        "Something moved between the preview and the execution; `errors` tells each difference. Nothing was done.",
+        "Look at a new preview and send its hash.";
+    ChangeUnbilled = "change-unbilled", CONFLICT, "A period is not charged yet",
+        "A period that begins before the day of the change was not charged yet.",
+        "Let the billing run charge it first, or choose an earlier day.";
+    ChangeNotPossible = "change-not-possible", CONFLICT, "The subscription does not take this change",
+        "The status or the end of the subscription does not allow the change.",
+        "Read the subscription; `detail` says what is in the way.";
+    ChangeNothing = "change-nothing", CONFLICT, "Nothing would change",
+        "The subscription is on these terms already.",
+        "There is nothing to do.";
+    ChangeForbidden = "change-forbidden", CONFLICT, "The change is forbidden",
+        "A row of a decision table forbids the change; `detail` names it.",
+        "Change the table, or wish for something else.";
+    ChangeNotScheduled = "change-not-scheduled", CONFLICT, "The change is not scheduled",
+        "Only a change whose day has not come can be withdrawn.",
+        "Make another change that leads back.";
+    NothingToRenew = "nothing-to-renew", CONFLICT, "Nothing to renew",
+        "The contract has no subscription in service.",
+        "Subscribe it to a plan first.";
+    SafetyBound = "safety-bound", CONFLICT, "A safety bound was reached",
+        "The change has too many lines, or charges too far ahead.",
+        "Do less at once; the bounds are in the configuration.";
+    AlreadyCharged = "already-charged", CONFLICT, "A period was charged before",
+        "A period that the change charges was charged before under the same terms.",
+        "Look at the charges of the subscription.";
     DayNotOver = "day-not-over", CONFLICT, "The day lies ahead",
         "A run closes a day that has come at the tenant's.",
         "Wait for the day.";
@@ -242,6 +332,12 @@ catalogue! {
     PluginWrongWorld = "plugin-wrong-world", UNPROCESSABLE_ENTITY, "Plugin of another world",
         "The component does not implement the world it was called for.",
         "Bind a component of that world.";
+    PluginInputLimit = "plugin-input-limit", UNPROCESSABLE_ENTITY, "Question too large",
+        "The question to the plugin is larger than its world allows.",
+        "Correct the data that makes it so large, or raise the limit of its world.";
+    PluginCircuitOpen = "plugin-circuit-open", SERVICE_UNAVAILABLE, "Plugin left alone",
+        "The plugin only failed lately and is not asked for a while.",
+        "Show the evidence of its last calls to its author; bind another version or configuration.";
     PluginBusy = "plugin-busy", SERVICE_UNAVAILABLE, "Plugins are busy",
         "All places for plugin calls are taken.",
         "Repeat the request with the same idempotency key after the seconds in `Retry-After`.";

@@ -193,6 +193,6 @@ async fn retry(
     State(altyn): State<Altyn>,
     At((id, contract)): At<(RunId, ContractId)>,
     Order(request): Order,
-) -> Result<Found<PlanView>, Problem> {
-    Ok(Found(altyn.run_retry(&request, id, contract).await?))
+) -> Result<Answer<PlanView>, Problem> {
+    Ok(Answer(altyn.run_retry(&request, id, contract).await?))
 }

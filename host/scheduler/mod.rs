@@ -9,7 +9,7 @@ use altyn_domain::id::TenantId;
 use altyn_service::{
     ServiceError,
     page::{LARGEST_PAGE, Page},
-    scheduler::{Daily, JobsWorked},
+    scheduler::{ClockState, Daily, JobsWorked},
     tenants::TenantView,
 };
 use chrono::{DateTime, Utc};
@@ -23,6 +23,8 @@ pub struct Scheduler {
     owner: String,
     /// Tenants whose missing bindings were told, so that the log says it once.
     told: HashSet<TenantId>,
+    /// Whether the last look found this host's clock behind.
+    behind: bool,
 }
 
 /// What one tick did.
@@ -36,20 +38,39 @@ pub struct Ticked {
     pub jobs_failed: u32,
     /// Tenants whose turn failed; the log says why.
     pub tenants_failed: u32,
+    /// By how much this host's clock is behind, milliseconds; above 0 nothing else was done.
+    pub clock_behind_ms: i64,
 }
 
 impl Scheduler {
     /// For a host of its own name.
     pub fn new(altyn: Altyn) -> Self {
         let owner = format!("host/{}", altyn.ids.next().simple());
-        Self { altyn, owner, told: HashSet::new() }
+        Self { altyn, owner, told: HashSet::new(), behind: false }
     }
 
     /// Looks at every tenant once, as at `now`.
     ///
     /// A tenant that fails does not keep the others waiting; only a database that cannot list the tenants is an error.
+    /// A clock that was set back does nothing until it has caught up: its days are closed already, and its leases would
+    /// count from the past.
     pub async fn tick(&mut self, now: DateTime<Utc>) -> Result<Ticked, ServiceError> {
         let mut ticked = Ticked::default();
+        if let ClockState::Behind { by_ms, new } = self.altyn.clock_observe(now).await? {
+            if new || !self.behind {
+                tracing::error!(
+                    behind_ms = by_ms,
+                    "this host's clock is behind the time that hosts saw; scheduled work waits until it has caught up, \
+                     or until `altyn scheduler accept-clock`"
+                );
+            }
+            self.behind = true;
+            ticked.clock_behind_ms = by_ms;
+            return Ok(ticked);
+        }
+        if std::mem::take(&mut self.behind) {
+            tracing::info!("this host's clock has caught up; scheduled work goes on");
+        }
         let mut page = Page { limit: Some(LARGEST_PAGE), cursor: None };
         loop {
             let tenants = self.altyn.tenant_list_all(&page).await?;
@@ -61,9 +82,11 @@ impl Scheduler {
             }
             match tenants.next_cursor {
                 Some(cursor) => page.cursor = Some(cursor),
-                None => return Ok(ticked),
+                None => break,
             }
         }
+        self.altyn.usage_store_or_warn().await;
+        Ok(ticked)
     }
 
     async fn turn(&mut self, tenant: &TenantView, now: DateTime<Utc>, ticked: &mut Ticked) -> Result<(), ServiceError> {
@@ -91,23 +114,48 @@ impl Scheduler {
     }
 }
 
+impl Scheduler {
+    /// The name under which this host holds leases.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Gives back every lease of this host, so that another goes on at once with what it left.
+    pub async fn stop(&self) -> Result<(), ServiceError> {
+        let mut page = Page { limit: Some(LARGEST_PAGE), cursor: None };
+        loop {
+            let tenants = self.altyn.tenant_list_all(&page).await?;
+            for tenant in &tenants.data {
+                self.altyn.leases_return(tenant.id, &self.owner).await?;
+            }
+            match tenants.next_cursor {
+                Some(cursor) => page.cursor = Some(cursor),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
 /// Ticks until `stopping` becomes true; a tick under way is given up between two of its transactions, and what it left
-/// is claimed again when its lease has ended.
+/// is given back, or claimed again when its lease has ended.
 pub async fn run(altyn: Altyn, tick_ms: u64, mut stopping: watch::Receiver<bool>) {
     let clock = std::sync::Arc::clone(&altyn.clock);
     let mut scheduler = Scheduler::new(altyn);
     loop {
         let ticked = tokio::select! {
             biased;
-            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = stopping.wait_for(|stop| *stop) => break,
             ticked = scheduler.tick(clock.now()) => ticked,
         };
         if let Err(error) = ticked {
             tracing::error!(error = %error, "the scheduler cannot list the tenants");
         }
         tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = stopping.wait_for(|stop| *stop) => break,
             () = tokio::time::sleep(Duration::from_millis(tick_ms)) => {}
         }
+    }
+    if let Err(error) = scheduler.stop().await {
+        tracing::warn!(error = %error, "this host's leases could not be given back; they end by themselves");
     }
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod books;
+mod credit;
 mod desk;
 mod gateways;
 mod scheduler;

@@ -15,6 +15,7 @@ use altyn_service::{
     plugins::CreateBinding,
     ports::{Ids as _, SystemIds, VirtualClock},
     runs::{RunView, StartRun},
+    scheduler::{JobFilter, JobState},
     tenants::CreateTenant,
 };
 use altyn_store::Db;
@@ -48,9 +49,16 @@ on_both_engines!(
     missed_days_are_caught_up_in_order_one_a_tick,
     a_cancelled_day_is_not_started_again_and_holds_up_nothing,
     work_that_fails_is_tried_again_later,
+    days_around_a_clock_change_are_closed_once_at_the_tenants_time,
+    a_clock_set_back_waits_and_tells_and_goes_on_when_it_has_caught_up,
+    a_clock_that_once_lay_ahead_is_accepted_by_a_person,
+    two_hosts_close_each_day_once_whatever_their_clocks_say,
+    a_stopping_host_gives_its_leases_back,
+    a_job_that_was_given_up_is_seen_and_tried_again,
 );
 
 struct House {
+    url: String,
     altyn: Altyn,
     clock: Arc<VirtualClock>,
     scheduler: Scheduler,
@@ -74,16 +82,20 @@ impl House {
 
     async fn at(url: String, folder: tempfile::TempDir) -> Self {
         Db::migrate(&url).await.unwrap();
-        let config = Config { database: Database { url, connections: 4 }, ..Config::default() };
+        let config = Config { database: Database { url: url.clone(), connections: 4 }, ..Config::default() };
         let clock = Arc::new(VirtualClock::new(at("2026-11-01T09:00:00Z")));
         let altyn = compose_at(&config, Arc::clone(&clock) as _).await.unwrap();
         let scheduler = Scheduler::new(altyn.clone());
-        Self { altyn, clock, scheduler, _folder: folder }
+        Self { url, altyn, clock, scheduler, _folder: folder }
     }
 
     async fn tenant(&self) -> TenantId {
+        self.tenant_in("Europe/Moscow", "03:00").await
+    }
+
+    async fn tenant_in(&self, zone: &str, run_at: &str) -> TenantId {
         let command: CreateTenant = serde_json::from_value(serde_json::json!({
-            "name": "Оператор", "zone": "Europe/Moscow", "run_at": "03:00", "run_mode": "automatic",
+            "name": "Оператор", "zone": zone, "run_at": run_at, "run_mode": "automatic",
         }))
         .unwrap();
         self.altyn.tenant_create_root(command).await.unwrap().id
@@ -103,7 +115,17 @@ impl House {
     }
 
     async fn bound_tenant(&self) -> TenantId {
-        let tenant = self.tenant().await;
+        self.bound(self.tenant().await).await
+    }
+
+    /// Another host over the same database, with connections and a clock of its own.
+    async fn host(&self, now: &str) -> (Altyn, Arc<VirtualClock>) {
+        let config = Config { database: Database { url: self.url.clone(), connections: 4 }, ..Config::default() };
+        let clock = Arc::new(VirtualClock::new(at(now)));
+        (compose_at(&config, Arc::clone(&clock) as _).await.unwrap(), clock)
+    }
+
+    async fn bound(&self, tenant: TenantId) -> TenantId {
         for plugin in ["day-ratio", "ru-vat", "number-template"] {
             self.bind(tenant, plugin).await;
         }
@@ -229,4 +251,162 @@ async fn work_that_fails_is_tried_again_later(mut house: House) {
     let ticked = house.tick("2026-11-01T10:00:05Z").await;
     assert_eq!((ticked.jobs_done, ticked.jobs_failed), (1, 0));
     assert_eq!(house.runs(tenant).await[0].state, RunState::Done);
+}
+
+async fn days_around_a_clock_change_are_closed_once_at_the_tenants_time(mut house: House) {
+    // Berlin skips 02:00 to 03:00 on 29 March 2026 and has it twice on 25 October.
+    for (from, days, instants) in [
+        (
+            "2026-03-27T12:00:00Z",
+            ["2026-03-27", "2026-03-28", "2026-03-29"],
+            ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
+        ),
+        (
+            "2026-10-23T12:00:00Z",
+            ["2026-10-23", "2026-10-24", "2026-10-25"],
+            ["2026-10-24T00:30:00Z", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
+        ),
+    ] {
+        let tenant = house.bound(house.tenant_in("Europe/Berlin", "02:30").await).await;
+        // The first run closes the day that is over when the tenant begins; the days after it are under test.
+        house.tick(from).await;
+        let mut started = Vec::new();
+        let mut now = at(from);
+        while started.len() < days.len() {
+            now += chrono::TimeDelta::minutes(30);
+            let before = house.days(tenant).await.len();
+            house.tick(&now.to_rfc3339()).await;
+            if house.days(tenant).await.len() > before {
+                started.push(now);
+            }
+        }
+        assert_eq!(house.days(tenant).await[1..], days);
+        assert_eq!(started, instants.map(at));
+    }
+}
+
+async fn a_clock_set_back_waits_and_tells_and_goes_on_when_it_has_caught_up(mut house: House) {
+    let tenant = house.bound_tenant().await;
+    house.tick("2026-11-02T00:00:00Z").await;
+    house.tick("2026-11-03T00:00:00Z").await;
+    assert_eq!(house.days(tenant).await, ["2026-11-01", "2026-11-02"]);
+    let request = Request::internal(tenant, "test");
+    house.sell(tenant, "2026-11-02").await;
+    // An hour back: work that is due waits, and everybody who asks is told.
+    house.clock.set(at("2026-11-02T23:00:00Z"));
+    let business_on: NaiveDate = "2026-11-03".parse().unwrap();
+    house.clock.set(at("2026-11-03T12:00:00Z"));
+    house.altyn.run_start(&request, StartRun { business_on, mode: None }).await.unwrap();
+    let ticked = house.tick("2026-11-02T23:00:00Z").await;
+    assert_eq!(ticked, Ticked { clock_behind_ms: 3_600_000, ..Ticked::default() });
+    let status = house.altyn.scheduler_status(&request).await.unwrap();
+    assert_eq!((status.clock_behind_ms, status.clock_seen_at), (3_600_000, Some(at("2026-11-03T00:00:00Z"))));
+    assert_eq!((status.clock_behind_since, status.jobs_ready), (Some(at("2026-11-02T23:00:00Z")), 1));
+    // What time synchronisation leaves between hosts is no alarm.
+    assert_eq!(house.tick("2026-11-02T23:59:55Z").await.clock_behind_ms, 0);
+    assert_eq!(house.tick("2026-11-03T12:00:00Z").await.jobs_done, 1);
+    let status = house.altyn.scheduler_status(&request).await.unwrap();
+    assert_eq!((status.clock_behind_ms, status.clock_behind_since, status.jobs_ready), (0, None, 0));
+    assert_eq!(house.days(tenant).await, ["2026-11-01", "2026-11-02", "2026-11-03"]);
+}
+
+async fn a_clock_that_once_lay_ahead_is_accepted_by_a_person(mut house: House) {
+    house.tick("2099-01-01T00:00:00Z").await;
+    assert!(house.tick("2026-11-02T00:00:00Z").await.clock_behind_ms > 0);
+    house.altyn.clock_accept().await.unwrap();
+    assert_eq!(house.tick("2026-11-02T00:00:01Z").await, Ticked::default());
+}
+
+async fn two_hosts_close_each_day_once_whatever_their_clocks_say(mut house: House) {
+    let tenant = house.bound_tenant().await;
+    house.sell(tenant, "2026-11-02").await;
+    house.tick("2026-11-02T00:00:00Z").await;
+    let mut hosts = Vec::new();
+    for lag_minutes in [0, -60, 60] {
+        let (altyn, clock) = house.host("2026-11-02T00:00:00Z").await;
+        hosts.push((Scheduler::new(altyn), clock, chrono::TimeDelta::minutes(lag_minutes)));
+    }
+    let from = at("2026-11-02T00:00:00Z");
+    let mut waited = 0;
+    // Six days in steps of an hour, all hosts at once; for two of them nobody is there.
+    for step in (0..24 * 6).filter(|step| !(48..96).contains(step)) {
+        let now = from + chrono::TimeDelta::hours(step);
+        let mut ticking = Vec::new();
+        for (mut scheduler, clock, lag) in hosts.drain(..) {
+            ticking.push(tokio::spawn(async move {
+                clock.set(now + lag);
+                let ticked = scheduler.tick(now + lag).await.unwrap();
+                assert_eq!(ticked.tenants_failed, 0);
+                ((scheduler, clock, lag), ticked)
+            }));
+        }
+        for task in ticking {
+            let (host, ticked) = task.await.unwrap();
+            waited += i32::from(ticked.clock_behind_ms > 0);
+            hosts.push(host);
+        }
+    }
+    assert!(waited >= 80, "the hosts that lag waited {waited} times");
+    let expected: Vec<String> =
+        (0..6).map(|day| (from.date_naive() - chrono::Days::new(1) + chrono::Days::new(day)).to_string()).collect();
+    let days = house.days(tenant).await;
+    assert_eq!(days[..6], expected);
+    assert!(house.runs(tenant).await.iter().all(|run| run.state == RunState::Done));
+    let charged: i64 = house.runs(tenant).await.iter().map(|run| run.charges).sum();
+    assert_eq!(charged, 1, "the subscription fell due once");
+    for (scheduler, ..) in hosts {
+        scheduler.stop().await.unwrap();
+    }
+}
+
+async fn a_stopping_host_gives_its_leases_back(mut house: House) {
+    let tenant = house.bound_tenant().await;
+    let request = Request::internal(tenant, "test");
+    let business_on: NaiveDate = "2026-10-31".parse().unwrap();
+    house.altyn.run_start(&request, StartRun { business_on, mode: None }).await.unwrap();
+    // A host claims the job and stops before it did anything.
+    let stopping = Scheduler::new(house.altyn.clone());
+    let mut tx = house.altyn.db.write(altyn_store::Scope::Tenant(tenant.0)).await.unwrap();
+    let (now, wall) =
+        (at("2026-11-01T10:00:00Z"), altyn_service::ports::Clock::now(&altyn_service::ports::SystemClock));
+    let until = wall + chrono::TimeDelta::hours(1);
+    let claimed = altyn_store::jobs::claim(&mut tx, tenant.0, stopping.owner(), until, now, wall).await.unwrap();
+    let claimed = claimed.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(house.tick("2026-11-01T10:00:00Z").await.jobs_done, 0, "the lease is alive");
+    assert_eq!(house.altyn.scheduler_status(&request).await.unwrap().jobs_held, 1);
+    stopping.stop().await.unwrap();
+    assert_eq!(house.tick("2026-11-01T10:00:01Z").await.jobs_done, 1);
+    let mut tx = house.altyn.db.write(altyn_store::Scope::Tenant(tenant.0)).await.unwrap();
+    let late = altyn_store::jobs::finish(&mut tx, tenant.0, claimed.id, claimed.fence, now).await.unwrap();
+    assert!(!late, "its fence is stale");
+}
+
+async fn a_job_that_was_given_up_is_seen_and_tried_again(mut house: House) {
+    let tenant = house.bound_tenant().await;
+    let request = Request::internal(tenant, "test");
+    for binding in house.altyn.binding_list(&request, &Page::default()).await.unwrap().data {
+        house.altyn.binding_end(&request, binding.id, binding.version).await.unwrap();
+    }
+    let business_on: NaiveDate = "2026-10-31".parse().unwrap();
+    house.altyn.run_start(&request, StartRun { business_on, mode: None }).await.unwrap();
+    let mut now = at("2026-11-01T10:00:00Z");
+    for _ in 0..20 {
+        house.tick(&now.to_rfc3339()).await;
+        now += chrono::TimeDelta::minutes(10);
+    }
+    let status = house.altyn.scheduler_status(&request).await.unwrap();
+    assert_eq!((status.jobs_ready, status.jobs_dead), (0, 1));
+    let filter = JobFilter { state: Some(JobState::Dead) };
+    let dead = house.altyn.job_list(&request, filter, &Page::default()).await.unwrap().data.remove(0);
+    assert!(dead.last_error.unwrap().contains("no plugin is bound"), "it says why");
+    for plugin in ["day-ratio", "ru-vat", "number-template"] {
+        house.bind(tenant, plugin).await;
+    }
+    let revived = house.altyn.job_retry(&request, dead.id).await.unwrap().value;
+    assert_eq!((revived.state, revived.attempts), (JobState::Ready, 0));
+    assert_eq!(house.tick(&now.to_rfc3339()).await.jobs_done, 1);
+    assert_eq!(house.altyn.job_retry(&request, dead.id).await.unwrap().value.state, JobState::Done);
+    let stranger = house.tenant().await;
+    assert!(house.altyn.job_get(&Request::internal(stranger, "test"), dead.id).await.is_err());
 }

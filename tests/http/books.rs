@@ -24,7 +24,7 @@ impl Books {
         format!("{collection}/{}", self.id(collection))
     }
 
-    fn keep(&mut self, collection: &'static str, object: &Value) {
+    pub fn keep(&mut self, collection: &'static str, object: &Value) {
         self.0.insert(collection, object["id"].as_str().unwrap().to_owned());
     }
 }
@@ -87,6 +87,16 @@ pub async fn prepare(host: &Host) -> Books {
         { "account": "cash", "amount_minor": 10_000 }, { "account": funds, "amount_minor": -10_000 },
     ]});
     books.keep("/v1/ledger/transactions", &host.post("/v1/ledger/transactions", &payment).await.expect(201));
+    let policy = json!({ "scope": "tenant", "allowed": { "promise_most_minor": 50_000 } });
+    books.keep("/v1/credit-policies", &host.post("/v1/credit-policies", &policy).await.expect(201));
+    let promise =
+        json!({ "contract_id": books.id("/v1/contracts"), "amount_minor": 5_000, "comment": "will pay on Friday" });
+    books.keep("/v1/promises", &host.post("/v1/promises", &promise).await.expect(201));
+    let block =
+        json!({ "contract_id": books.id("/v1/contracts"), "block_type": "court", "comment": "by order of the court" });
+    books.keep("/v1/blocks", &host.post("/v1/blocks", &block).await.expect(201));
+    let dunning = json!({ "scope": "contract", "stages": [{ "code": "reminder", "when": { "days_at_least": 3 } }] });
+    books.keep("/v1/dunning-policies", &host.post("/v1/dunning-policies", &dunning).await.expect(201));
     let accounts = host.get("/v1/ledger/accounts").await.expect(200);
     books.keep("/v1/ledger/accounts", &accounts["data"][0]);
     books
@@ -113,5 +123,10 @@ pub async fn billed(host: &Host) -> Books {
         let list = host.get(collection).await.expect(200);
         books.keep(collection, &list["data"][0]);
     }
+    let path = format!("{}/changes", books.path("/v1/subscriptions"));
+    let change = json!({ "kind": "change-quantity", "quantity": "2", "timing": "end-of-term" });
+    let seen = host.post(&format!("{path}/preview"), &change).await.expect(200);
+    let command = json!({ "change": change, "plan_hash": seen["plan_hash"], "effects": seen["effects"] });
+    books.keep("/v1/changes", &host.post(&path, &command).await.expect(201));
     books
 }

@@ -7,7 +7,9 @@ mod support;
 
 mod auth;
 mod books;
+mod credit;
 mod document;
 mod exchanges;
 mod objects;
+mod plugins;
 mod requests;

@@ -1,6 +1,7 @@
 //! The resources: an operator's day through the interface, files, and who may see what.
 
-use altyn_service::runs::Advanced;
+use altyn_domain::id::TenantId;
+use altyn_service::{api_keys::Role, runs::Advanced};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -116,8 +117,37 @@ async fn a_stopping_host_ends_its_streams(mut host: Host) {
     assert!(text.contains("awaiting"), "{text}");
 }
 
-async fn an_object_of_another_tenant_does_not_exist(host: Host) {
+/// The query that an operation does not do without; all of those are days.
+fn query_of(operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let needed = parameters.iter().filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+    let pairs: Vec<String> = needed.map(|needed| format!("{}={DAY}", needed["name"].as_str().unwrap())).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// Every operation of the document that names an object, tried by everybody who must not see it: a sibling, a tenant
+/// below and a stranger. The tenant above sees it when it acts for its owner, and not otherwise.
+async fn an_object_of_another_tenant_does_not_exist(mut host: Host) {
+    let below = async |host: &Host, name: &str| {
+        let id = host.post("/v1/tenants", &json!({ "name": name })).await.expect(201)["id"].clone();
+        let id: TenantId = id.as_str().unwrap().parse().unwrap();
+        (id, crate::support::key(&host.altyn, id, Role::Admin).await.1)
+    };
+    let above = host.admin.clone();
+    let (_, sibling) = below(&host, "Соседний филиал").await;
+    (host.tenant, host.admin) = below(&host, "Филиал").await;
+    let (_, child) = below(&host, "Отдел").await;
     let mut books = books::billed(&host).await;
+    // An unpaid subscription under a manual term leaves an operation to decide and a job that is done.
+    let term = json!({ "name": "Правила", "key": "manual", "stop_mode": "manual", "delete_mode": "manual",
+        "grace_days": 0, "keep_days": 1 });
+    books.keep("/v1/service-terms", &host.post("/v1/service-terms", &term).await.expect(201));
+    let attached = json!({ "service_term_id": books.id("/v1/service-terms") });
+    host.put(&format!("{}/service-term", books.path("/v1/plans")), "\"1\"", &attached).await.expect(200);
+    host.altyn.subscriptions_close(host.tenant, DAY.parse().unwrap()).await.unwrap();
+    for collection in ["/v1/manual-operations", "/v1/jobs"] {
+        books.keep(collection, &host.get(collection).await.expect(200)["data"][0]);
+    }
     let csv = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/operator/plans.csv")).unwrap();
     let import = import(&host, &books, "kind=plans&file_name=plans.csv&dry_run=true", csv).await.expect(201);
     books.0.insert("/v1/imports", import["id"].as_str().unwrap().to_owned());
@@ -133,8 +163,9 @@ async fn an_object_of_another_tenant_does_not_exist(host: Host) {
     let document = host.get("/openapi.json").await.expect(200);
     let mut checked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
-        // Components belong to the platform; their bytes are no tenant's secret.
-        if !path.starts_with("/v1/") || !path.contains('{') || path.starts_with("/v1/plugins/") {
+        // Components belong to the platform; their bytes are no tenant's secret. Limits are named by worlds, which all have.
+        let shared = ["/v1/plugins/", "/v1/plugin-limits/"].iter().any(|shared| path.starts_with(shared));
+        if !path.starts_with("/v1/") || !path.contains('{') || shared {
             continue;
         }
         let (collection, rest) = path.split_once("/{id}").unwrap_or_else(|| panic!("{path} has no id"));
@@ -143,34 +174,48 @@ async fn an_object_of_another_tenant_does_not_exist(host: Host) {
         let concrete = format!("{collection}/{id}{rest}");
         for (method, operation) in item.as_object().unwrap() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let mut request = host.ask_as(&stranger, method.clone(), &concrete);
-            request = request.header("idempotency-key", host.fresh()).header("if-match", "\"1\"");
-            let example = &operation["requestBody"]["content"]["application/json"]["example"];
-            if !example.is_null() {
-                request = request.json(example);
+            for (who, key) in [("stranger", &stranger), ("sibling", &sibling), ("child", &child), ("parent", &above)] {
+                if who == "parent" && collection == "/v1/tenants" {
+                    continue; // A tenant sees every tenant below it.
+                }
+                let mut request = host.ask_as(key, method.clone(), &format!("{concrete}{}", query_of(operation)));
+                request = request.header("idempotency-key", host.fresh()).header("if-match", "\"1\"");
+                let example = &operation["requestBody"]["content"]["application/json"]["example"];
+                if !example.is_null() {
+                    request = request.json(example);
+                }
+                if operation["requestBody"]["content"]["application/wasm"].is_object() {
+                    request = request.header("content-type", "application/wasm").body("no component");
+                }
+                let problem = send(request).await;
+                assert_eq!(problem.status, 404, "{who}: {method} {concrete}: {}", problem.text);
+                problem.problem(404, "not-found");
+                checked += 1;
             }
-            let problem = send(request).await;
-            assert_eq!(problem.status, 404, "{method} {concrete}: {}", problem.text);
-            problem.problem(404, "not-found");
-            checked += 1;
             if method == Method::GET {
-                let own = send(host.ask(method, &concrete)).await;
+                let own = send(host.ask(method.clone(), &concrete)).await;
                 assert!(own.status.is_success(), "the owner reads {concrete}: {}", own.text);
+                let acting = host.ask_as(&above, method, &concrete).header("altyn-tenant", host.tenant.to_string());
+                let acting = send(acting).await;
+                assert!(acting.status.is_success(), "the tenant above reads {concrete}: {}", acting.text);
             }
         }
     }
-    assert!(checked > 30, "only {checked} operations were checked");
-    // Nothing of it is in the stranger's lists either.
+    assert!(checked > 150, "only {checked} operations were checked");
+    // Nothing of it is in anybody's lists either.
     for path in
         document["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/v1/") && !path.contains('{'))
     {
-        let answer = send(host.ask_as(&stranger, Method::GET, path)).await;
-        if answer.status == 200 && path != "/v1/plugins" {
-            let text = answer.text;
-            assert!(
-                books.0.iter().all(|(_, id)| !text.contains(id.as_str())),
-                "{path} shows the owner's objects: {text}"
-            );
+        for (who, key) in [("stranger", &stranger), ("sibling", &sibling), ("child", &child), ("parent", &above)] {
+            let answer = send(host.ask_as(key, Method::GET, path)).await;
+            let open = path == "/v1/plugins" || (path == "/v1/tenants" && who == "parent");
+            if answer.status == 200 && !open {
+                let text = answer.text;
+                assert!(
+                    books.0.iter().all(|(_, id)| !text.contains(id.as_str())),
+                    "{path} shows the owner's objects to its {who}: {text}"
+                );
+            }
         }
     }
 }

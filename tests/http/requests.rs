@@ -1,5 +1,6 @@
 //! What every request must and must not carry, and what every answer carries.
 
+use altyn_store::{Engine, Scope};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ on_both_engines!(
     an_unknown_path_or_method_is_a_problem,
     every_answer_carries_its_id_and_its_guards,
     a_host_without_its_database_is_alive_and_not_ready,
+    a_host_over_a_schema_of_another_number_is_not_ready,
     a_stopping_host_ends,
 );
 
@@ -189,6 +191,23 @@ async fn a_host_without_its_database_is_alive_and_not_ready(host: Host) {
     answer.problem(503, "not-ready");
     let problem = host.get("/v1/customers").await.problem(500, "internal-error");
     assert!(!problem.to_string().contains("pool"), "{problem}");
+}
+
+async fn a_host_over_a_schema_of_another_number_is_not_ready(host: Host) {
+    let ready = host.get("/readyz").await.expect(200);
+    assert!(ready["schema"].as_i64().unwrap() >= 8);
+    assert_eq!(ready["clock_behind_ms"], 0);
+    // The application may not touch the record of what ran, so its owner does.
+    let mut tx = host.altyn.db.write(Scope::Platform).await.unwrap();
+    if host.altyn.db.engine() == Engine::Postgres {
+        tx.execute("reset role", ()).await.unwrap();
+    }
+    let unfinished = "update _sqlx_migrations set success = false
+        where version = (select max(version) from _sqlx_migrations)";
+    assert_eq!(tx.execute(unfinished, ()).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let problem = host.get("/readyz").await.problem(503, "not-ready");
+    assert!(problem["detail"].as_str().unwrap().contains("run `altyn migrate`"), "{problem}");
 }
 
 async fn a_stopping_host_ends(mut host: Host) {

@@ -151,6 +151,7 @@ impl Demo {
         operator.bind(stage, &self.plugins, self.month).await?;
         month::bill(stage, &operator, self.month, &mut summary).await?;
         report::prove(stage, &operator, &mut summary).await?;
+        report::shadow(stage, &operator, &self.plugins, self.month, &mut summary).await?;
         summary.ended(began.elapsed());
         stage.teller.title("Summary");
         stage.teller.say(&summary.text());

@@ -63,17 +63,17 @@ pub async fn bill(stage: &Stage, operator: &Operator, first: NaiveDate, summary:
 fn days_text(operator: &Operator, days: &[(RunView, i64)]) -> String {
     let amount = |minor| output::amount(Money::new(minor, operator.currency));
     let mut table =
-        Table::new(["day", "mode", "subscriptions", "charges", "invoices", "net", "tax", "gross", "parked", "ms"]);
+        Table::new(["day", "mode", "subscriptions", "invoices", "net", "tax", "gross", "realised", "parked", "ms"]);
     for (run, millis) in days {
         table.row([
             run.business_on.to_string(),
             run.mode.to_string(),
             output::count(run.subscriptions),
-            output::count(run.charges),
             output::count(run.invoices),
             amount(run.net_minor),
             amount(run.tax_minor),
             amount(run.gross_minor),
+            amount(run.realised_gross_minor),
             output::count(run.parked),
             output::count(*millis),
         ]);

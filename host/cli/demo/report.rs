@@ -1,15 +1,16 @@
 //! The figures of the month and the proof that they hold.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use altyn_domain::{
     id::ContractId,
     money::{Currency, Money},
 };
 use altyn_service::{
+    explain::ShadowOptions,
     imports::ImportReport,
     invoices::{InvoiceFilter, InvoiceView},
-    page::Page,
+    page::{LARGEST_PAGE, Page},
     runs::RunView,
     verify::VerifyOptions,
 };
@@ -21,7 +22,8 @@ use crate::cli::{
     exit::Failure,
     ledger::{out_of_balance, trial_balance},
     output::{self, Table},
-    proof,
+    plugins::read,
+    proof, shadow as shadow_text,
 };
 
 /// A contract that a run could not bill.
@@ -65,6 +67,10 @@ pub struct Summary {
     net_minor: i64,
     tax_minor: i64,
     gross_minor: i64,
+    realised: i64,
+    realised_net_minor: i64,
+    realised_tax_minor: i64,
+    realised_gross_minor: i64,
     plugin_calls: i64,
     trial_balance_minor: i64,
     evidence_replayed: i64,
@@ -98,6 +104,10 @@ impl Summary {
         self.net_minor += run.net_minor;
         self.tax_minor += run.tax_minor;
         self.gross_minor += run.gross_minor;
+        self.realised += run.realised;
+        self.realised_net_minor += run.realised_net_minor;
+        self.realised_tax_minor += run.realised_tax_minor;
+        self.realised_gross_minor += run.realised_gross_minor;
         self.plugin_calls += run.plugin_calls;
     }
 
@@ -124,6 +134,8 @@ impl Summary {
         zero("the number of rows changed by importing again", self.rows_changed_again);
         zero("the number of plugin calls that replay differently", self.evidence_replayed - self.evidence_identical);
         zero("gross less net and tax", self.gross_minor - self.net_minor - self.tax_minor);
+        let realised = self.realised_gross_minor - self.realised_net_minor - self.realised_tax_minor;
+        zero("what was realised less its net and tax", realised);
         if self.invoices == 0 || self.evidence_replayed == 0 {
             wrong.push("nothing was billed".to_owned());
         }
@@ -145,6 +157,10 @@ impl Summary {
             "net_minor": self.net_minor,
             "tax_minor": self.tax_minor,
             "gross_minor": self.gross_minor,
+            "charges_realised": self.realised,
+            "realised_net_minor": self.realised_net_minor,
+            "realised_tax_minor": self.realised_tax_minor,
+            "realised_gross_minor": self.realised_gross_minor,
             "parked": self.parked.len(),
             "plugin_calls": self.plugin_calls,
             "trial_balance_minor": self.trial_balance_minor,
@@ -170,6 +186,9 @@ impl Summary {
             ("net", amount(self.net_minor)),
             ("tax", amount(self.tax_minor)),
             ("gross", amount(self.gross_minor)),
+            ("charges realised", output::count(self.realised)),
+            ("revenue realised", amount(self.realised_net_minor)),
+            ("tax realised", amount(self.realised_tax_minor)),
             ("parked", self.parked.len().to_string()),
             ("trial balance", amount(self.trial_balance_minor)),
             ("rules broken", format!("{} of {}", self.rules_broken.len(), self.rules_checked)),
@@ -218,6 +237,31 @@ pub async fn prove(stage: &Stage, operator: &Operator, summary: &mut Summary) ->
     stage.teller.say(&format!("{calls} calls made again, {identical} identical\n"));
     for different in replayed.different.iter().chain(&replayed.unreadable) {
         stage.teller.say(&format!("{}: {}\n", different.call_id, different.reason));
+    }
+    Ok(())
+}
+
+/// Runs every bound component in its own shadow: what did not change must decide the same.
+pub async fn shadow(
+    stage: &Stage,
+    operator: &Operator,
+    folder: &Path,
+    from: NaiveDate,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
+    let altyn = &stage.session.altyn;
+    stage.teller.title("Every component in its own shadow");
+    let page = Page { limit: Some(LARGEST_PAGE), cursor: None };
+    for binding in altyn.binding_list(&operator.request, &page).await?.data {
+        let name = altyn.plugin_get(&binding.component).await?.plugin_id;
+        let wasm = read(&folder.join(format!("{name}.wasm")))?;
+        let options = ShadowOptions { from, until: None, config: None };
+        let report = altyn.shadow(&operator.request, binding.id, wasm, options, |_| {}).await?;
+        let lines = output::count(report.lines);
+        stage.teller.say(&format!("{name}: {lines} lines, {} % identical\n", report.identical_percent));
+        if report.identical_lines != report.lines || report.lines == 0 {
+            summary.wrong_because(format!("{name} decides otherwise than it did: {}", shadow_text::text(&report)));
+        }
     }
     Ok(())
 }

@@ -163,6 +163,20 @@ pub fn period(anchor: NaiveDate, cadence: Cadence, k: i32) -> Result<Period, Cal
     Period::try_new(boundary(anchor, cadence, k)?, boundary(anchor, cadence, next)?)
 }
 
+/// Index of the period of an anchor that holds a day.
+pub fn index_of(anchor: NaiveDate, cadence: Cadence, day: NaiveDate) -> Result<i32, CalendarError> {
+    let index = match cadence {
+        Cadence::Days(days) => day.signed_duration_since(anchor).num_days().div_euclid(i64::from(days)),
+        Cadence::Months(months) => {
+            let number = |date: NaiveDate| i64::from(date.year()) * 12 + i64::from(date.month0());
+            (number(day) - number(anchor)).div_euclid(i64::from(months))
+        }
+    };
+    let index = i32::try_from(index).map_err(|_| CalendarError::OutOfRange)?;
+    // In the month of a boundary, the days before it belong to the period before.
+    Ok(if boundary(anchor, cadence, index)? > day { index - 1 } else { index })
+}
+
 /// The calendar date in the zone at the instant.
 pub fn local_date(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
     now.with_timezone(&zone).date_naive()
@@ -198,5 +212,7 @@ pub fn next_day(day: NaiveDate) -> Result<NaiveDate, CalendarError> {
     day.checked_add_days(Days::new(1)).filter(|d| d.year() <= 9999).ok_or(CalendarError::OutOfRange)
 }
 
+#[cfg(test)]
+mod billing_days;
 #[cfg(test)]
 mod tests;

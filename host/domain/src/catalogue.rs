@@ -7,9 +7,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Cadence;
+use crate::charge::ChargeKind;
 use crate::id::{ComponentId, PlanVersionId, ProductId};
 use crate::money::{Currency, Money};
 use crate::tax::PriceMode;
@@ -19,8 +21,13 @@ use crate::text::{serde_as_text, shorten, text_enum};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueError {
     /// The text is not a billing day.
-    #[error("\"{0}\" is not a billing day; write anniversary or fixed:1 to fixed:31")]
+    #[error(
+        "\"{0}\" is not a billing day; write anniversary, anniversary:restore, contract-aligned or fixed:1 to fixed:31"
+    )]
     BillingDay(String),
+    /// The text is not a stub policy.
+    #[error("\"{0}\" is not a stub policy; write prorate, free or absorb:1 to absorb:31")]
+    Stub(String),
     /// Nothing to charge.
     #[error("a plan version needs at least one component")]
     NoComponent,
@@ -35,6 +42,14 @@ pub enum CatalogueError {
         /// Its price.
         price: Money,
     },
+    /// A prepayment of more than everything.
+    #[error("component \"{code}\" asks for {percent} % in advance; a prepayment is 0 to 100 %")]
+    Prepayment {
+        /// Code of the component.
+        code: String,
+        /// Its prepayment.
+        percent: u8,
+    },
     /// Components in different currencies.
     #[error("component \"{code}\" is priced in {found}, the plan version in {expected}; make one version per currency")]
     MixedCurrencies {
@@ -45,8 +60,8 @@ pub enum CatalogueError {
         /// Currency of the first component.
         expected: Currency,
     },
-    /// A fixed day of the month with a period counted in days.
-    #[error("a fixed billing day needs a period in months, got {0}; use anniversary for periods in days")]
+    /// A day of the month with a period counted in days.
+    #[error("a day of the month needs a period in months, got {0}; use anniversary for periods in days")]
     FixedDayOfDays(Cadence),
 }
 
@@ -62,12 +77,49 @@ text_enum! {
     }
 }
 
-text_enum! {
-    /// What a first period costs that is shorter than the others.
-    pub enum StubPolicy as "stub policy" {
-        /// Its share of the price, as the proration strategy decides.
-        Prorate = "prorate",
+/// What a first period costs that is shorter than the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum StubPolicy {
+    /// Its share of the price, as the proration strategy decides.
+    #[default]
+    Prorate,
+    /// Nothing; it is charged with zero, so that the days stay covered.
+    Free,
+    /// Its share of the price; when service begins on this day of the month or later, the period after it is charged
+    /// on the same day, so that the customer pays once for both.
+    Absorb(u8),
+}
+
+impl fmt::Display for StubPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prorate => f.write_str("prorate"),
+            Self::Free => f.write_str("free"),
+            Self::Absorb(day) => write!(f, "absorb:{day}"),
+        }
     }
+}
+
+impl FromStr for StubPolicy {
+    type Err = CatalogueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || CatalogueError::Stub(shorten(text));
+        match text {
+            "prorate" => Ok(Self::Prorate),
+            "free" => Ok(Self::Free),
+            _ => day_of_month(text, "absorb:").map(Self::Absorb).ok_or_else(malformed),
+        }
+    }
+}
+
+serde_as_text!(StubPolicy, "Stub policy: `prorate`, `free` or `absorb:1` to `absorb:31`.", "prorate");
+
+/// A day of the month behind a prefix; one spelling only: no sign, no leading zero.
+fn day_of_month(text: &str, prefix: &str) -> Option<u8> {
+    let digits = text.strip_prefix(prefix)?;
+    let day: u8 = digits.parse().ok()?;
+    ((1..=31).contains(&day) && day.to_string() == digits).then_some(day)
 }
 
 text_enum! {
@@ -75,23 +127,61 @@ text_enum! {
     pub enum ComponentKind as "component kind" {
         /// Once per period and unit.
         Recurring = "recurring",
+        /// With the first period only, such as a connection fee; never prorated.
+        SetUp = "set-up",
+        /// Once, on the first day of service, such as a device; never prorated.
+        OneOff = "one-off",
+    }
+}
+
+impl ComponentKind {
+    /// What its charges are for.
+    pub fn charge_kind(self) -> ChargeKind {
+        match self {
+            Self::Recurring => ChargeKind::Recurring,
+            Self::SetUp => ChargeKind::SetUp,
+            Self::OneOff => ChargeKind::OneOff,
+        }
     }
 }
 
 /// On which day of the month periods begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BillingDay {
-    /// On the day on which the subscription started.
+    /// On the day on which the subscription started, or came back from a longer period.
     Anniversary,
+    /// On the day on which the subscription started, also after a stint on longer periods. For periods of one month;
+    /// longer ones begin on the day of the change.
+    AnniversaryRestored,
     /// On a day of the month, 1 to 31; a short month uses its last day.
     Fixed(u8),
+    /// On the day of the month on which the contract was signed.
+    ContractAligned,
+}
+
+impl BillingDay {
+    /// The day of the month that periods of this length begin on; none when they begin on the day of the change.
+    ///
+    /// `started_on` is the subscription's first day of service, `signed_on` the contract's day of signing.
+    pub fn day_of_month(self, cadence: Cadence, started_on: NaiveDate, signed_on: NaiveDate) -> Option<u8> {
+        let day = match self {
+            Self::Anniversary => return None,
+            Self::AnniversaryRestored if cadence != Cadence::Months(1) => return None,
+            Self::AnniversaryRestored => started_on.day(),
+            Self::Fixed(day) => u32::from(day),
+            Self::ContractAligned => signed_on.day(),
+        };
+        u8::try_from(day).ok()
+    }
 }
 
 impl fmt::Display for BillingDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anniversary => f.write_str("anniversary"),
+            Self::AnniversaryRestored => f.write_str("anniversary:restore"),
             Self::Fixed(day) => write!(f, "fixed:{day}"),
+            Self::ContractAligned => f.write_str("contract-aligned"),
         }
     }
 }
@@ -100,18 +190,20 @@ impl FromStr for BillingDay {
     type Err = CatalogueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = || CatalogueError::BillingDay(shorten(text));
-        if text == "anniversary" {
-            return Ok(Self::Anniversary);
+        match text {
+            "anniversary" => Ok(Self::Anniversary),
+            "anniversary:restore" => Ok(Self::AnniversaryRestored),
+            "contract-aligned" => Ok(Self::ContractAligned),
+            _ => day_of_month(text, "fixed:").map(Self::Fixed).ok_or_else(|| CatalogueError::BillingDay(shorten(text))),
         }
-        let day: u8 = text.strip_prefix("fixed:").and_then(|day| day.parse().ok()).ok_or_else(malformed)?;
-        let billing_day = Self::Fixed(day);
-        // One spelling only: no sign, no leading zero.
-        if (1..=31).contains(&day) && billing_day.to_string() == text { Ok(billing_day) } else { Err(malformed()) }
     }
 }
 
-serde_as_text!(BillingDay, "Billing day: `anniversary` or `fixed:1` to `fixed:31`.", "fixed:1");
+serde_as_text!(
+    BillingDay,
+    "Billing day: `anniversary`, `anniversary:restore`, `contract-aligned` or `fixed:1` to `fixed:31`.",
+    "fixed:1"
+);
 
 /// One priced part of a plan version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +219,8 @@ pub struct Component {
     pub kind: ComponentKind,
     /// Price per unit and whole period.
     pub unit_price: Money,
+    /// How much of the price is taken when it falls due, per cent, 0 to 100; the rest is taken when it is realised.
+    pub prepayment_percent: u8,
     /// Tax category, such as `service`.
     pub tax_category: String,
     /// The product whose revenue it is.
@@ -145,6 +239,8 @@ pub struct PlanVersion {
     pub price_mode: PriceMode,
     /// On which day periods begin.
     pub billing_day: BillingDay,
+    /// What a short first period costs.
+    pub stub: StubPolicy,
     /// What is charged, in the order of documents.
     pub components: Vec<Component>,
 }
@@ -153,7 +249,8 @@ impl PlanVersion {
     /// Checks that the version can be sold and answers with its currency.
     pub fn check(&self) -> Result<Currency, CatalogueError> {
         let expected = self.components.first().ok_or(CatalogueError::NoComponent)?.unit_price.currency;
-        if let (BillingDay::Fixed(_), Cadence::Days(_)) = (self.billing_day, self.cadence) {
+        if let (BillingDay::Fixed(_) | BillingDay::ContractAligned, Cadence::Days(_)) = (self.billing_day, self.cadence)
+        {
             return Err(CatalogueError::FixedDayOfDays(self.cadence));
         }
         let (mut ids, mut codes) = (HashSet::new(), HashSet::new());
@@ -168,6 +265,10 @@ impl PlanVersion {
             }
             if price.minor < 0 {
                 return Err(CatalogueError::NegativePrice { code: code(), price });
+            }
+            let percent = component.prepayment_percent;
+            if percent > 100 {
+                return Err(CatalogueError::Prepayment { code: code(), percent });
             }
         }
         Ok(expected)
@@ -186,6 +287,7 @@ mod tests {
             title: "Internet".into(),
             kind: ComponentKind::Recurring,
             unit_price: Money::new(minor, currency),
+            prepayment_percent: 100,
             tax_category: "service".into(),
             product: ProductId(Uuid::from_u128(1)),
         }
@@ -197,6 +299,7 @@ mod tests {
             cadence: Cadence::Months(1),
             price_mode: PriceMode::Included,
             billing_day: BillingDay::Fixed(1),
+            stub: StubPolicy::Prorate,
             components,
         }
     }
@@ -209,6 +312,30 @@ mod tests {
         for text in ["fixed:0", "fixed:32", "fixed:015", "fixed:+1", "fixed", "fixed:", "15", ""] {
             assert!(text.parse::<BillingDay>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn policies_read_back_from_their_texts() {
+        for text in ["anniversary", "anniversary:restore", "contract-aligned", "fixed:31"] {
+            assert_eq!(text.parse::<BillingDay>().map(|day| day.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["prorate", "free", "absorb:1", "absorb:31"] {
+            assert_eq!(text.parse::<StubPolicy>().map(|stub| stub.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["absorb", "absorb:0", "absorb:32", "absorb:016", "absorb:+1", "Free", ""] {
+            assert!(text.parse::<StubPolicy>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_day_of_the_month_comes_from_the_policy() {
+        let (started, signed): (NaiveDate, NaiveDate) = ("2026-01-30".parse().unwrap(), "2025-06-12".parse().unwrap());
+        let day = |policy: BillingDay, months| policy.day_of_month(Cadence::Months(months), started, signed);
+        assert_eq!(day(BillingDay::Anniversary, 1), None);
+        assert_eq!(day(BillingDay::AnniversaryRestored, 1), Some(30));
+        assert_eq!(day(BillingDay::AnniversaryRestored, 12), None);
+        assert_eq!(day(BillingDay::Fixed(31), 3), Some(31));
+        assert_eq!(day(BillingDay::ContractAligned, 1), Some(12));
     }
 
     #[test]

@@ -134,6 +134,8 @@ ids! {
     SubscriptionId = "sub";
     /// A charge.
     ChargeId = "chg";
+    /// A credit of a charge.
+    CreditId = "crd";
     /// An invoice.
     InvoiceId = "inv";
     /// A ledger account.
@@ -156,6 +158,24 @@ ids! {
     ApiKeyId = "key";
     /// An event of the outbox.
     EventId = "evt";
+    /// A block of a contract or a subscription.
+    BlockId = "blk";
+    /// A promised payment.
+    PromiseId = "prm";
+    /// What a tenant, channel or group is allowed.
+    CreditPolicyId = "crp";
+    /// A tenant's rules of dunning.
+    DunningPolicyId = "dnp";
+    /// A step that dunning took.
+    DunningStepId = "dns";
+    /// A service term.
+    ServiceTermId = "stm";
+    /// An operation that waits for a person.
+    ManualOperationId = "mop";
+    /// A recorded change of a subscription's status.
+    TransitionId = "trn";
+    /// A change of a subscription.
+    ChangeId = "chn";
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ text_enum! {
         PromiseGiven = "promise-given",
         /// A promised payment was kept, revoked or expired.
         PromiseEnded = "promise-ended",
+        /// Granting a promised payment was charged.
+        PromiseFee = "promise-fee",
         /// A balance was taken over from other books.
         OpeningBalance = "opening-balance",
         /// A person put something right by hand.
@@ -364,6 +366,12 @@ pub fn promise_given(about: About, contract: ContractId, amount: Money) -> Resul
 pub fn promise_ended(about: About, contract: ContractId, amount: Money) -> Result<Transaction, LedgerError> {
     let promised = AccountCode::ContractPromised(contract);
     pair(about, TransactionKind::PromiseEnded, promised, AccountCode::Promises, amount)
+}
+
+/// Granting a promised payment is charged: contract funds against promise fees.
+pub fn promise_fee(about: About, contract: ContractId, fee: Money) -> Result<Transaction, LedgerError> {
+    let funds = AccountCode::ContractFunds(contract);
+    pair(about, TransactionKind::PromiseFee, funds, AccountCode::PromiseFees, fee)
 }
 
 /// A balance taken over from other books; above zero the customer has money, below zero a debt.

@@ -7,9 +7,13 @@
 
 mod text;
 
+pub mod block;
 pub mod calendar;
 pub mod catalogue;
+pub mod change;
 pub mod charge;
+pub mod credit;
+pub mod dunning;
 pub mod exchange;
 pub mod gateway;
 pub mod id;
@@ -19,13 +23,16 @@ pub mod money;
 pub mod numbering;
 pub mod party;
 pub mod plugin;
+pub mod promise;
 pub mod proration;
+pub mod recommend;
 pub mod requisites;
 pub mod run;
 pub mod subscription;
 pub mod tax;
+pub mod terms;
 
-pub use text::{Expected, UnknownName};
+pub use text::{Expected, UnknownName, visible};
 
 #[cfg(test)]
 #[cfg(feature = "openapi")]

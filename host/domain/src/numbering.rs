@@ -4,6 +4,7 @@
 //! inside the issuing transaction, so numbers are gapless whatever a plugin does.
 //! Invariant: what passes these checks can be printed on one line of a document.
 
+use crate::text::is_invisible_mark;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
@@ -77,11 +78,6 @@ pub fn check_sequence(sequence: &Sequence) -> Result<(), NumberingViolation> {
         return Err(NumberingViolation::Start(sequence.start));
     }
     Ok(())
-}
-
-/// Whether a character reorders or hides the text around it, which would let two different numbers look the same.
-fn is_invisible_mark(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
 }
 
 /// Checks the number that a plugin formatted.

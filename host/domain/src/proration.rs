@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Period;
 use crate::money::Money;
+use crate::text::is_invisible_mark;
 use crate::text::text_enum;
 
 text_enum! {
@@ -70,6 +71,14 @@ pub struct Share {
 /// Why an answer of a proration strategy was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProrationViolation {
+    /// The explanation would print as something else.
+    #[error("line \"{line}\": an explanation has no control or invisible characters, got {refused:?}")]
+    ExplanationCharacter {
+        /// The line.
+        line: String,
+        /// The first of them.
+        refused: char,
+    },
     /// The host asked something that has no answer.
     #[error("the proration question is malformed: {0}")]
     Question(&'static str),
@@ -182,6 +191,9 @@ pub fn check(question: &Question, share: &Share) -> Result<(), ProrationViolatio
     let characters = share.explanation.chars().count();
     if characters > MAX_EXPLANATION_CHARACTERS {
         return Err(ProrationViolation::Explanation { line: line(), characters });
+    }
+    if let Some(refused) = share.explanation.chars().find(|c| c.is_control() || is_invisible_mark(*c)) {
+        return Err(ProrationViolation::ExplanationCharacter { line: line(), refused });
     }
     Ok(())
 }

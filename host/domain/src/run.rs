@@ -13,9 +13,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Cadence, CalendarError, Period, boundary};
-use crate::id::{ComponentId, ContractId, ProductId, SubscriptionId};
-use crate::invoice::Amounts;
-use crate::money::Money;
+use crate::charge::{ChargeKind, prepaid_part};
+use crate::id::{ChargeId, ComponentId, ContractId, ProductId, SubscriptionId};
+use crate::invoice::{Amounts, TotalsError, totals};
+use crate::money::{Money, MoneyError};
 use crate::plugin::World;
 use crate::text::{serde_as_text, shorten, text_enum};
 
@@ -183,6 +184,12 @@ pub struct PlanLine {
     pub component: ComponentId,
     /// The product whose revenue it is.
     pub product: ProductId,
+    /// What is charged.
+    #[serde(default = "recurring")]
+    pub kind: ChargeKind,
+    /// How much of it is taken when it falls due, per cent; the rest is taken when it is realised.
+    #[serde(default = "all_of_it")]
+    pub prepayment_percent: u8,
     /// The full period.
     pub period: Period,
     /// The part of it in which the subscription is in service.
@@ -210,7 +217,51 @@ pub struct PlanLine {
     pub proration_explanation: String,
 }
 
+fn recurring() -> ChargeKind {
+    ChargeKind::Recurring
+}
+
+fn all_of_it() -> u8 {
+    100
+}
+
 impl PlanLine {
+    /// Net, tax and gross together.
+    pub fn amounts(&self) -> Amounts {
+        Amounts { net: self.net, tax: self.tax, gross: self.gross }
+    }
+
+    /// The part of the gross amount that is taken when the line falls due.
+    pub fn prepaid(&self) -> Result<Money, MoneyError> {
+        prepaid_part(self.gross, self.prepayment_percent)
+    }
+}
+
+/// A charge whose service was provided: what of it becomes revenue and tax.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanRealisation {
+    /// The charge; none for a line of the same plan, which has no identity yet.
+    pub charge: Option<ChargeId>,
+    /// The product whose revenue it is.
+    pub product: ProductId,
+    /// Code of the tax treatment of its invoice line.
+    pub tax_code: String,
+    /// Realisation date: the last day of the service.
+    pub realises_on: NaiveDate,
+    /// Revenue, less what was given back.
+    pub net: Money,
+    /// Tax, less what was given back.
+    pub tax: Money,
+    /// Both.
+    pub gross: Money,
+    /// The part of the gross amount that stands in deferred revenue; the rest is taken from the contract's funds now.
+    pub prepaid: Money,
+    /// What was given back before, with tax.
+    pub credited: Money,
+}
+
+impl PlanRealisation {
     /// Net, tax and gross together.
     pub fn amounts(&self) -> Amounts {
         Amounts { net: self.net, tax: self.tax, gross: self.gross }
@@ -235,6 +286,21 @@ pub struct ContractPlan {
     pub lines: Vec<PlanLine>,
     /// Sums of the lines.
     pub totals: Amounts,
+    /// The charges that would be realised, by realisation date; those of the lines come last.
+    #[serde(default)]
+    pub realisations: Vec<PlanRealisation>,
+}
+
+impl ContractPlan {
+    /// What would become revenue and tax.
+    pub fn realised(&self) -> Result<Amounts, TotalsError> {
+        totals(self.totals.gross.currency, self.realisations.iter().map(PlanRealisation::amounts))
+    }
+
+    /// What is taken from the contract's funds for the lines when they fall due.
+    pub fn prepaid(&self) -> Result<Money, MoneyError> {
+        self.lines.iter().try_fold(Money::zero(self.totals.gross.currency), |sum, line| sum.add(line.prepaid()?))
+    }
 }
 
 /// Bounds that hold whatever configuration and plugins say.

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Cadence, CalendarError, Period, boundary, period};
-use crate::catalogue::{BillingDay, PlanVersion};
+use crate::catalogue::{PlanVersion, StubPolicy};
 use crate::id::{ComponentId, ContractId, PlanVersionId, ProductId, SubscriptionId};
 use crate::money::{Money, MoneyError, line_price};
 use crate::text::text_enum;
@@ -18,7 +18,7 @@ use crate::text::text_enum;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubscriptionError {
     /// A fixed day of the month with a period counted in days.
-    #[error("a fixed billing day needs a period in months, got {0}; use anniversary for periods in days")]
+    #[error("a day of the month needs a period in months, got {0}; use anniversary for periods in days")]
     FixedDayOfDays(Cadence),
     /// The plan version at hand is not the subscription's.
     #[error("{subscription} is on {expected}, but was charged by {given}; load the plan version that it is on")]
@@ -53,10 +53,16 @@ text_enum! {
     pub enum SubscriptionStatus as "subscription status" {
         /// Not activated yet.
         Pending = "pending",
+        /// Being put into service elsewhere; nothing may be done to it meanwhile.
+        Activating = "activating",
         /// In service.
         Active = "active",
         /// In service although unpaid.
         Grace = "grace",
+        /// Interrupted by a wish; neither served nor charged.
+        Paused = "paused",
+        /// Being taken out of service elsewhere; nothing may be done to it meanwhile.
+        Stopping = "stopping",
         /// Out of service, kept.
         Stopped = "stopped",
         /// Removed after it was stopped.
@@ -73,6 +79,42 @@ impl SubscriptionStatus {
     pub fn is_charged(self) -> bool {
         matches!(self, Self::Active | Self::Grace)
     }
+
+    /// Whether another system is moving it; no operation is available meanwhile.
+    pub fn is_transitional(self) -> bool {
+        matches!(self, Self::Activating | Self::Stopping)
+    }
+
+    /// Whether nothing follows.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Deleted | Self::Cancelled | Self::Completed)
+    }
+}
+
+/// What is taken off the prices of a subscription: a share or a sum, within dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Discount {
+    /// Per cent, 0 to 100.
+    pub percent: Decimal,
+    /// A sum off each period's charges, minor units, zero or more; it takes from the components in their order and never
+    /// more than they cost.
+    pub minor: i64,
+    /// The first charge date that it holds on; none from the beginning.
+    pub from: Option<NaiveDate>,
+    /// The last charge date that it holds on; none for ever.
+    pub until: Option<NaiveDate>,
+}
+
+impl Discount {
+    /// A share without dates.
+    pub fn percent(percent: Decimal) -> Self {
+        Self { percent, ..Self::default() }
+    }
+
+    /// Whether it holds on a charge date; both ends are included.
+    pub fn holds_on(&self, day: NaiveDate) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day <= until)
+    }
 }
 
 /// A contract's subscription to a plan version.
@@ -88,20 +130,24 @@ pub struct Subscription {
     pub status: SubscriptionStatus,
     /// How many units; zero or more.
     pub quantity: Decimal,
-    /// Discount, per cent, 0 to 100.
-    pub discount_percent: Decimal,
+    /// What is taken off its prices, and when.
+    pub discount: Discount,
     /// The day that all boundaries are counted from.
     pub anchor_on: NaiveDate,
     /// Index of the first period that was not charged.
     pub next_index: i32,
     /// First day of service.
     pub starts_on: NaiveDate,
+    /// First day of the present terms: the first day of service, or that of the latest change.
+    pub terms_from: NaiveDate,
     /// The day after the last day of service; none while it runs on.
     pub ends_on: Option<NaiveDate>,
     /// The next day on which something happens: the next charge, or the end if that comes first.
     pub next_charge_on: NaiveDate,
     /// How many charges are left; none for ever.
     pub charges_left: Option<u32>,
+    /// Whether each period begins by hand; such a subscription never renews by itself.
+    pub manual: bool,
     /// Version of the row, for optimistic locking.
     pub version: i64,
 }
@@ -116,14 +162,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a new subscription: its first period contains `starts_on`.
+    /// The schedule of terms that begin on `starts_on`: the first period contains that day.
     ///
-    /// With a fixed day the anchor is moved back by whole periods to a month that has this day (31 → a month of 31
-    /// days), so that a short month does not take the day away from the others.
-    pub fn first(starts_on: NaiveDate, cadence: Cadence, billing_day: BillingDay) -> Result<Self, SubscriptionError> {
-        let day = match billing_day {
-            BillingDay::Anniversary => return Ok(Self { anchor_on: starts_on, next_index: 0 }),
-            BillingDay::Fixed(day) => u32::from(day),
+    /// Without a day of the month periods are counted from `starts_on`. With one the anchor is moved back by whole
+    /// periods to a month that has this day (31 → a month of 31 days), so that a short month does not take the day away
+    /// from the others.
+    pub fn first(starts_on: NaiveDate, cadence: Cadence, day_of_month: Option<u8>) -> Result<Self, SubscriptionError> {
+        let Some(day) = day_of_month.map(u32::from) else {
+            return Ok(Self { anchor_on: starts_on, next_index: 0 });
         };
         let Cadence::Months(months) = cadence else {
             return Err(SubscriptionError::FixedDayOfDays(cadence));
@@ -223,9 +269,10 @@ impl Due {
 
 /// What falls due through a day (inclusive), at most `max_periods` periods of it.
 ///
-/// A period is charged on its first day, or on the first day of service if that lies in it; one set of lines per
-/// missed period, nothing for the future. Each period takes one of the charges left, and the last completes the
-/// subscription. No period is charged that begins at or after the end; when the end has come, it is cancelled.
+/// A period is charged on its first day, or on the first day of the present terms if that lies in it; one set of lines
+/// per missed period, nothing for the future. Each period takes one of the charges left, and the last completes the
+/// subscription; a short first period that is absorbed takes none. No period is charged that begins at or after the end;
+/// when the end has come, it is cancelled.
 pub fn due(
     subscription: &Subscription,
     plan: &PlanVersion,
@@ -246,6 +293,7 @@ pub fn due(
         charges_left: subscription.charges_left,
         status: subscription.status,
     };
+    let ends_on = subscription.ends_on.unwrap_or(NaiveDate::MAX);
     let mut periods = 0;
     while next.status.is_charged() {
         if next.charges_left == Some(0) {
@@ -253,15 +301,14 @@ pub fn due(
             break;
         }
         let full = period(subscription.anchor_on, plan.cadence, next.next_index)?;
-        if full.end <= subscription.starts_on {
+        if full.end <= subscription.terms_from {
             return Err(SubscriptionError::OutOfStep {
                 subscription: subscription.id,
-                starts_on: subscription.starts_on,
+                starts_on: subscription.terms_from,
                 period: full,
             });
         }
-        let charged_on = full.start.max(subscription.starts_on);
-        let ends_on = subscription.ends_on.unwrap_or(NaiveDate::MAX);
+        let charged_on = full.start.max(subscription.terms_from);
         next.next_charge_on = charged_on.min(ends_on);
         if ends_on <= charged_on {
             if ends_on <= through {
@@ -272,27 +319,81 @@ pub fn due(
         if charged_on > through || periods == max_periods {
             break;
         }
+        let stub = Stub::of(subscription, plan, full, charged_on);
         let used = Period::try_new(charged_on, full.end.min(ends_on))?;
-        for (component_index, component) in plan.components.iter().enumerate() {
-            lines.push(DueLine {
-                subscription: subscription.id,
-                component_index,
-                component: component.id,
-                product: component.product,
-                title: component.title.clone(),
-                tax_category: component.tax_category.clone(),
-                period: full,
-                used,
-                charged_on: used.start,
-                realises_on: used.end,
-                price: line_price(component.unit_price, subscription.quantity, subscription.discount_percent)?,
-            });
-        }
+        push_lines(&mut lines, subscription, plan, full, used, charged_on, stub == Stub::Free)?;
         next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
+        if stub == Stub::Absorbed {
+            let after = period(subscription.anchor_on, plan.cadence, next.next_index)?;
+            if after.start < ends_on {
+                let used = Period::try_new(after.start, after.end.min(ends_on))?;
+                push_lines(&mut lines, subscription, plan, after, used, charged_on, false)?;
+                next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
+            }
+        }
         next.charges_left = next.charges_left.map(|left| left - 1);
         periods += 1;
     }
     Ok(Due { lines, next })
+}
+
+/// How a first period is charged.
+#[derive(PartialEq, Eq)]
+enum Stub {
+    /// Like any other.
+    No,
+    /// With zero.
+    Free,
+    /// Together with the one after it.
+    Absorbed,
+}
+
+impl Stub {
+    /// Only the very first period has a policy; what a change cuts is shared by the proration strategy.
+    fn of(subscription: &Subscription, plan: &PlanVersion, full: Period, charged_on: NaiveDate) -> Self {
+        if charged_on == full.start || charged_on != subscription.starts_on {
+            return Self::No;
+        }
+        match plan.stub {
+            StubPolicy::Free => Self::Free,
+            StubPolicy::Absorb(day) if charged_on.day() >= u32::from(day) => Self::Absorbed,
+            StubPolicy::Prorate | StubPolicy::Absorb(_) => Self::No,
+        }
+    }
+}
+
+/// The lines of one period, one a component.
+fn push_lines(
+    lines: &mut Vec<DueLine>,
+    subscription: &Subscription,
+    plan: &PlanVersion,
+    full: Period,
+    used: Period,
+    charged_on: NaiveDate,
+    free: bool,
+) -> Result<(), SubscriptionError> {
+    let discount = Some(subscription.discount).filter(|discount| discount.holds_on(charged_on)).unwrap_or_default();
+    let mut sum_left = discount.minor;
+    for (component_index, component) in plan.components.iter().enumerate() {
+        let mut price = line_price(component.unit_price, subscription.quantity, discount.percent)?;
+        let taken = sum_left.clamp(0, price.minor);
+        sum_left -= taken;
+        price.minor = if free { 0 } else { price.minor - taken };
+        lines.push(DueLine {
+            subscription: subscription.id,
+            component_index,
+            component: component.id,
+            product: component.product,
+            title: component.title.clone(),
+            tax_category: component.tax_category.clone(),
+            period: full,
+            used,
+            charged_on,
+            realises_on: used.end,
+            price,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -26,9 +26,25 @@ impl fmt::Display for Expected {
     }
 }
 
-/// The first 40 characters of a text, for error messages that must stay readable whatever was sent.
+/// The first 40 characters of a text, for error messages that must stay readable and fit to be stored whatever was sent:
+/// characters that cannot be seen, or change how others are seen, are written as `\u{…}`.
 pub(crate) fn shorten(text: &str) -> String {
-    text.chars().take(40).collect()
+    visible(&text.chars().take(40).collect::<String>())
+}
+
+/// Whether a character reorders or hides the text around it, which would let two different texts look the same.
+pub(crate) fn is_invisible_mark(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
+}
+
+/// The text with characters that cannot be seen, or change how others are seen, written as `\u{…}`. Databases refuse
+/// some of them, and terminals obey others.
+pub fn visible(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible_mark(c) { clean.extend(c.escape_unicode()) } else { clean.push(c) }
+    }
+    clean
 }
 
 /// Serialises a type as its `Display` text and reads it back with `FromStr`; with `openapi` it is a string schema.

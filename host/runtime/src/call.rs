@@ -10,6 +10,7 @@ use altyn_domain::numbering::{Draft, Sequence};
 use altyn_domain::plugin::{CallContext, World};
 use altyn_domain::proration::{Question, Share};
 use altyn_domain::tax::{Assessment, TaxDocument};
+use altyn_domain::visible;
 use serde::Serialize;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
@@ -19,13 +20,15 @@ use crate::convert::{self, Wrong};
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
 use crate::evidence;
-use crate::failure::{CallFailure, FaultKind};
+use crate::failure::{Bulkhead, CallFailure, FaultKind};
 use crate::install::{Plugin, Pre};
 use crate::state::State;
 use crate::vault::{Entry, VaultUse};
 
 /// Longest text of a fault, characters.
 const MAX_FAULT_CHARACTERS: usize = 1_000;
+/// Longest name of a function, characters.
+const MAX_NAME_CHARACTERS: usize = 200;
 /// Most frames of a guest's backtrace that are kept.
 const MAX_FRAMES: usize = 16;
 
@@ -76,7 +79,7 @@ pub(crate) enum Export {
 }
 
 impl Export {
-    pub(crate) const ALL: [Self; 9] = [
+    const ALL: [Self; 9] = [
         Self::Prorate,
         Self::Assess,
         Self::Sequences,
@@ -102,6 +105,10 @@ impl Export {
         }
     }
 
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|export| export.as_str() == name)
+    }
+
     fn world(self) -> World {
         match self {
             Self::Prorate => World::ProrationStrategy,
@@ -112,12 +119,18 @@ impl Export {
             }
         }
     }
+
+    /// Whether it reads what a stranger sent.
+    pub(crate) fn is_of_a_notification(self) -> bool {
+        matches!(self, Self::Receive | Self::ReceiveResume)
+    }
 }
 
 impl<T> Call<T> {
     /// The same call with its answer converted; an answer that does not convert is invalid and stays in the record.
     pub(crate) fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, Wrong>) -> Call<U> {
-        let result = self.result.and_then(|answer| convert(answer).map_err(CallFailure::InvalidAnswer));
+        let result =
+            self.result.and_then(|answer| convert(answer).map_err(|wrong| CallFailure::InvalidAnswer(visible(&wrong))));
         Call { record: self.record, result }
     }
 
@@ -153,7 +166,7 @@ impl Runtime {
     pub fn prorate(&self, plugin: &Plugin, ctx: &CallContext, questions: &[Question]) -> Call<Vec<Share>> {
         let questions_wit = questions.iter().map(convert::question).collect();
         let args = evidence::Prorate { ctx: convert::context(ctx), questions: questions_wit };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, questions.len());
         self.call_prorate(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, questions.len())?;
             questions.iter().zip(answers).map(|(question, answer)| convert::share(question, answer)).collect()
@@ -171,7 +184,7 @@ impl Runtime {
             }
         };
         let args = evidence::Assess { ctx: convert::context(ctx), documents: documents_wit };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, lines_of(&args));
         self.call_assess(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, documents.len())?;
             documents.iter().zip(answers).map(|(document, answer)| convert::assessment(document, answer)).collect()
@@ -183,7 +196,7 @@ impl Runtime {
     pub fn sequences(&self, plugin: &Plugin, ctx: &CallContext, drafts: &[Draft]) -> Call<Vec<Sequence>> {
         let drafts_wit = drafts.iter().map(convert::draft).collect();
         let args = evidence::Sequences { ctx: convert::context(ctx), drafts: drafts_wit };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, drafts.len());
         self.call_sequences(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, drafts.len())?;
             answers.into_iter().map(convert::sequence).collect()
@@ -199,7 +212,7 @@ impl Runtime {
         }
         let drafts_wit = drafts.iter().map(convert::draft).collect();
         let args = evidence::Numbers { ctx: convert::context(ctx), drafts: drafts_wit, values: values.to_vec() };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, drafts.len());
         self.call_numbers(plugin, &args, input).convert(|answers| {
             convert::counted(&answers, drafts.len())?;
             answers.into_iter().map(convert::number).collect()
@@ -212,7 +225,7 @@ impl Runtime {
         args: &evidence::Prorate,
         input: Vec<u8>,
     ) -> Call<Vec<wit_proration::Share>> {
-        self.shared.run(plugin, Export::Prorate, args.questions.len(), input, |pre, store| {
+        self.shared.run(plugin, Export::Prorate, &args.ctx, args.questions.len(), input, |pre, store| {
             let Pre::Proration(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_proration().call_prorate(store, &args.ctx, &args.questions).map(Some)
@@ -225,8 +238,7 @@ impl Runtime {
         args: &evidence::Assess,
         input: Vec<u8>,
     ) -> Call<Vec<wit_tax::Assessment>> {
-        let lines = args.documents.iter().map(|document| document.lines.len()).sum();
-        self.shared.run(plugin, Export::Assess, lines, input, |pre, store| {
+        self.shared.run(plugin, Export::Assess, &args.ctx, lines_of(args), input, |pre, store| {
             let Pre::Tax(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_tax().call_assess(store, &args.ctx, &args.documents).map(Some)
@@ -239,7 +251,7 @@ impl Runtime {
         args: &evidence::Sequences,
         input: Vec<u8>,
     ) -> Call<Vec<wit_numbering::Sequence>> {
-        self.shared.run(plugin, Export::Sequences, args.drafts.len(), input, |pre, store| {
+        self.shared.run(plugin, Export::Sequences, &args.ctx, args.drafts.len(), input, |pre, store| {
             let Pre::Numbering(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_numbering().call_sequences(store, &args.ctx, &args.drafts).map(Some)
@@ -247,7 +259,7 @@ impl Runtime {
     }
 
     pub(crate) fn call_numbers(&self, plugin: &Plugin, args: &evidence::Numbers, input: Vec<u8>) -> Call<Vec<String>> {
-        self.shared.run(plugin, Export::Numbers, args.drafts.len(), input, |pre, store| {
+        self.shared.run(plugin, Export::Numbers, &args.ctx, args.drafts.len(), input, |pre, store| {
             let Pre::Numbering(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_numbering().call_numbers(store, &args.ctx, &args.drafts, &args.values).map(Some)
@@ -255,34 +267,37 @@ impl Runtime {
     }
 }
 
+fn lines_of(args: &evidence::Assess) -> usize {
+    args.documents.iter().map(|document| document.lines.len()).sum()
+}
+
+/// A call that is wanted.
+pub(crate) struct Asked<'a> {
+    pub(crate) export: Export,
+    /// For whom.
+    pub(crate) ctx: &'a wit_types::Context,
+    /// How many lines it decides.
+    pub(crate) lines: usize,
+    /// Its arguments as evidence.
+    pub(crate) input: Vec<u8>,
+    /// What it may compute with secrets.
+    pub(crate) vault: VaultUse,
+}
+
 /// What comes out of the machine: a trap or limit, nothing when the plugin is of another world, the guest's refusal,
 /// or its answer.
 pub(crate) type Ran<R> = wasmtime::Result<Option<Result<R, wit_types::Fault>>>;
 
 impl Shared {
-    /// Makes one call in a fresh store.
-    fn run<R: Serialize>(
+    /// Makes one call in a fresh store; only [`Shared::run_with`] calls this, after it let the call in.
+    pub(crate) fn perform<R: Serialize>(
         &self,
         plugin: &Plugin,
-        export: Export,
-        lines: usize,
-        input: Vec<u8>,
-        call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
-    ) -> Call<R> {
-        self.run_with(plugin, export, lines, input, VaultUse::closed(), call).0
-    }
-
-    /// Makes one call in a fresh store with a vault, and gives the vault's transcript back.
-    pub(crate) fn run_with<R: Serialize>(
-        &self,
-        plugin: &Plugin,
-        export: Export,
-        lines: usize,
-        input: Vec<u8>,
-        vault: VaultUse,
+        asked: Asked<'_>,
+        limits: &Limits,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
     ) -> (Call<R>, Vec<Entry>) {
-        let limits = self.config.limits.of(plugin.world());
+        let Asked { export, lines, input, vault, .. } = asked;
         let mut record = record(plugin, export.as_str(), input);
         let started = Instant::now();
         let state = State { vault, ..State::new(plugin.world(), limits) };
@@ -299,7 +314,7 @@ impl Shared {
         };
         let result = match ran {
             Ok(Some(Ok(answer))) => {
-                record.output = evidence::bytes(&answer);
+                record.output = evidence::bytes(&answer, lines);
                 Ok(answer)
             }
             Ok(Some(Err(fault))) => Err(refusal(fault)),
@@ -330,7 +345,9 @@ fn refusal(fault: wit_types::Fault) -> CallFailure {
         wit_types::Fault::Invalid(text) => (FaultKind::Invalid, text),
         wit_types::Fault::Other(text) => (FaultKind::Other, text),
     };
-    CallFailure::Refused { kind, message: text.chars().take(MAX_FAULT_CHARACTERS).collect() }
+    // What a guest writes is stored and shown as text, so it must be text.
+    let message = visible(&text.chars().take(MAX_FAULT_CHARACTERS).collect::<String>());
+    CallFailure::Refused { kind, message }
 }
 
 /// Tells the limits apart from crashes. The order matters: a guest that is refused memory aborts, which looks like a
@@ -345,7 +362,7 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State, limits: &Limits, l
         return CallFailure::MemoryLimit { asked, limit: limits.memory_bytes };
     }
     if error.is::<PoolConcurrencyLimitError>() {
-        return CallFailure::Busy;
+        return CallFailure::Busy { bulkhead: Bulkhead::Host, waited_ms: 0 };
     }
     // wasmtime keeps the type of this error to itself.
     if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls has been exhausted")) {
@@ -356,12 +373,14 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State, limits: &Limits, l
 
 fn trap(error: &wasmtime::Error) -> CallFailure {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map_or_else(Vec::new, |trace| {
-        let name = |frame: &wasmtime::FrameInfo| frame.func_name().unwrap_or("unnamed").to_owned();
+        let name = |frame: &wasmtime::FrameInfo| {
+            visible(&frame.func_name().unwrap_or("unnamed").chars().take(MAX_NAME_CHARACTERS).collect::<String>())
+        };
         trace.frames().iter().take(MAX_FRAMES).map(name).collect()
     });
     let message = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    CallFailure::Trap { message, backtrace }
+    CallFailure::Trap { message: visible(&message), backtrace }
 }

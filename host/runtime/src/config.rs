@@ -25,6 +25,79 @@ pub struct RuntimeConfig {
     pub stack_bytes: usize,
     /// Limits per world.
     pub limits: LimitsTable,
+    /// How many calls may run and wait.
+    pub admission: Admission,
+    /// When a plugin that only fails is left alone.
+    pub breaker: Breaker,
+    /// Who reads the metrics, and how many there may be.
+    pub metrics: Metrics,
+}
+
+/// Bulkheads in front of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admission {
+    /// Calls of one tenant at one moment; half of the processors when absent. Never more than `instances`.
+    pub tenant_calls: Option<u32>,
+    /// Calls of one component at one moment; half of `instances` when absent.
+    pub plugin_calls: Option<u32>,
+    /// Calls of one tenant that may wait for a place.
+    pub queue: u32,
+    /// How long a call waits for a place, milliseconds.
+    pub queue_ms: u64,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { tenant_calls: None, plugin_calls: None, queue: 32, queue_ms: 5_000 }
+    }
+}
+
+/// Circuit breakers, one for each component, tenant and binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// Failures in a row that open a circuit.
+    pub failures: u32,
+    /// How long it stays open at first, milliseconds; each failed probe doubles it.
+    pub cool_down_ms: u64,
+    /// How long it stays open at most, milliseconds.
+    pub longest_cool_down_ms: u64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 50, cool_down_ms: 1_000, longest_cool_down_ms: 60_000 }
+    }
+}
+
+/// Metrics of plugin calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Who may read them at `/metrics`.
+    pub readers: MetricsReaders,
+    /// How many pairs of tenant and component have time series of their own; the others are counted together.
+    pub series: u32,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { readers: MetricsReaders::default(), series: 1_000 }
+    }
+}
+
+/// Who may read the metrics. They name tenants and tell how much each computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetricsReaders {
+    /// Nobody: there is no such page.
+    Nobody,
+    /// Who has an administrator's key of a root tenant.
+    #[default]
+    Key,
+    /// Whoever reaches the port.
+    Everybody,
 }
 
 impl Default for RuntimeConfig {
@@ -36,6 +109,9 @@ impl Default for RuntimeConfig {
             tick_ms: 5,
             stack_bytes: 512 << 10,
             limits: LimitsTable::default(),
+            admission: Admission::default(),
+            breaker: Breaker::default(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -61,7 +137,12 @@ impl Default for LimitsTable {
             tax_rule: Limits::default(),
             numbering_scheme: Limits::default(),
             // Batches of one, but each may hold a body of 256 KiB.
-            payment_gateway: Limits { fuel: 100_000_000, hostcall_bytes: 1 << 20, ..Limits::default() },
+            payment_gateway: Limits {
+                fuel: 100_000_000,
+                input_bytes: 1 << 20,
+                hostcall_bytes: 1 << 20,
+                ..Limits::default()
+            },
         }
     }
 }
@@ -94,6 +175,10 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Wall time, milliseconds. A net below the fuel: it depends on the machine, fuel does not.
     pub wall_ms: u64,
+    /// Bytes of the question as evidence, without lines.
+    pub input_bytes: usize,
+    /// Bytes of the question for each line.
+    pub input_bytes_per_line: usize,
     /// Bytes that leave the guest in one answer or note, without lines.
     pub hostcall_bytes: usize,
     /// Bytes that leave the guest for each line.
@@ -104,6 +189,10 @@ pub struct Limits {
     pub log_lines: usize,
     /// Size of a component, bytes.
     pub component_bytes: usize,
+    /// Functions of a component.
+    pub component_functions: u32,
+    /// Size of one function of a component, bytes.
+    pub function_bytes: usize,
 }
 
 impl Default for Limits {
@@ -113,11 +202,15 @@ impl Default for Limits {
             fuel_per_line: 200_000,
             memory_bytes: 32 << 20,
             wall_ms: 5_000,
+            input_bytes: 64 << 10,
+            input_bytes_per_line: 8 << 10,
             hostcall_bytes: 64 << 10,
             hostcall_bytes_per_line: 4 << 10,
             log_bytes: 16 << 10,
             log_lines: 100,
             component_bytes: 4 << 20,
+            component_functions: 30_000,
+            function_bytes: 256 << 10,
         }
     }
 }
@@ -126,6 +219,30 @@ impl Limits {
     pub(crate) fn fuel_for(&self, lines: usize) -> u64 {
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         self.fuel.saturating_add(self.fuel_per_line.saturating_mul(lines))
+    }
+
+    pub(crate) fn input_bytes_for(&self, lines: usize) -> usize {
+        self.input_bytes.saturating_add(self.input_bytes_per_line.saturating_mul(lines))
+    }
+
+    /// Each limit, or the other's where that is lower: nobody raises a limit by this.
+    #[must_use]
+    pub fn at_most(&self, other: &Self) -> Self {
+        Self {
+            fuel: self.fuel.min(other.fuel),
+            fuel_per_line: self.fuel_per_line.min(other.fuel_per_line),
+            memory_bytes: self.memory_bytes.min(other.memory_bytes),
+            wall_ms: self.wall_ms.min(other.wall_ms),
+            input_bytes: self.input_bytes.min(other.input_bytes),
+            input_bytes_per_line: self.input_bytes_per_line.min(other.input_bytes_per_line),
+            hostcall_bytes: self.hostcall_bytes.min(other.hostcall_bytes),
+            hostcall_bytes_per_line: self.hostcall_bytes_per_line.min(other.hostcall_bytes_per_line),
+            log_bytes: self.log_bytes.min(other.log_bytes),
+            log_lines: self.log_lines.min(other.log_lines),
+            component_bytes: self.component_bytes.min(other.component_bytes),
+            component_functions: self.component_functions.min(other.component_functions),
+            function_bytes: self.function_bytes.min(other.function_bytes),
+        }
     }
 
     pub(crate) fn hostcall_bytes_for(&self, lines: usize) -> usize {
@@ -142,6 +259,14 @@ mod tests {
         let limits = Limits { fuel: 10, fuel_per_line: 3, ..Limits::default() };
         assert_eq!(limits.fuel_for(4), 22);
         assert_eq!(limits.fuel_for(usize::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn lowering_never_raises_a_limit() {
+        let table = Limits::default();
+        let other = Limits { fuel: 1, memory_bytes: usize::MAX, log_lines: 0, ..table };
+        assert_eq!(table.at_most(&other), Limits { fuel: 1, log_lines: 0, ..table });
+        assert_eq!(other.at_most(&table), table.at_most(&other));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
@@ -17,8 +17,11 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use crate::admission::Places;
 use crate::bindings::{wit_exchange, wit_log, wit_types, wit_vault};
+use crate::breaker::Breakers;
 use crate::config::{Limits, RuntimeConfig};
+use crate::meter::Meter;
 use crate::state::State;
 
 /// Why the plugin host could not start.
@@ -63,6 +66,12 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
     pub(crate) config: RuntimeConfig,
+    pub(crate) places: Places,
+    pub(crate) breakers: Breakers,
+    pub(crate) meter: Meter,
+    /// Held while a component is compiled.
+    pub(crate) compiling: Mutex<()>,
+    started: Instant,
 }
 
 impl fmt::Debug for Runtime {
@@ -78,6 +87,7 @@ impl Runtime {
             |name, ok| if ok { Ok(()) } else { Err(RuntimeError::Setting { name, must: "above zero" }) };
         must_be_positive("instances", config.instances > 0)?;
         must_be_positive("tick_ms", config.tick_ms > 0)?;
+        must_be_positive("breaker.failures", config.breaker.failures > 0)?;
         let engine = engine(config)?;
         let mut linker = Linker::new(&engine);
         wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
@@ -86,7 +96,18 @@ impl Runtime {
         wit_vault::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
         wit_exchange::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
         start_clock(&engine, config.tick_ms)?;
-        Ok(Self { shared: Arc::new(Shared { engine, linker, config: config.clone() }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                engine,
+                linker,
+                config: config.clone(),
+                places: Places::new(&config.admission, config.instances),
+                breakers: Breakers::new(config.breaker),
+                meter: Meter::new(config.metrics.series)?,
+                compiling: Mutex::default(),
+                started: Instant::now(),
+            }),
+        })
     }
 
     /// The settings in force.
@@ -96,6 +117,11 @@ impl Runtime {
 }
 
 impl Shared {
+    /// The clock of the circuit breakers: milliseconds since the host started.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// A fresh store with the limits of a call of that many lines.
     pub(crate) fn store(&self, state: State, limits: &Limits, lines: usize) -> wasmtime::Result<Store<State>> {
         let mut store = Store::new(&self.engine, state);
@@ -143,6 +169,8 @@ fn base_config(config: &RuntimeConfig) -> Result<Config, RuntimeError> {
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .max_wasm_stack(config.stack_bytes)
+        // A compiler on all processors would be felt by every call under way.
+        .parallel_compilation(false)
         .memory_init_cow(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
     if let Some(folder) = &config.cache_dir {

@@ -90,9 +90,63 @@ pub enum CallFailure {
         /// What the call needs.
         needs: World,
     },
-    /// All instances are in use.
-    #[error("all plugin instances are in use; try again, or raise instances")]
-    Busy,
+    /// The question is larger than a question may be.
+    #[error(
+        "the question has {bytes} bytes, at most {limit} are taken; raise limits.input_bytes or input_bytes_per_line, or split the batch"
+    )]
+    InputLimit {
+        /// Its size as evidence.
+        bytes: usize,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// All places for such calls are in use.
+    #[error("no place for another plugin call of this {}, after {waited_ms} ms of waiting; try again, or raise {}", .bulkhead.as_str(), .bulkhead.setting())]
+    Busy {
+        /// Which bulkhead is full.
+        bulkhead: Bulkhead,
+        /// How long the call waited; 0 when the queue was full as well.
+        waited_ms: u64,
+    },
+    /// The plugin only failed lately and is left alone for a while.
+    #[error(
+        "the plugin only failed lately and is not asked for another {retry_after_ms} ms; bind another version or configuration, or try again then"
+    )]
+    CircuitOpen {
+        /// When a call may be tried again.
+        retry_after_ms: u64,
+    },
+}
+
+/// What bounds the calls of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bulkhead {
+    /// The places of a tenant.
+    Tenant,
+    /// The places of a component.
+    Plugin,
+    /// The places of the host.
+    Host,
+}
+
+impl Bulkhead {
+    /// Kebab-case text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Plugin => "plugin",
+            Self::Host => "host",
+        }
+    }
+
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Tenant => "plugins.admission.tenant_calls",
+            Self::Plugin => "plugins.admission.plugin_calls",
+            Self::Host => "plugins.instances",
+        }
+    }
 }
 
 fn trace(frames: &[String]) -> String {
@@ -115,12 +169,14 @@ impl CallFailure {
             Self::InvalidAnswer(_) => "plugin-invalid-answer",
             Self::InvalidQuestion(_) => "plugin-invalid-question",
             Self::WrongWorld { .. } => "plugin-wrong-world",
-            Self::Busy => "plugin-busy",
+            Self::InputLimit { .. } => "plugin-input-limit",
+            Self::Busy { .. } => "plugin-busy",
+            Self::CircuitOpen { .. } => "plugin-circuit-open",
         }
     }
 
     /// Whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy | Self::TimedOut { .. })
+        matches!(self, Self::Busy { .. } | Self::TimedOut { .. })
     }
 }

@@ -10,7 +10,7 @@ use altyn_domain::gateway::{Capabilities, Operation, ReceiveStep, Step};
 use altyn_domain::plugin::CallContext;
 
 use crate::bindings::{wit_exchange, wit_gateway};
-use crate::call::{Call, Export};
+use crate::call::{Asked, Call, Export};
 use crate::convert;
 use crate::convert_gateway as to;
 use crate::engine::Runtime;
@@ -25,7 +25,7 @@ impl Runtime {
     /// Asks a gateway what it can do with this configuration.
     pub fn gateway_capabilities(&self, plugin: &Plugin, ctx: &CallContext) -> Call<Capabilities> {
         let args = evidence::Capabilities { ctx: convert::context(ctx) };
-        let input = evidence::bytes(&args);
+        let input = evidence::bytes(&args, 0);
         self.call_capabilities(plugin, &args, input).convert(to::capabilities)
     }
 
@@ -40,8 +40,10 @@ impl Runtime {
         let args =
             evidence::Begin { ctx: convert::context(ctx), operation: to::operation(operation), vault: Vec::new() };
         let vault = VaultUse::live(Arc::clone(keyring), ctx.now_ms);
-        let (mut call, transcript) = self.call_begin(plugin, &args, Vec::new(), vault);
-        call.record.input = evidence::bytes(&evidence::Begin { vault: transcript, ..args });
+        let (mut call, transcript) = self.call_begin(plugin, &args, evidence::bytes(&args, 0), vault);
+        if !transcript.is_empty() {
+            call.record.input = evidence::bytes(&evidence::Begin { vault: transcript, ..args }, 0);
+        }
         call.convert(to::step)
     }
 
@@ -56,8 +58,10 @@ impl Runtime {
     ) -> Call<Step> {
         let args = resume(ctx, continuation, answer);
         let vault = VaultUse::live(Arc::clone(keyring), ctx.now_ms);
-        let (mut call, transcript) = self.call_resume(plugin, &args, Vec::new(), vault);
-        call.record.input = evidence::bytes(&evidence::Resume { vault: transcript, ..args });
+        let (mut call, transcript) = self.call_resume(plugin, &args, evidence::bytes(&args, 0), vault);
+        if !transcript.is_empty() {
+            call.record.input = evidence::bytes(&evidence::Resume { vault: transcript, ..args }, 0);
+        }
         call.convert(to::step)
     }
 
@@ -75,8 +79,10 @@ impl Runtime {
             vault: Vec::new(),
         };
         let vault = VaultUse::live(Arc::clone(keyring), ctx.now_ms);
-        let (mut call, transcript) = self.call_receive(plugin, &args, Vec::new(), vault);
-        call.record.input = evidence::bytes(&evidence::Receive { vault: transcript, ..args });
+        let (mut call, transcript) = self.call_receive(plugin, &args, evidence::bytes(&args, 0), vault);
+        if !transcript.is_empty() {
+            call.record.input = evidence::bytes(&evidence::Receive { vault: transcript, ..args }, 0);
+        }
         call.convert(to::receive_step)
     }
 
@@ -91,8 +97,10 @@ impl Runtime {
     ) -> Call<ReceiveStep> {
         let args = resume(ctx, continuation, answer);
         let vault = VaultUse::live(Arc::clone(keyring), ctx.now_ms);
-        let (mut call, transcript) = self.call_receive_resume(plugin, &args, Vec::new(), vault);
-        call.record.input = evidence::bytes(&evidence::Resume { vault: transcript, ..args });
+        let (mut call, transcript) = self.call_receive_resume(plugin, &args, evidence::bytes(&args, 0), vault);
+        if !transcript.is_empty() {
+            call.record.input = evidence::bytes(&evidence::Resume { vault: transcript, ..args }, 0);
+        }
         call.convert(to::receive_step)
     }
 
@@ -102,12 +110,11 @@ impl Runtime {
         args: &evidence::Capabilities,
         input: Vec<u8>,
     ) -> Call<wit_gateway::Capabilities> {
-        let ran = self.shared.run_with(plugin, Export::Capabilities, 0, input, VaultUse::closed(), |pre, store| {
+        self.shared.run(plugin, Export::Capabilities, &args.ctx, 0, input, |pre, store| {
             let Pre::Gateway(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_gateway().call_capabilities_of(store, &args.ctx).map(Some)
-        });
-        ran.0
+        })
     }
 
     fn call_begin(
@@ -117,7 +124,8 @@ impl Runtime {
         input: Vec<u8>,
         vault: VaultUse,
     ) -> Ran<wit_gateway::Step> {
-        self.shared.run_with(plugin, Export::Begin, 0, input, vault, |pre, store| {
+        let asked = Asked { export: Export::Begin, ctx: &args.ctx, lines: 0, input, vault };
+        self.shared.run_with(plugin, asked, |pre, store| {
             let Pre::Gateway(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_gateway().call_begin(store, &args.ctx, &args.operation).map(Some)
@@ -131,7 +139,8 @@ impl Runtime {
         input: Vec<u8>,
         vault: VaultUse,
     ) -> Ran<wit_gateway::Step> {
-        self.shared.run_with(plugin, Export::Resume, 0, input, vault, |pre, store| {
+        let asked = Asked { export: Export::Resume, ctx: &args.ctx, lines: 0, input, vault };
+        self.shared.run_with(plugin, asked, |pre, store| {
             let Pre::Gateway(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_gateway().call_resume(store, &args.ctx, &args.continuation, &args.answer).map(Some)
@@ -145,7 +154,8 @@ impl Runtime {
         input: Vec<u8>,
         vault: VaultUse,
     ) -> Ran<wit_gateway::ReceiveStep> {
-        self.shared.run_with(plugin, Export::Receive, 0, input, vault, |pre, store| {
+        let asked = Asked { export: Export::Receive, ctx: &args.ctx, lines: 0, input, vault };
+        self.shared.run_with(plugin, asked, |pre, store| {
             let Pre::Gateway(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_gateway().call_receive(store, &args.ctx, &args.notification).map(Some)
@@ -159,7 +169,8 @@ impl Runtime {
         input: Vec<u8>,
         vault: VaultUse,
     ) -> Ran<wit_gateway::ReceiveStep> {
-        self.shared.run_with(plugin, Export::ReceiveResume, 0, input, vault, |pre, store| {
+        let asked = Asked { export: Export::ReceiveResume, ctx: &args.ctx, lines: 0, input, vault };
+        self.shared.run_with(plugin, asked, |pre, store| {
             let Pre::Gateway(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             let gateway = guest.altyn_billing_gateway();

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
@@ -17,10 +17,14 @@ use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
 use crate::bindings::tax::{TaxRule, TaxRulePre};
 use crate::call;
+use crate::config::{Limits, LimitsTable};
 use crate::convert;
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
 use crate::failure::CallFailure;
+use crate::guard;
+use crate::meter::Purpose;
+use crate::shape::{self, Unsound};
 use crate::state::State;
 
 /// The contract's package.
@@ -43,6 +47,9 @@ pub enum InstallError {
         /// The limit, bytes.
         limit: usize,
     },
+    /// Made of what is not taken, or too much work for the compiler.
+    #[error("the component is not taken: {0}")]
+    Unsound(Unsound),
     /// Native code instead of WebAssembly.
     #[error("this is compiled native code; install the .wasm component it was made from")]
     Precompiled,
@@ -153,7 +160,11 @@ pub struct Inspection {
 
 /// A component that is ready to be called; clones share it.
 #[derive(Clone)]
-pub struct Plugin(Arc<Loaded>);
+pub struct Plugin {
+    loaded: Arc<Loaded>,
+    lowered: Option<Arc<Limits>>,
+    purpose: Purpose,
+}
 
 struct Loaded {
     digest: Digest,
@@ -173,33 +184,60 @@ pub(crate) enum Pre {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("digest", &self.loaded.digest)
+            .field("world", &self.loaded.world)
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
     }
 }
 
 impl Plugin {
     /// Content address of the component.
     pub fn digest(&self) -> Digest {
-        self.0.digest
+        self.loaded.digest
     }
 
     /// The world that it serves.
     pub fn world(&self) -> World {
-        self.0.world
+        self.loaded.world
     }
 
     /// Names of the secrets that it asks for; empty unless it is a gateway.
     pub fn secrets(&self) -> &[String] {
-        &self.0.wishes.0
+        &self.loaded.wishes.0
     }
 
     /// Hosts that it asks to reach; empty unless it is a gateway.
     pub fn hosts(&self) -> &[String] {
-        &self.0.wishes.1
+        &self.loaded.wishes.1
     }
 
     pub(crate) fn pre(&self) -> &Pre {
-        &self.0.pre
+        &self.loaded.pre
+    }
+
+    /// The same component with lower limits: of each limit the lower of these and the world's counts.
+    #[must_use]
+    pub fn within(&self, limits: Limits) -> Self {
+        let limits = self.lowered.as_ref().map_or(limits, |lowered| lowered.at_most(&limits));
+        Self { lowered: Some(Arc::new(limits)), ..self.clone() }
+    }
+
+    /// The same component for calls that decide nothing, see [`Purpose::Rehearsal`]; with the limits of its world.
+    #[must_use]
+    pub fn rehearsing(&self) -> Self {
+        Self { purpose: Purpose::Rehearsal, lowered: None, ..self.clone() }
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// What one call may use.
+    pub(crate) fn limits(&self, table: &LimitsTable) -> Limits {
+        let limits = table.of(self.world());
+        self.lowered.as_ref().map_or(*limits, |lowered| limits.at_most(lowered))
     }
 }
 
@@ -208,7 +246,7 @@ impl Runtime {
     /// nothing granted.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
         let (plugin, shape) = self.shared.load(bytes)?;
-        let descriptor = self.shared.describe(plugin.world(), plugin.pre())?;
+        let descriptor = self.shared.describe(plugin.digest(), plugin.world(), plugin.pre())?;
         check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
         Ok(Inspection {
             digest: plugin.digest(),
@@ -230,6 +268,11 @@ impl Shared {
     fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
         let limit = World::ALL.iter().map(|&world| self.config.limits.of(world).component_bytes).max();
         refuse_unfit(bytes, limit.unwrap_or_default())?;
+        let largest = World::ALL.iter().map(|&world| self.config.limits.of(world));
+        let largest = largest.max_by_key(|limits| limits.component_bytes).unwrap_or(&self.config.limits.tax_rule);
+        shape::examine(bytes, largest).map_err(InstallError::Unsound)?;
+        // One at a time: whoever installs much must not take all processors from those who call.
+        let _alone = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let component =
             Component::from_binary(&self.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;
         let shape = Shape::read(&component, &self.engine)?;
@@ -240,14 +283,16 @@ impl Shared {
         }
         let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
         let digest = Digest::of(bytes);
-        let mut plugin = Loaded { digest, world, pre, wishes: (Vec::new(), Vec::new()) };
+        let mut loaded = Loaded { digest, world, pre, wishes: (Vec::new(), Vec::new()) };
         if world == World::PaymentGateway {
             // What it may have is decided for each call from what it asks for.
-            let descriptor = self.describe(world, &plugin.pre)?;
+            let descriptor = self.describe(digest, world, &loaded.pre)?;
             check_descriptor(&descriptor, world).map_err(InstallError::Descriptor)?;
-            plugin.wishes = (descriptor.secrets, descriptor.hosts);
+            loaded.wishes = (descriptor.secrets, descriptor.hosts);
         }
-        Ok((Plugin(Arc::new(plugin)), shape))
+        let loaded = Arc::new(loaded);
+        let plugin = Plugin { loaded, lowered: None, purpose: Purpose::Decision };
+        Ok((plugin, shape))
     }
 
     fn link(&self, component: &Component, world: World) -> wasmtime::Result<Pre> {
@@ -261,8 +306,10 @@ impl Shared {
     }
 
     /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
-    fn describe(&self, world: World, pre: &Pre) -> Result<Descriptor, InstallError> {
+    fn describe(&self, digest: Digest, world: World, pre: &Pre) -> Result<Descriptor, InstallError> {
         let limits = self.config.limits.of(world);
+        // Nobody's call, but it takes a place like any other.
+        let _place = self.places.enter("", digest).map_err(|full| InstallError::Describe(guard::busy(full)))?;
         let mut store = self
             .store(State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;
@@ -406,7 +453,8 @@ fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
     if metadata { Ok((world, version)) } else { Err(InstallError::NoMetadata) }
 }
 
-fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
+/// Checks what a component says about itself, as installation does.
+pub fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), DescriptorError> {
     let Descriptor { id, version, title, config_schema, secrets, hosts } = descriptor;
     let shown = |text: &str| text.chars().take(80).collect::<String>().escape_debug().to_string();
     let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');

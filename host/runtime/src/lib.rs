@@ -9,10 +9,14 @@
 //! # Concurrency
 //! Calls are synchronous and block their thread; run them on blocking threads, never on an async reactor.
 //! [`Runtime`] and [`Plugin`] are cheap to clone and may be used by any number of threads at once. Each call has a
-//! store of its own, so calls share nothing that a guest could touch. The number of calls at one moment is bounded by
-//! the pool of the engine ([`RuntimeConfig::instances`]); one more than that answers [`CallFailure::Busy`].
+//! store of its own, so calls share nothing that a guest could touch. The number of calls at one moment is bounded for
+//! the host, for each component and for each tenant ([`Admission`]); one more than that waits, and answers
+//! [`CallFailure::Busy`] when its time is up. A binding whose plugin only fails is left alone for a while
+//! ([`Circuit`]).
 
+mod admission;
 mod bindings;
+mod breaker;
 mod call;
 mod config;
 mod convert;
@@ -22,18 +26,27 @@ mod engine;
 mod evidence;
 mod failure;
 mod gateway;
+mod guard;
 mod install;
 mod keyring;
+mod meter;
+mod rehearsal;
 mod replay;
+mod shape;
 mod signature;
 mod state;
 mod vault;
 
 pub use altyn_domain::plugin::{CallContext, Descriptor, World};
+pub use breaker::{Admitted, Circuit, Heard};
 pub use call::{Call, CallRecord};
-pub use config::{Limits, LimitsTable, RuntimeConfig};
+pub use config::{Admission, Breaker, Limits, LimitsTable, Metrics, MetricsReaders, RuntimeConfig};
 pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
-pub use failure::{CallFailure, FaultKind};
-pub use install::{DescriptorError, Inspection, InstallError, Plugin};
+pub use evidence::{Side, as_json};
+pub use failure::{Bulkhead, CallFailure, FaultKind};
+pub use install::{DescriptorError, Inspection, InstallError, Plugin, check_descriptor};
 pub use keyring::{Captured, Keyring, VaultError};
+pub use meter::{Purpose, Usage, UsageKey};
+pub use rehearsal::{Answer, Batch, Element};
+pub use shape::Unsound;

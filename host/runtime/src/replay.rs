@@ -13,27 +13,29 @@ impl Runtime {
     /// output as evidence, to be compared byte for byte. Answers are not checked, so a recorded wrong answer replays
     /// as it was.
     pub fn replay(&self, plugin: &Plugin, export: &str, input: &[u8]) -> Call<Vec<u8>> {
-        let Some(known) = Export::ALL.into_iter().find(|known| known.as_str() == export) else {
+        let Some(known) = Export::named(export) else {
             let failure = CallFailure::InvalidQuestion(format!("\"{export}\" is not an export of this contract"));
             return not_made(plugin, "unknown", input.to_vec(), failure);
         };
         let recorded = input.to_vec();
+        let plugin = &plugin.rehearsing();
         let made = match known {
-            Export::Prorate => serde_json::from_slice::<evidence::Prorate>(input)
+            Export::Prorate => evidence::value::<evidence::Prorate>(input)
                 .map(|args| self.call_prorate(plugin, &args, recorded).into_bytes()),
-            Export::Assess => serde_json::from_slice::<evidence::Assess>(input)
+            Export::Assess => evidence::value::<evidence::Assess>(input)
                 .map(|args| self.call_assess(plugin, &args, recorded).into_bytes()),
-            Export::Sequences => serde_json::from_slice::<evidence::Sequences>(input)
+            Export::Sequences => evidence::value::<evidence::Sequences>(input)
                 .map(|args| self.call_sequences(plugin, &args, recorded).into_bytes()),
-            Export::Capabilities => serde_json::from_slice::<evidence::Capabilities>(input)
+            Export::Capabilities => evidence::value::<evidence::Capabilities>(input)
                 .map(|args| self.call_capabilities(plugin, &args, recorded).into_bytes()),
-            Export::Begin => serde_json::from_slice::<evidence::Begin>(input)
+            Export::Begin => evidence::value::<evidence::Begin>(input)
                 .map(|args| self.replay_begin(plugin, args, recorded).into_bytes()),
-            Export::Resume | Export::ReceiveResume => serde_json::from_slice::<evidence::Resume>(input)
-                .map(|args| self.replay_resume(plugin, known, args, recorded)),
-            Export::Receive => serde_json::from_slice::<evidence::Receive>(input)
+            Export::Resume | Export::ReceiveResume => {
+                evidence::value::<evidence::Resume>(input).map(|args| self.replay_resume(plugin, known, args, recorded))
+            }
+            Export::Receive => evidence::value::<evidence::Receive>(input)
                 .map(|args| self.replay_receive(plugin, args, recorded).into_bytes()),
-            Export::Numbers => serde_json::from_slice::<evidence::Numbers>(input)
+            Export::Numbers => evidence::value::<evidence::Numbers>(input)
                 .map(|args| self.call_numbers(plugin, &args, recorded).into_bytes()),
         };
         made.unwrap_or_else(|error| {

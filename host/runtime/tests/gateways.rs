@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use altyn_domain::exchange::Incoming;
 use altyn_domain::gateway::{Intent, Operation, ReceiveStep, Received, Step, Subject, Verdict};
-use altyn_runtime::{CallFailure, Keyring, Runtime, RuntimeConfig, World};
+use altyn_runtime::{CallFailure, Keyring, Runtime, RuntimeConfig, Side, World, as_json};
 use common::{RUNTIME, component, context, plugin, rub};
 
 #[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
@@ -83,8 +83,14 @@ fn a_notification_is_checked_with_a_secret_that_the_guest_never_sees() {
     };
     assert_eq!((claims.len(), &claims[0].subject), (2, &Subject::Intent("exc_1".into())));
     assert_eq!((taken.status, taken.body.as_slice()), (200, &b"OK"[..]));
-    let evidence = String::from_utf8(call.record.input.clone()).unwrap();
-    assert!(evidence.contains("notification-key") && !evidence.contains("s3cret"), "{evidence}");
+    assert!(!call.record.input.windows(6).any(|window| window == b"s3cret"));
+    let evidence = as_json("gateway.receive", Side::Input, &call.record.input).unwrap();
+    let transcript = serde_json::json!([
+        { "function": "matches", "secrets": ["notification-key"], "answer": { "truth": true } }
+    ]);
+    assert_eq!(evidence["vault"], transcript, "{evidence}");
+    let answer = as_json("gateway.receive", Side::Output, &call.record.output).unwrap();
+    assert!(answer.to_string().contains("exc_1"), "{answer}");
 
     let forged = RUNTIME.gateway_receive(&sandbox, &context(""), &key, &incoming(&"0".repeat(64)));
     assert!(matches!(forged.result, Ok(ReceiveStep::Done(Received::Rejected { .. }))), "{:?}", forged.result);

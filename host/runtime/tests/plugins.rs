@@ -3,15 +3,20 @@
 #[expect(dead_code, reason = "each test file uses a part of it")]
 mod common;
 
+use altyn_domain::calendar::{Cadence, Period};
 use altyn_domain::{numbering, proration, tax};
-use altyn_runtime::{CallFailure, FaultKind, Runtime, RuntimeConfig, World};
-use common::{RUNTIME, component, context, document, draft, plugin, question, rub};
+use altyn_runtime::{CallFailure, Digest, FaultKind, Runtime, RuntimeConfig, Side, World, as_json};
+use common::{RUNTIME, component, context, document, draft, period, plugin, question, rub};
 use rust_decimal::Decimal;
 
 #[test]
 fn the_host_knows_what_a_component_is() {
     let expected = [
         ("day-ratio", World::ProrationStrategy),
+        ("fixed-days", World::ProrationStrategy),
+        ("day-rate-rounded", World::ProrationStrategy),
+        ("second", World::ProrationStrategy),
+        ("none", World::ProrationStrategy),
         ("ru-vat", World::TaxRule),
         ("number-template", World::NumberingScheme),
     ];
@@ -44,6 +49,92 @@ fn a_price_is_shared_by_days() {
     }
     assert_eq!(call.record.export, "proration.prorate");
     assert!(call.record.fuel > 0 && call.record.peak_memory_bytes > 0);
+}
+
+#[test]
+fn each_strategy_splits_a_cancelled_january_in_its_own_way() {
+    let cancelled = proration::Question {
+        price: rub(100_000),
+        period: period("2026-01-01", "2026-02-01"),
+        used: period("2026-01-01", "2026-01-15"),
+        current_day: proration::CurrentDay::Old,
+        billed: rub(100_000),
+        ..question(0, 0)
+    };
+    let expected = [
+        ("day-ratio", "", 51_613),
+        ("fixed-days", "", 53_333),
+        ("day-rate-rounded", "", 51_616),
+        ("day-rate-rounded", r#"{"month_days":30}"#, 53_328),
+        ("second", "", 51_613),
+        ("none", "", 0),
+    ];
+    for (name, config, credit) in expected {
+        let call = RUNTIME.prorate(&plugin(name), &context(config), std::slice::from_ref(&cancelled));
+        let shares = call.result.unwrap();
+        assert_eq!(shares[0].credit, rub(credit), "{name} {config}");
+        assert_eq!(proration::check(&cancelled, &shares[0]), Ok(()), "{name} {config}");
+    }
+}
+
+#[test]
+fn every_strategy_passes_the_domains_check_on_every_split_of_a_short_month() {
+    for (name, config) in [
+        ("day-ratio", ""),
+        ("fixed-days", ""),
+        ("fixed-days", r#"{"month_days":28}"#),
+        ("day-rate-rounded", ""),
+        ("day-rate-rounded", r#"{"month_days":30}"#),
+        ("second", ""),
+        ("none", ""),
+        ("none", r#"{"part":"free"}"#),
+    ] {
+        let plugin = plugin(name);
+        let mut questions = Vec::new();
+        // From 31 January to 28 February and on to 31 March.
+        let anchor = period("2026-01-31", "2026-02-28").start;
+        for k in 0..2 {
+            let whole = altyn_domain::calendar::period(anchor, Cadence::Months(1), k).unwrap();
+            let (start, end) = (whole.start, whole.end);
+            for split in start.iter_days().take_while(|day| *day < end).skip(1) {
+                for current_day in proration::CurrentDay::ALL {
+                    for (used, billed, credited) in [
+                        (Period::try_new(start, split).unwrap(), 59_999, 20_001),
+                        (Period::try_new(start, split).unwrap(), 1, 0),
+                        (Period::try_new(split, end).unwrap(), 0, 0),
+                    ] {
+                        questions.push(proration::Question {
+                            line: questions.len().to_string(),
+                            price: rub(59_999),
+                            period: whole,
+                            used,
+                            current_day: *current_day,
+                            billed: rub(billed),
+                            credited: rub(credited),
+                        });
+                    }
+                }
+            }
+        }
+        let shares = RUNTIME.prorate(&plugin, &context(config), &questions).result.unwrap();
+        for (question, share) in questions.iter().zip(&shares) {
+            assert_eq!(proration::check(question, share), Ok(()), "{name} {config} {question:?}");
+        }
+    }
+}
+
+#[test]
+fn seconds_know_the_clock_change_of_the_zone() {
+    let asked = proration::Question {
+        period: period("2026-03-01", "2026-04-01"),
+        used: period("2026-03-29", "2026-03-30"),
+        ..question(0, 74_300)
+    };
+    let mut berlin = context("");
+    berlin.zone = "Europe/Berlin".into();
+    let ask = |ctx| RUNTIME.prorate(&plugin("second"), ctx, std::slice::from_ref(&asked)).result.unwrap()[0].used;
+    assert_eq!(ask(&berlin), rub(2_300));
+    assert_eq!(ask(&context("")), rub(2_397));
 }
 
 #[test]
@@ -121,14 +212,39 @@ fn a_recorded_call_replays_to_the_same_bytes_in_another_host() {
 fn evidence_is_written_the_same_for_ever() {
     // A change here means that stored evidence no longer compares: make a new version of the contract instead.
     let call = RUNTIME.prorate(&plugin("day-ratio"), &context("{}"), &[question(0, 30_000)]);
+    let shown = |side, bytes: &[u8]| as_json("proration.prorate", side, bytes).unwrap();
+    let input: serde_json::Value = serde_json::from_str(
+        r#"{"ctx":{"tenant":"ten_1","binding":"bnd_1","config":"{}","now":1793000000000,"zone":"Europe/Moscow","locale":"ru-RU"},"questions":[{"line":"0","price":{"minor":30000,"currency":"RUB"},"period":{"start":{"year":2026,"month":11,"day":1},"end":{"year":2026,"month":12,"day":1}},"used":{"start":{"year":2026,"month":11,"day":11},"end":{"year":2026,"month":12,"day":1}},"current_day":"New","billed":{"minor":0,"currency":"RUB"},"credited":{"minor":0,"currency":"RUB"},"exponent":2}]}"#,
+    )
+    .unwrap();
+    assert_eq!(shown(Side::Input, &call.record.input), input);
+    let output: serde_json::Value = serde_json::from_str(
+        r#"[{"line":"0","used":{"minor":20000,"currency":"RUB"},"credit":{"minor":0,"currency":"RUB"},"explanation":"20 of 30 days"}]"#,
+    )
+    .unwrap();
+    assert_eq!(shown(Side::Output, &call.record.output), output);
+    let digests = [&call.record.input, &call.record.output].map(|bytes| Digest::of(bytes).to_string());
     assert_eq!(
-        String::from_utf8(call.record.input).unwrap(),
-        r#"{"ctx":{"tenant":"ten_1","binding":"bnd_1","config":"{}","now":1793000000000,"zone":"Europe/Moscow","locale":"ru-RU"},"questions":[{"line":"0","price":{"minor":30000,"currency":"RUB"},"period":{"start":{"year":2026,"month":11,"day":1},"end":{"year":2026,"month":12,"day":1}},"used":{"start":{"year":2026,"month":11,"day":11},"end":{"year":2026,"month":12,"day":1}},"current_day":"New","billed":{"minor":0,"currency":"RUB"},"credited":{"minor":0,"currency":"RUB"},"exponent":2}]}"#
+        digests,
+        [
+            "d62371648430d8f04151334a487095337f12713ebbc2653ad6728c2e0e6e5644",
+            "5bcff7aa9fc089f9cb7ce9b275d14c7b02f7cd5bcc04e9d9ff2bd689f080a1b1",
+        ]
     );
-    assert_eq!(
-        String::from_utf8(call.record.output).unwrap(),
-        r#"[{"line":"0","used":{"minor":20000,"currency":"RUB"},"credit":{"minor":0,"currency":"RUB"},"explanation":"20 of 30 days"}]"#
-    );
+}
+
+#[test]
+fn evidence_is_shown_as_json_or_said_to_be_unreadable() {
+    let record = RUNTIME.assess(&plugin("ru-vat"), &context(""), &[document(0, "b", &[12_200])]).record;
+    let output = as_json(record.export, Side::Output, &record.output).unwrap();
+    assert_eq!(output[0]["lines"][0]["tax"]["minor"], 2_200);
+    assert_eq!(as_json(record.export, Side::Output, b"").unwrap(), serde_json::Value::Null);
+    let mut longer = record.output.clone();
+    longer.push(0);
+    for wrong in [&record.output[1..], &longer, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
+        assert!(as_json(record.export, Side::Output, wrong).is_err(), "{wrong:?}");
+    }
+    assert!(as_json("tax.guess", Side::Output, &record.output).is_err());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Charges, read side: what a contract owes for, and who decided the amount. Billing runs make them.
+//! Charges, read side: what a contract owes for, and who decided the amount. Billing runs make them, [`crate::credits`]
+//! gives parts of them back.
 
 use altyn_domain::{
     calendar::Period,
@@ -44,12 +45,18 @@ pub struct ChargeView {
     pub charged_on: NaiveDate,
     /// Realisation date: the service ends.
     pub realises_on: NaiveDate,
+    /// The day whose close recognised the revenue; absent until then.
+    pub realised_on: Option<NaiveDate>,
     /// Payment date.
     pub paid_on: Option<NaiveDate>,
     /// ISO 4217 code.
     pub currency: String,
     /// The amount as the plan states prices (with or without tax), minor units.
     pub amount_minor: i64,
+    /// The part of the gross amount that was taken when the charge fell due; absent: all of it.
+    pub prepaid_minor: Option<i64>,
+    /// What was given back so far, gross.
+    pub credited_minor: i64,
     /// The recorded plugin call that shared the price over the part in service.
     pub proration_call_id: Option<CallId>,
     /// When it was made.
@@ -85,9 +92,12 @@ fn view(row: ChargeRow) -> Result<ChargeView> {
         used_end: row.used_end,
         charged_on: row.charged_on,
         realises_on: row.realises_on,
+        realised_on: row.realised_on,
         paid_on: row.paid_on,
         currency: row.currency,
         amount_minor: row.amount_minor,
+        prepaid_minor: row.prepaid_minor,
+        credited_minor: row.credited_minor,
         proration_call_id: row.proration_call_id.map(CallId),
         created_at: row.created_at,
     })

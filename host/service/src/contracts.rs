@@ -92,7 +92,7 @@ pub struct ContractView {
     pub signed_on: NaiveDate,
     /// What the customer has, minor units; below zero is a debt.
     pub balance_minor: i64,
-    /// What the customer may spend: balance and credit limit together, minor units.
+    /// What the customer may spend: balance, active promises and the limit in effect, less what is reserved; minor units.
     pub available_minor: i64,
     /// The system that the contract is known in.
     pub external_system: Option<String>,
@@ -130,7 +130,7 @@ fn view(found: ContractWithFunds) -> Result<ContractView> {
         credit_limit_minor: row.credit_limit_minor,
         signed_on: row.signed_on,
         balance_minor,
-        available_minor: balance_minor.checked_add(row.credit_limit_minor).ok_or_else(out_of_range)?,
+        available_minor: found.available_minor,
         external_system: row.external_system,
         external_id: row.external_id,
         version: row.version,
@@ -319,7 +319,8 @@ impl Altyn {
         if !contracts::update(&mut work.tx, tenant, row, if_match).await? {
             return Err(ServiceError::Stale);
         }
-        row.version = if_match + 1;
-        work.finish(200, view(found)?).await
+        // The limit changes what is available.
+        let found = contracts::find(&mut work.tx, tenant, id.uuid()).await?;
+        work.finish(200, view(found.ok_or(ServiceError::NotFound("contract"))?)?).await
     }
 }

@@ -5,14 +5,17 @@
 
 mod extract;
 mod replay;
+mod shadow;
 
 use altyn_domain::id::{BindingId, CallId, ChargeId, Id as _, InvoiceId, RunId};
+use altyn_runtime::{Side, as_json};
 use altyn_store::{Tx, charges, explain as rows, invoices, plugins::CallRow};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use replay::{ReplayDifference, ReplayReport};
+pub use shadow::{ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal};
 
 use self::replay::Replayed;
 use crate::{
@@ -149,12 +152,8 @@ fn view(row: rows::NamedCallRow) -> CallView {
     }
 }
 
-fn json(bytes: &[u8]) -> Result<serde_json::Value> {
-    // A question that could not be put has empty evidence.
-    if bytes.is_empty() {
-        return Ok(serde_json::Value::Null);
-    }
-    serde_json::from_slice(bytes).map_err(|error| ServiceError::Internal(format!("evidence does not read: {error}")))
+fn json(export: &str, side: Side, bytes: &[u8]) -> Result<serde_json::Value> {
+    as_json(export, side, bytes).map_err(|error| ServiceError::Internal(format!("evidence does not read: {error}")))
 }
 
 async fn call_named(tx: &mut Tx, request: &Request, id: Uuid) -> Result<rows::NamedCallRow> {
@@ -184,7 +183,10 @@ impl Altyn {
         drop(tx);
         let (input, output) =
             crate::plugins::blocking(move || evidence.plain()).await?.map_err(ServiceError::Internal)?;
-        Ok(CallEvidence { call: view(row), input: json(&input)?, output: output.as_deref().map(json).transpose()? })
+        let export = &row.call.export;
+        let input = json(export, Side::Input, &input)?;
+        let output = output.map(|output| json(export, Side::Output, &output)).transpose()?;
+        Ok(CallEvidence { call: view(row), input, output })
     }
 
     /// One invoice line with the plugin calls that decided it, each made again.
@@ -249,8 +251,8 @@ impl Altyn {
         let export = call.export.clone();
         let found = crate::plugins::blocking(move || -> Result<extract::Extract> {
             let (input, output) = shown.plain().map_err(ServiceError::Internal)?;
-            let output = output.as_deref().map_or(Ok(serde_json::Value::Null), json)?;
-            Ok(extract::extract(&export, &json(&input)?, &output, call_line))
+            let output = json(&export, Side::Output, output.as_deref().unwrap_or_default())?;
+            Ok(extract::extract(&export, &json(&export, Side::Input, &input)?, &output, call_line))
         })
         .await??;
         let difference = match self.replay_call(&call, evidence).await? {

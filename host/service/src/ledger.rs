@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError},
+    funds,
     page::{Listed, Page},
     ports::Ids,
 };
@@ -78,34 +79,8 @@ pub async fn post_each(
 /// Account ids by code and currency. An account keeps its id for ever, so what was read once stays true.
 pub(crate) type Accounts = HashMap<(String, Currency), Uuid>;
 
-/// Posts transactions whose source keys are believed to be new, with the accounts known from before; learns the others.
-///
-/// A taken source key is a [`StoreError::Duplicate`] and the caller's transaction is lost.
-pub(crate) async fn post_new(
-    tx: &mut Tx,
-    ids: &dyn Ids,
-    tenant: TenantId,
-    now: DateTime<Utc>,
-    transactions: &[Transaction],
-    accounts: &mut Accounts,
-) -> Result<Vec<Posted>> {
-    let known = |transaction: &Transaction| {
-        transaction
-            .entries
-            .iter()
-            .all(|entry| accounts.contains_key(&(entry.account.to_string(), transaction.currency)))
-    };
-    let unknown: Vec<&Transaction> = transactions.iter().filter(|transaction| !known(transaction)).collect();
-    if !unknown.is_empty() {
-        accounts.extend(accounts_for(tx, ids, tenant, unknown.into_iter()).await?);
-    }
-    let fresh: Vec<(Uuid, &Transaction)> = transactions.iter().map(|transaction| (ids.next(), transaction)).collect();
-    write(tx, tenant, now, &fresh, accounts, None).await?;
-    Ok(fresh.iter().map(|(id, _)| Posted { id: TransactionId(*id), fresh: true }).collect())
-}
-
 /// The ids of all accounts the transactions name; opens missing ones.
-async fn accounts_for<'a>(
+pub(crate) async fn accounts_for<'a>(
     tx: &mut Tx,
     ids: &dyn Ids,
     tenant: TenantId,
@@ -145,7 +120,10 @@ async fn accounts_for<'a>(
         .collect()
 }
 
-async fn write(
+/// Writes transactions under their ids; their accounts are open and their source keys new.
+///
+/// A taken source key is a [`StoreError::Duplicate`] and the caller's transaction is lost.
+pub(crate) async fn write(
     tx: &mut Tx,
     tenant: TenantId,
     now: DateTime<Utc>,
@@ -304,6 +282,23 @@ pub struct ReverseTransaction {
     pub description: String,
 }
 
+impl PostTransaction {
+    /// The transaction, or what is wrong with it.
+    pub(crate) fn checked(self) -> Result<Transaction> {
+        let mut fields = Fields::default();
+        fields.text("/source_key", &self.source_key, 150);
+        fields.text("/description", &self.description, 500);
+        fields.finish()?;
+        let about = ledger::About {
+            source_key: format!("manual/{}", self.source_key),
+            effective_on: self.effective_on,
+            description: self.description,
+        };
+        Transaction::try_new(about, self.kind, self.currency, self.entries)
+            .map_err(|error| ServiceError::invalid("/entries", error.to_string()))
+    }
+}
+
 impl Altyn {
     /// Posts a manual transaction; its source key is prefixed with `manual/`.
     pub async fn transaction_post(
@@ -311,33 +306,43 @@ impl Altyn {
         request: &Request,
         command: PostTransaction,
     ) -> Result<Reply<TransactionView>> {
-        let mut fields = Fields::default();
-        fields.text("/source_key", &command.source_key, 150);
-        fields.text("/description", &command.description, 500);
-        fields.finish()?;
-        let transaction = Transaction::try_new(
-            ledger::About {
-                source_key: format!("manual/{}", command.source_key),
-                effective_on: command.effective_on,
-                description: command.description,
-            },
-            command.kind,
-            command.currency,
-            command.entries,
-        )
-        .map_err(|error| ServiceError::invalid("/entries", error.to_string()))?;
+        self.poster.post(self, request, command.checked()?).await
+    }
+
+    /// Posts one transaction in a database transaction of its own.
+    pub(crate) async fn transaction_post_alone(
+        &self,
+        request: &Request,
+        transaction: &Transaction,
+    ) -> Result<Reply<TransactionView>> {
+        let mut attempt = 1;
+        loop {
+            match self.transaction_post_try(request, transaction).await {
+                Err(ServiceError::Store(error)) if attempt < funds::ATTEMPTS && error.is_transient() => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn transaction_post_try(
+        &self,
+        request: &Request,
+        transaction: &Transaction,
+    ) -> Result<Reply<TransactionView>> {
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
         };
-        self.contracts_of_entries_exist(&mut work.tx, request, &transaction).await?;
-        let posted = post_each(&mut work.tx, &*self.ids, request.tenant, work.now, &[transaction], None).await?;
+        self.contracts_of_entries_exist(&mut work.tx, request, transaction).await?;
+        let one = std::slice::from_ref(transaction);
+        let posted = post_each(&mut work.tx, &*self.ids, request.tenant, work.now, one, None).await?;
         let Some(Posted { id, fresh: true }) = posted.first().copied() else {
             return Err(ServiceError::conflict(
                 "source-key-taken",
                 "a transaction with this source key is posted already; read it instead of posting again",
             ));
         };
+        funds::arrived(self, &mut work.tx, request, work.now, &[(id, transaction)]).await?;
         let view = transaction_view(&mut work.tx, request.tenant, id).await?;
         work.finish(201, view).await
     }
@@ -479,7 +484,7 @@ impl Altyn {
     }
 }
 
-async fn transaction_view(tx: &mut Tx, tenant: TenantId, id: TransactionId) -> Result<TransactionView> {
+pub(crate) async fn transaction_view(tx: &mut Tx, tenant: TenantId, id: TransactionId) -> Result<TransactionView> {
     let row = rows::transaction_find(tx, tenant.0, id.uuid()).await?.ok_or(ServiceError::NotFound("transaction"))?;
     let entries = rows::entries_of(tx, tenant.0, id.uuid()).await?.into_iter().map(entry_view).collect();
     Ok(header_view(row, entries))

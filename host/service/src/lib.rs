@@ -5,32 +5,44 @@
 //! network is waited for while a transaction is open. Edges call methods of [`Altyn`] and translate, nothing else.
 
 pub mod api_keys;
+pub mod blocks;
+pub mod changes;
 pub mod charges;
 pub mod context;
 pub mod contracts;
+pub mod credit;
+pub mod credits;
 pub mod customers;
+pub mod dunning;
 pub mod egress;
 pub mod error;
 pub mod evidence;
 pub mod exchanges;
 pub mod explain;
+pub mod funds;
 pub mod gateways;
 pub mod imports;
 pub mod invoices;
 pub mod ledger;
+pub mod lives;
+pub mod manual_operations;
 pub mod page;
 pub mod plans;
 pub mod plugins;
 pub mod ports;
 pub mod poster;
 pub mod products;
+pub mod promises;
+pub mod recommend;
 pub mod runs;
 pub mod scheduler;
 pub mod secrets;
 pub mod sellers;
+pub mod service_terms;
 pub mod settings;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod verify;
 
 mod requisites;

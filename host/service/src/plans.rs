@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use altyn_domain::{
     calendar::{Cadence, local_date},
-    catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion},
+    catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion, StubPolicy},
     id::{ComponentId, Id as _, PlanId, PlanVersionId, ProductId},
     money::{Currency, Money},
     tax::PriceMode,
@@ -44,6 +44,10 @@ pub struct CreateComponent {
     pub unit_price_minor: i64,
     /// Tax category; the product's when absent.
     pub tax_category: Option<String>,
+    /// How much of the price is taken when it falls due, per cent, 0 to 100; the rest is taken when the service was
+    /// provided. 100 when absent.
+    #[serde(default)]
+    pub prepayment_percent: Option<u8>,
 }
 
 /// A new version of a plan.
@@ -60,6 +64,8 @@ pub struct CreatePlanVersion {
     pub price_mode: PriceMode,
     /// On which day periods begin; `anniversary` when absent.
     pub billing_day: Option<BillingDay>,
+    /// What a short first period costs; its share when absent.
+    pub stub: Option<StubPolicy>,
     /// What is charged, in the order of documents.
     pub components: Vec<CreateComponent>,
 }
@@ -105,6 +111,8 @@ pub struct ComponentView {
     pub unit_price_minor: i64,
     /// Tax category.
     pub tax_category: String,
+    /// How much of the price is taken when it falls due, per cent.
+    pub prepayment_percent: i32,
 }
 
 /// A version of a plan.
@@ -124,6 +132,8 @@ pub struct PlanVersionView {
     pub price_mode: PriceMode,
     /// On which day periods begin.
     pub billing_day: BillingDay,
+    /// What a short first period costs.
+    pub stub: StubPolicy,
     /// What is charged, in the order of documents.
     pub components: Vec<ComponentView>,
     /// When it was created.
@@ -158,6 +168,7 @@ fn component_view(row: ComponentRow) -> Result<ComponentView> {
         product_id: ProductId(row.product_id),
         unit_price_minor: row.unit_price_minor,
         tax_category: row.tax_category,
+        prepayment_percent: row.prepayment_percent,
     })
 }
 
@@ -169,6 +180,7 @@ fn version_view(row: PlanVersionRow, components: Vec<ComponentRow>) -> Result<Pl
         cadence: stored("plan_versions.cadence", &row.cadence)?,
         price_mode: stored("plan_versions.price_mode", &row.price_mode)?,
         billing_day: stored("plan_versions.billing_day", &row.billing_day)?,
+        stub: stored("plan_versions.stub", &row.stub)?,
         currency: row.currency,
         components: components.into_iter().map(component_view).collect::<Result<_>>()?,
         created_at: row.created_at,
@@ -269,23 +281,27 @@ impl Altyn {
                 kind: component.kind.unwrap_or(ComponentKind::Recurring).as_str().to_owned(),
                 unit_price_minor: component.unit_price_minor,
                 tax_category: category.unwrap_or_default(),
+                prepayment_percent: i32::from(component.prepayment_percent.unwrap_or(100)),
             });
         }
         let billing_day = command.billing_day.unwrap_or(BillingDay::Anniversary);
+        let stub = command.stub.unwrap_or_default();
         if let Some(currency) = currency {
             let checked = PlanVersion {
                 id: PlanVersionId(version),
                 cadence: command.cadence,
                 price_mode: command.price_mode,
                 billing_day,
+                stub,
                 components: rows
                     .iter()
                     .map(|row| Component {
                         id: ComponentId(row.id),
                         code: row.code.clone(),
                         title: row.title.clone(),
-                        kind: ComponentKind::Recurring,
+                        kind: row.kind.parse().unwrap_or(ComponentKind::Recurring),
                         unit_price: Money::new(row.unit_price_minor, currency),
+                        prepayment_percent: u8::try_from(row.prepayment_percent).unwrap_or(u8::MAX),
                         tax_category: row.tax_category.clone(),
                         product: ProductId(row.product_id),
                     })
@@ -303,6 +319,7 @@ impl Altyn {
             currency: currency_text,
             price_mode: command.price_mode.as_str().to_owned(),
             billing_day: billing_day.to_string(),
+            stub: stub.to_string(),
             created_at: now,
         };
         Ok(NewVersion { row, components: rows })

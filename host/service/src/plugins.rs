@@ -70,8 +70,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         .map_err(|error| ServiceError::Internal(format!("a computation stopped: {error}")))
 }
 
-fn refused(error: &InstallError) -> ServiceError {
-    ServiceError::Plugin { code: "plugin-refused", message: error.to_string() }
+/// The code of what a plugin will not do however often it is asked.
+pub(crate) const REFUSED: &str = "plugin-refused";
+
+pub(crate) fn refused(error: &InstallError) -> ServiceError {
+    ServiceError::Plugin { code: REFUSED, message: error.to_string() }
 }
 
 /// What a component says about itself, before anything is installed.
@@ -336,7 +339,8 @@ impl Altyn {
             )
         })?;
         let digest = digest_of(&row.component_digest)?;
-        let plugin = self.plugins.component(&self.db, digest).await?;
+        let limits = self.limits_in_force(tenant, world).await?;
+        let plugin = self.plugins.component(&self.db, digest).await?.within(limits);
         let binding = BindingId(row.id);
         Ok(Bound {
             binding,

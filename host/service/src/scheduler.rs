@@ -12,16 +12,21 @@ use altyn_domain::{
     run::RunState,
 };
 use altyn_runtime::World;
-use altyn_store::{Scope, jobs, plugins as bindings, runs, tenants};
+use altyn_store::{Scope, clock, jobs, plugins as bindings, runs, tenants};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    context::{Altyn, Request},
+    blocks::BLOCK_END_JOB,
+    context::{Altyn, Begun, Reply, Request},
+    dunning::DUNNING_JOB,
     error::{Result, ServiceError, stored},
     exchanges::EXCHANGE_JOB,
+    lives::{CLOSE_JOB, day_of_job},
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
+    promises::PROMISE_END_JOB,
     runs::{Advanced, RUN_JOB, RunView, StartRun, run_of_job},
     tenants::{TenantView, view as tenant_view},
 };
@@ -32,6 +37,10 @@ const MOST_ATTEMPTS: i32 = 20;
 const FIRST_WAIT_S: i64 = 5;
 /// The longest wait between two tries, seconds.
 const LONGEST_WAIT_S: i64 = 600;
+/// By how much hosts' clocks may differ, milliseconds: what time synchronisation leaves is far below it.
+pub const CLOCK_TOLERANCE_MS: i64 = 10_000;
+/// How often the time is noted, milliseconds.
+const CLOCK_NOTED_MS: i64 = 5_000;
 /// The credential that daily runs leave in records.
 const CREDENTIAL: &str = "scheduler";
 
@@ -44,6 +53,138 @@ pub struct JobsWorked {
     pub postponed: u32,
     /// Given up.
     pub dead: u32,
+}
+
+/// What the clock of a host is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockState {
+    /// It goes on from what hosts saw before.
+    Right,
+    /// It was set back, or another host's is ahead: scheduled work waits until it has caught up.
+    Behind {
+        /// By how much, milliseconds.
+        by_ms: i64,
+        /// Whether this is new since the last look.
+        new: bool,
+    },
+}
+
+/// What hosts know of the time.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ClockView {
+    /// The latest time that a host saw; none before the first tick.
+    pub seen_at: Option<DateTime<Utc>>,
+    /// Since when a host's clock is behind it.
+    pub behind_since: Option<DateTime<Utc>>,
+    /// By how much, milliseconds; 0 while none is behind.
+    pub behind_ms: i64,
+}
+
+/// How the work that starts by itself stands for a tenant.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SchedulerView {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// The last day that has a run.
+    pub last_day_on: Option<NaiveDate>,
+    /// The next day to be closed.
+    pub next_day_on: Option<NaiveDate>,
+    /// When its run starts by itself.
+    pub next_run_at: Option<DateTime<Utc>>,
+    /// Days that are over and have no run.
+    pub days_behind: i64,
+    /// Jobs to be done.
+    pub jobs_ready: i64,
+    /// Of those, how many a host holds.
+    pub jobs_held: i64,
+    /// Jobs that were given up.
+    pub jobs_dead: i64,
+    /// When the earliest job is due.
+    pub oldest_due_at: Option<DateTime<Utc>>,
+    /// The latest time that a host saw.
+    pub clock_seen_at: Option<DateTime<Utc>>,
+    /// Since when a host's clock is behind it.
+    pub clock_behind_since: Option<DateTime<Utc>>,
+    /// By how much, milliseconds; above 0 scheduled work waits.
+    pub clock_behind_ms: i64,
+}
+
+/// A unit of background work.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// What to do.
+    pub kind: String,
+    /// Makes it happen once for its kind.
+    pub key: String,
+    /// When it is due.
+    pub due_at: DateTime<Utc>,
+    /// Where it stands.
+    pub state: JobState,
+    /// The host that holds it.
+    pub lease_owner: Option<String>,
+    /// Until when that host is believed alive.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+    /// When it was put.
+    pub created_at: DateTime<Utc>,
+    /// When it was done.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// To be done.
+    Ready,
+    /// Done.
+    Done,
+    /// Given up after many tries; it waits for a person.
+    Dead,
+}
+
+impl JobState {
+    /// The text of the state, as it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Which jobs a list holds.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobFilter {
+    /// Only those in this state.
+    pub state: Option<JobState>,
+}
+
+fn job_view(row: jobs::JobStateRow) -> Result<JobView> {
+    let state = [JobState::Ready, JobState::Done, JobState::Dead].into_iter().find(|state| state.as_str() == row.state);
+    Ok(JobView {
+        id: JobId(row.id),
+        kind: row.kind,
+        key: row.job_key,
+        due_at: row.due_at,
+        state: state.ok_or_else(|| ServiceError::Internal("stored value of jobs.state is not valid".into()))?,
+        lease_owner: row.lease_owner,
+        lease_until: row.lease_until,
+        attempts: row.attempts,
+        last_error: row.last_error,
+        created_at: row.created_at,
+        finished_at: row.finished_at,
+    })
 }
 
 /// What became of a tenant's daily run.
@@ -68,6 +209,124 @@ impl Altyn {
         page.listed(rows, |row| TenantId(row.id).to_string(), tenant_view).try_data()
     }
 
+    /// Compares a host's clock with the latest time that hosts saw, and notes what it finds.
+    ///
+    /// A clock that is behind by more than [`CLOCK_TOLERANCE_MS`] was set back, or belongs to a host that lags: its work
+    /// would be of another day, so it waits. The time is noted every [`CLOCK_NOTED_MS`], not with every look.
+    pub async fn clock_observe(&self, now: DateTime<Utc>) -> Result<ClockState> {
+        let mut tx = self.db.read(Scope::Platform).await?;
+        let known = clock::find(&mut tx).await?;
+        drop(tx);
+        let state = match &known {
+            None => ClockState::Right,
+            Some(known) => {
+                let by_ms = known.seen_at.signed_duration_since(now).num_milliseconds();
+                if by_ms > CLOCK_TOLERANCE_MS {
+                    ClockState::Behind { by_ms, new: known.behind_since.is_none() }
+                } else {
+                    ClockState::Right
+                }
+            }
+        };
+        let noted = known.as_ref().is_some_and(|known| {
+            let since_ms = now.signed_duration_since(known.updated_at).num_milliseconds();
+            let same = known.behind_since.is_some() == matches!(state, ClockState::Behind { .. });
+            same && (0..CLOCK_NOTED_MS).contains(&since_ms)
+        });
+        if noted {
+            return Ok(state);
+        }
+        let mut tx = self.db.write(Scope::Platform).await?;
+        match state {
+            ClockState::Right => clock::advance(&mut tx, now).await?,
+            ClockState::Behind { by_ms, .. } => clock::behind(&mut tx, now, by_ms).await?,
+        }
+        tx.commit().await?;
+        Ok(state)
+    }
+
+    /// What hosts know of the time.
+    pub async fn clock_view(&self) -> Result<ClockView> {
+        let mut tx = self.db.read(Scope::Platform).await?;
+        let known = clock::find(&mut tx).await?;
+        Ok(ClockView {
+            seen_at: known.as_ref().map(|known| known.seen_at),
+            behind_since: known.as_ref().and_then(|known| known.behind_since),
+            behind_ms: known.as_ref().map_or(0, |known| known.behind_ms),
+        })
+    }
+
+    /// Accepts the host's clock as it stands, after somebody looked why it is behind; only the platform's operator does this.
+    pub async fn clock_accept(&self) -> Result<ClockView> {
+        let mut tx = self.db.write(Scope::Platform).await?;
+        clock::set(&mut tx, self.clock.now()).await?;
+        tx.commit().await?;
+        self.clock_view().await
+    }
+
+    /// How the work that starts by itself stands for the acting tenant.
+    pub async fn scheduler_status(&self, request: &Request) -> Result<SchedulerView> {
+        let clock = self.clock_view().await?;
+        let now = self.clock.now();
+        let mut tx = self.read(request).await?;
+        let tenant = crate::tenants::acting(&mut tx, request).await?;
+        let zone: Tz = stored("tenants.zone", &tenant.zone)?;
+        let latest = runs::latest(&mut tx, tenant.id).await?;
+        let counts = jobs::counts(&mut tx, tenant.id, SystemClock.now()).await?;
+        let over = last_day_over(now, zone, &tenant.run_at)?;
+        let next = latest.map(day_after).transpose()?;
+        let next_run_at = next.map(|day| run_at_of(day, zone, &tenant.run_at)).transpose()?;
+        Ok(SchedulerView {
+            tenant_id: TenantId(tenant.id),
+            name: tenant.name,
+            last_day_on: latest,
+            next_day_on: next,
+            next_run_at,
+            days_behind: latest.map_or(0, |latest| over.signed_duration_since(latest).num_days().max(0)),
+            jobs_ready: counts.ready,
+            jobs_held: counts.held,
+            jobs_dead: counts.dead,
+            oldest_due_at: counts.oldest_due_at,
+            clock_seen_at: clock.seen_at,
+            clock_behind_since: clock.behind_since,
+            clock_behind_ms: clock.behind_ms,
+        })
+    }
+
+    /// A page of the acting tenant's jobs, oldest first.
+    pub async fn job_list(&self, request: &Request, filter: JobFilter, page: &Page) -> Result<Listed<JobView>> {
+        let (limit, after) = page.bounds::<JobId>()?;
+        let mut tx = self.read(request).await?;
+        let state = filter.state.map_or("", JobState::as_str);
+        let rows = jobs::list(&mut tx, request.tenant.0, state, after, limit).await?;
+        page.listed(rows, |row| JobId(row.id).to_string(), job_view).try_data()
+    }
+
+    /// One job.
+    pub async fn job_get(&self, request: &Request, id: JobId) -> Result<JobView> {
+        let mut tx = self.read(request).await?;
+        job_view(jobs::find(&mut tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("job"))?)
+    }
+
+    /// Gives a job that was given up another row of tries, at once; a job that was not is left as it is.
+    pub async fn job_retry(&self, request: &Request, id: JobId) -> Result<Reply<JobView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        jobs::revive(&mut work.tx, request.tenant.0, id.0, work.now).await?;
+        let row = jobs::find(&mut work.tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("job"))?;
+        work.finish(200, job_view(row)?).await
+    }
+
+    /// Gives back what a stopping host holds of a tenant's work, so that another goes on at once.
+    pub async fn leases_return(&self, tenant: TenantId, owner: &str) -> Result<()> {
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        jobs::leases_return(&mut tx, tenant.0, owner).await?;
+        runs::leases_return(&mut tx, tenant.0, owner).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Works on the tenant's jobs that are due at `now` until none is left; `owner` names the working host.
     pub async fn jobs_work(&self, tenant: TenantId, owner: &str, now: DateTime<Utc>) -> Result<JobsWorked> {
         let mut worked = JobsWorked::default();
@@ -85,11 +344,16 @@ impl Altyn {
 
     async fn job_work(&self, tenant: TenantId, owner: &str, job: &jobs::JobRow) -> Result<Advanced> {
         match job.kind.as_str() {
-            RUN_JOB => self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
-            EXCHANGE_JOB => self.exchange_job(tenant, &job.payload, owner).await,
+            RUN_JOB => return self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
+            EXCHANGE_JOB => return self.exchange_job(tenant, &job.payload, owner).await,
+            BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
+            PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
+            CLOSE_JOB => self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?,
+            DUNNING_JOB => self.dunning_day(tenant, stored("jobs.payload", &job.payload)?).await?,
             // A newer host may have put it; it stays for that one.
-            kind => Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
+            kind => return Err(ServiceError::Internal(format!("this release does not know jobs of kind {kind}"))),
         }
+        Ok(Advanced::Done)
     }
 
     async fn job_end(
@@ -164,7 +428,10 @@ impl Altyn {
         if day > over {
             return Ok(Daily::UpToDate);
         }
-        if runs::earlier_open(&mut tx, tenant.id.0, day).await?.is_some() {
+        // A day is over when its run is done and what it leaves of unpaid subscriptions is decided.
+        if runs::earlier_open(&mut tx, tenant.id.0, day).await?.is_some()
+            || jobs::ready_of(&mut tx, tenant.id.0, CLOSE_JOB).await?
+        {
             return Ok(Daily::Waiting);
         }
         drop(tx);
@@ -183,10 +450,19 @@ fn day_after(day: NaiveDate) -> Result<NaiveDate> {
     next_day(day).map_err(|error| ServiceError::Internal(error.to_string()))
 }
 
+fn time_of(run_at: &str) -> Result<NaiveTime> {
+    NaiveTime::parse_from_str(run_at, "%H:%M")
+        .map_err(|_| ServiceError::Internal(format!("stored value of tenants.run_at is not valid: {run_at}")))
+}
+
+/// When the run of a local day starts by itself.
+fn run_at_of(day: NaiveDate, zone: Tz, run_at: &str) -> Result<DateTime<Utc>> {
+    Ok(instant_of(day_after(day)?, time_of(run_at)?, zone))
+}
+
 /// The last local day that is closed at `now`: yesterday from `run_at` on, the day before until then.
 fn last_day_over(now: DateTime<Utc>, zone: Tz, run_at: &str) -> Result<NaiveDate> {
-    let run_at = NaiveTime::parse_from_str(run_at, "%H:%M")
-        .map_err(|_| ServiceError::Internal(format!("stored value of tenants.run_at is not valid: {run_at}")))?;
+    let run_at = time_of(run_at)?;
     let today = local_date(now, zone);
     let back = if now >= instant_of(today, run_at, zone) { 1 } else { 2 };
     today
@@ -234,6 +510,54 @@ mod tests {
         let over = |now: &str| last_day_over(at(now), chrono_tz::Europe::Berlin, "02:30").unwrap().to_string();
         assert_eq!(over("2026-03-29T00:59:59Z"), "2026-03-27");
         assert_eq!(over("2026-03-29T01:00:00Z"), "2026-03-28");
+    }
+
+    #[test]
+    fn a_run_time_that_a_zone_has_twice_comes_with_the_first_and_once() {
+        // Berlin goes back from 03:00 to 02:00 on 25 October 2026: 02:30 is at 00:30 UTC and again at 01:30 UTC.
+        let over = |now: &str| last_day_over(at(now), chrono_tz::Europe::Berlin, "02:30").unwrap().to_string();
+        assert_eq!(over("2026-10-25T00:29:59Z"), "2026-10-23");
+        assert_eq!(over("2026-10-25T00:30:00Z"), "2026-10-24");
+        assert_eq!(over("2026-10-25T01:29:59Z"), "2026-10-24", "the second 02:30 closes nothing more");
+        assert_eq!(over("2026-10-25T01:30:00Z"), "2026-10-24");
+        assert_eq!(over("2026-10-26T01:29:59Z"), "2026-10-24");
+        assert_eq!(over("2026-10-26T01:30:00Z"), "2026-10-25");
+    }
+
+    #[test]
+    fn every_day_is_over_once_in_order_and_never_before_its_midnight_whatever_the_zone_does() {
+        // Zones that change at midnight, by half an hour, twice a year, over a whole day, and never.
+        for (zone, run_at, from) in [
+            ("Europe/Berlin", "02:30", "2026-01-01T00:00:00Z"),
+            ("America/Santiago", "00:00", "2026-01-01T00:00:00Z"),
+            ("Australia/Lord_Howe", "02:15", "2026-01-01T00:00:00Z"),
+            ("America/New_York", "01:30", "2026-01-01T00:00:00Z"),
+            ("Asia/Kolkata", "23:59", "2026-01-01T00:00:00Z"),
+            ("Europe/Moscow", "03:00", "2014-06-01T00:00:00Z"),
+            // 30 December 2011 does not exist there.
+            ("Pacific/Apia", "03:00", "2011-06-01T00:00:00Z"),
+        ] {
+            let zone: Tz = zone.parse().unwrap();
+            let mut now = at(from);
+            let mut over = last_day_over(now, zone, run_at).unwrap();
+            let mut closed = 0;
+            while now < at(from) + TimeDelta::days(400) {
+                now += TimeDelta::minutes(15);
+                let next = last_day_over(now, zone, run_at).unwrap();
+                assert!(next >= over, "{zone}: a day is never open again");
+                assert!(next < local_date(now, zone), "{zone} {now}: a day is closed after its midnight");
+                // Each day is the next one's eve for `run_daily`; a zone that skips a day closes it with the one before.
+                let steps = next.signed_duration_since(over).num_days();
+                assert!(steps <= 1 || zone == chrono_tz::Pacific::Apia && steps == 2, "{zone} {now}");
+                if steps > 0 {
+                    let due = run_at_of(next, zone, run_at).unwrap();
+                    assert!(due <= now && now - due < TimeDelta::minutes(15), "{zone} {now} {due}");
+                }
+                closed += steps;
+                over = next;
+            }
+            assert!((399..=401).contains(&closed), "{zone}: {closed} days");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use altyn_domain::{
     calendar::Period,
-    catalogue::PlanStatus,
+    catalogue::{BillingDay, PlanStatus},
     id::{ContractId, Id as _, PlanId, PlanVersionId, SubscriptionId},
     subscription::{Schedule, SubscriptionStatus},
 };
@@ -41,8 +41,22 @@ pub struct CreateSubscription {
     pub quantity: Option<String>,
     /// Discount, per cent: a decimal from 0 to 100 with at most 6 decimals; `0` when absent.
     pub discount_percent: Option<String>,
+    /// A sum off each period's charges, minor units, instead of a share.
+    pub discount_minor: Option<i64>,
+    /// The first charge date that the discount holds on; from the beginning when absent.
+    pub discount_from: Option<NaiveDate>,
+    /// The last charge date that the discount holds on; for ever when absent.
+    pub discount_until: Option<NaiveDate>,
     /// How many charges it makes before it completes; for ever when absent.
     pub charges: Option<i32>,
+    /// Whether each period begins by hand, by a renewal; `false` when absent.
+    pub manual: Option<bool>,
+    /// Whether documents are wanted when a period begins by hand; `false` when absent.
+    pub documents_on_activation: Option<bool>,
+    /// Whether the customer is told when a period begins by hand; `false` when absent.
+    pub notify_on_activation: Option<bool>,
+    /// What the customer reads about it in the cabinet, up to 1000 characters.
+    pub description: Option<String>,
     /// The system that the subscription is known in; given together with `external_id`.
     pub external_system: Option<String>,
     /// The subscription's id there; unique within the system.
@@ -76,10 +90,20 @@ pub struct SubscriptionView {
     pub quantity: String,
     /// Discount, per cent, decimal.
     pub discount_percent: String,
+    /// A sum off each period's charges, minor units.
+    pub discount_minor: i64,
+    /// The first charge date that the discount holds on.
+    pub discount_from: Option<NaiveDate>,
+    /// The last charge date that the discount holds on.
+    pub discount_until: Option<NaiveDate>,
     /// The day that all period boundaries are counted from.
     pub anchor_on: NaiveDate,
     /// First day of service.
     pub starts_on: NaiveDate,
+    /// First day of the present terms.
+    pub terms_from: NaiveDate,
+    /// How many changes were executed.
+    pub changes: i32,
     /// The day after the last day of service.
     pub ends_on: Option<NaiveDate>,
     /// The next day on which something happens: the next charge, or the end if that comes first.
@@ -88,6 +112,14 @@ pub struct SubscriptionView {
     pub next_period: Option<Period>,
     /// How many charges are left; none for ever.
     pub charges_left: Option<i32>,
+    /// Whether each period begins by hand.
+    pub manual: bool,
+    /// Whether documents are wanted when a period begins by hand.
+    pub documents_on_activation: bool,
+    /// Whether the customer is told when a period begins by hand.
+    pub notify_on_activation: bool,
+    /// What the customer reads about it in the cabinet.
+    pub description: Option<String>,
     /// The system that the subscription is known in.
     pub external_system: Option<String>,
     /// The subscription's id there.
@@ -130,6 +162,22 @@ pub(crate) fn discount(text: &str) -> std::result::Result<String, String> {
     decimal(text, Decimal::ZERO, Decimal::ONE_HUNDRED)
 }
 
+/// A discount is a share or a sum, and its dates are in order.
+fn check_discount(fields: &mut Fields, command: &CreateSubscription) {
+    if command.discount_minor.is_some_and(|minor| minor < 0) {
+        fields.refuse("/discount_minor", "must be zero or more");
+    }
+    let share = command.discount_percent.as_deref().is_some_and(|percent| percent != "0");
+    if share && command.discount_minor.is_some_and(|minor| minor != 0) {
+        fields.refuse("/discount_minor", "give the discount as a share or as a sum, one of them");
+    }
+    if let (Some(from), Some(until)) = (command.discount_from, command.discount_until)
+        && until < from
+    {
+        fields.refuse("/discount_until", format!("must not be before {from}, the first day of the discount"));
+    }
+}
+
 /// The rows of the plan versions and plans that subscriptions are on.
 async fn views(tx: &mut Tx, tenant: Uuid, rows: Vec<SubscriptionRow>) -> Result<Vec<SubscriptionView>> {
     let mut ids: Vec<Uuid> = rows.iter().map(|row| row.plan_version_id).collect();
@@ -160,12 +208,21 @@ fn view(row: SubscriptionRow, sold: &catalogue::SoldRow) -> Result<SubscriptionV
         status,
         quantity: row.quantity,
         discount_percent: row.discount_percent,
+        discount_minor: row.discount_minor,
+        discount_from: row.discount_from,
+        discount_until: row.discount_until,
         anchor_on: row.anchor_on,
         starts_on: row.starts_on,
+        terms_from: row.terms_from.unwrap_or(row.starts_on),
+        changes: row.change_ordinal,
         ends_on: row.ends_on,
         next_charge_on: row.next_charge_on,
         next_period,
         charges_left: row.charges_left,
+        manual: row.manual != 0,
+        documents_on_activation: row.documents_on_activation != 0,
+        notify_on_activation: row.notify_on_activation != 0,
+        description: row.description,
         external_system: row.external_system,
         external_id: row.external_id,
         version: row.version,
@@ -187,7 +244,7 @@ async fn plan_named(tx: &mut Tx, tenant: Uuid, command: &CreateSubscription) -> 
 }
 
 /// The version of a plan that is sold on a day, when the plan is on sale.
-async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day: NaiveDate) -> Result<PlanVersionRow> {
+pub(crate) async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day: NaiveDate) -> Result<PlanVersionRow> {
     if stored::<PlanStatus>("plans.status", &plan.status)? != PlanStatus::Active {
         return Err(ServiceError::conflict(
             "plan-not-on-sale",
@@ -219,6 +276,8 @@ impl Altyn {
         if command.charges.is_some_and(|charges| charges < 1) {
             fields.refuse("/charges", "must be at least 1; leave it out for a subscription without end");
         }
+        check_discount(&mut fields, &command);
+        fields.optional_text("/description", command.description.as_deref(), 1_000);
         check_external(&mut fields, command.external_system.as_deref(), command.external_id.as_deref());
         let plan = plan_named(&mut work.tx, tenant, &command).await?;
         if plan.is_none() {
@@ -245,8 +304,9 @@ impl Altyn {
             ));
         }
         let cadence = stored("plan_versions.cadence", &version.cadence)?;
-        let billing_day = stored("plan_versions.billing_day", &version.billing_day)?;
-        let schedule = Schedule::first(command.starts_on, cadence, billing_day)
+        let billing_day: BillingDay = stored("plan_versions.billing_day", &version.billing_day)?;
+        let day_of_month = billing_day.day_of_month(cadence, command.starts_on, contract.signed_on);
+        let schedule = Schedule::first(command.starts_on, cadence, day_of_month)
             .map_err(|error| ServiceError::invalid("/starts_on", error.to_string()))?;
         let row = SubscriptionRow {
             id: self.ids.next(),
@@ -261,6 +321,15 @@ impl Altyn {
             ends_on: None,
             next_charge_on: command.starts_on,
             charges_left: command.charges,
+            terms_from: None,
+            change_ordinal: 0,
+            discount_minor: command.discount_minor.unwrap_or(0),
+            discount_from: command.discount_from,
+            discount_until: command.discount_until,
+            manual: command.manual.unwrap_or(false).into(),
+            documents_on_activation: command.documents_on_activation.unwrap_or(false).into(),
+            notify_on_activation: command.notify_on_activation.unwrap_or(false).into(),
+            description: command.description,
             external_system: command.external_system,
             external_id: command.external_id,
             version: 1,
@@ -317,8 +386,7 @@ impl Altyn {
         let row = subscriptions::find(&mut work.tx, tenant, id.uuid()).await?;
         let mut row = row.ok_or(ServiceError::NotFound("subscription"))?;
         let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
-        if matches!(status, SubscriptionStatus::Cancelled | SubscriptionStatus::Completed | SubscriptionStatus::Deleted)
-        {
+        if status.is_final() {
             return Err(ServiceError::conflict(
                 "subscription-ended",
                 format!("the subscription is {status} already; there is nothing to cancel"),

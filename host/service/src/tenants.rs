@@ -159,6 +159,7 @@ impl Altyn {
         let row = self.tenant_row(command, Some(&parent));
         check(&row)?;
         tenants::insert(&mut work.tx, &row).await?;
+        self.service_terms_inherit(&mut work.tx, &parent, row.id, work.now).await?;
         work.finish(201, view(row)?).await
     }
 

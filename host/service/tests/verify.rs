@@ -79,21 +79,20 @@ async fn a_planted_fault_is_named_by_its_rule(engine: Engine) {
     let world = World::build(engine).await;
     let mut proven = BTreeSet::new();
     let mut codes = BTreeSet::new();
+    let mut wrong: Vec<String> = Vec::new();
     for fault in faults::all(&world) {
         let copy = world.copy(&fault.sql).await;
         let report = copy.altyn.verify(&world.request(), EVERYTHING).await.unwrap();
         codes.extend(report.rules.iter().map(|rule| rule.code.clone()));
         let expected: BTreeSet<&str> = fault.rules.iter().copied().collect();
-        assert_eq!(failing(&report), expected, "{}: {:#?}", fault.name, report.rules);
+        // All of them are tried before any is told: one fault takes a whole copy of the books.
+        if failing(&report) != expected {
+            wrong.push(format!("{}: {:?} fail instead of {expected:?}", fault.name, failing(&report)));
+        }
         assert!(!report.ok, "{}", fault.name);
         let rule = report.rules.iter().find(|rule| rule.code == fault.rules[0]).unwrap();
-        for named in &fault.names {
-            assert!(
-                rule.examples.iter().any(|example| example.contains(named)),
-                "{}: {named} is not named by {:#?}",
-                fault.name,
-                rule.examples
-            );
+        for named in fault.names.iter().filter(|named| !rule.examples.iter().any(|example| example.contains(*named))) {
+            wrong.push(format!("{}: {named} is not named by {:?}", fault.name, rule.examples));
         }
         // Whoever breaks a neighbour's books does not break these.
         let other = altyn_service::Request::internal(world.other, "test");
@@ -101,6 +100,7 @@ async fn a_planted_fault_is_named_by_its_rule(engine: Engine) {
         proven.insert(fault.rules[0].to_owned());
         world.discard(copy).await;
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(proven, codes, "every rule has a fault that it finds");
     world.end().await;
 }

@@ -58,8 +58,10 @@ pub struct PlanVersionRow {
     pub currency: String,
     /// `included` or `on-top`.
     pub price_mode: String,
-    /// `anniversary` or `fixed:N`.
+    /// Billing-day policy.
     pub billing_day: String,
+    /// Stub policy.
+    pub stub: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
 }
@@ -85,6 +87,8 @@ pub struct ComponentRow {
     pub unit_price_minor: i64,
     /// Tax category.
     pub tax_category: String,
+    /// How much of the price is taken when it falls due, per cent.
+    pub prepayment_percent: i32,
 }
 
 const PRODUCTS_INSERT: &str = "insert into products (tenant_id, id, code, title, tax_category, version, created_at)
@@ -149,8 +153,9 @@ pub async fn plans_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, plans: 
 
 const VERSIONS_INSERT: &str =
     "insert into plan_versions (tenant_id, id, plan_id, ordinal, effective_from, cadence, currency,
-        price_mode, billing_day, created_at)
-    select $1, v.id, v.plan_id, v.ordinal, v.effective_from, v.cadence, v.currency, v.price_mode, v.billing_day, $2
+        price_mode, billing_day, stub, created_at)
+    select $1, v.id, v.plan_id, v.ordinal, v.effective_from, v.cadence, v.currency, v.price_mode, v.billing_day,
+        v.stub, $2
     from {rows}";
 /// Adds versions of plans.
 pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, versions: &[PlanVersionRow]) -> Result<()> {
@@ -162,15 +167,16 @@ pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, vers
         .with("cadence", column(versions, |row| row.cadence.clone()))
         .with("currency", column(versions, |row| row.currency.clone()))
         .with("price_mode", column(versions, |row| row.price_mode.clone()))
-        .with("billing_day", column(versions, |row| row.billing_day.clone()));
+        .with("billing_day", column(versions, |row| row.billing_day.clone()))
+        .with("stub", column(versions, |row| row.stub.clone()));
     tx.execute_rows(VERSIONS_INSERT, (tenant, now), &rows).await.map(|_| ())
 }
 
 const COMPONENTS_INSERT: &str =
     "insert into plan_components (tenant_id, id, plan_version_id, product_id, position, code,
-        title, kind, unit_price_minor, tax_category)
+        title, kind, unit_price_minor, tax_category, prepayment_percent)
     select $1, v.id, v.plan_version_id, v.product_id, v.position, v.code,
-        v.title, v.kind, v.unit_price_minor, v.tax_category from {rows}";
+        v.title, v.kind, v.unit_price_minor, v.tax_category, v.prepayment_percent from {rows}";
 /// Adds components of plan versions.
 pub async fn components_insert(tx: &mut Tx, tenant: Uuid, components: &[ComponentRow]) -> Result<()> {
     let rows = Rows::new()
@@ -182,7 +188,8 @@ pub async fn components_insert(tx: &mut Tx, tenant: Uuid, components: &[Componen
         .with("title", column(components, |row| row.title.clone()))
         .with("kind", column(components, |row| row.kind.clone()))
         .with("unit_price_minor", column(components, |row| row.unit_price_minor))
-        .with("tax_category", column(components, |row| row.tax_category.clone()));
+        .with("tax_category", column(components, |row| row.tax_category.clone()))
+        .with("prepayment_percent", column(components, |row| row.prepayment_percent));
     tx.execute_rows(COMPONENTS_INSERT, (tenant,), &rows).await.map(|_| ())
 }
 
@@ -221,7 +228,7 @@ pub const MOST_VERSIONS: i32 = 1_000;
 pub const MOST_COMPONENTS: usize = 100;
 
 const VERSIONS_OF: &str = "select p.id, p.plan_id, p.ordinal, p.effective_from, p.cadence, p.currency, p.price_mode,
-        p.billing_day, p.created_at
+        p.billing_day, p.stub, p.created_at
     from {rows} join plan_versions p on p.tenant_id = $1 and p.plan_id = v.plan_id
     order by p.plan_id, p.ordinal limit 100000";
 /// All versions of these plans, by plan and ordinal.
@@ -230,7 +237,7 @@ pub async fn versions_of(tx: &mut Tx, tenant: Uuid, plans: Vec<Uuid>) -> Result<
 }
 
 const COMPONENTS_OF: &str = "select c.id, c.plan_version_id, c.product_id, c.position, c.code, c.title, c.kind,
-        c.unit_price_minor, c.tax_category
+        c.unit_price_minor, c.tax_category, c.prepayment_percent
     from {rows} join plan_components c on c.tenant_id = $1 and c.plan_version_id = v.plan_version_id
     order by c.plan_version_id, c.position limit 100000";
 /// All components of these plan versions, by version and position.

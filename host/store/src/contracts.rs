@@ -46,6 +46,8 @@ pub struct ContractWithFunds {
     pub contract: ContractRow,
     /// Sum of the entries of the funds account, debit positive, minor units.
     pub funds_minor: i64,
+    /// What it may spend: balance, active promises and the limit in effect, less what is reserved; minor units.
+    pub available_minor: i64,
 }
 
 const INSERT_ALL: &str = "insert into contracts (tenant_id, id, customer_id, seller_id, number, kind, currency, zone,
@@ -73,8 +75,8 @@ pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, contracts
 const FIND: &str =
     "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone, c.credit_limit_minor,
         c.signed_on, c.funds_account_id, c.external_system, c.external_id, c.version, c.created_at,
-        coalesce(a.balance_minor, cast(0 as bigint)) as funds_minor
-    from contracts c left join ledger_accounts a on a.tenant_id = c.tenant_id and a.id = c.funds_account_id
+        -m.balance_minor as funds_minor, m.available_minor
+    from contracts c join contract_money m on m.tenant_id = c.tenant_id and m.contract_id = c.id
     where c.tenant_id = $1 and c.id = $2";
 /// One contract.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ContractWithFunds>> {
@@ -95,19 +97,19 @@ pub enum Filter {
 const LIST: &str =
     "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone, c.credit_limit_minor,
         c.signed_on, c.funds_account_id, c.external_system, c.external_id, c.version, c.created_at,
-        coalesce(a.balance_minor, cast(0 as bigint)) as funds_minor
-    from contracts c left join ledger_accounts a on a.tenant_id = c.tenant_id and a.id = c.funds_account_id
+        -m.balance_minor as funds_minor, m.available_minor
+    from contracts c join contract_money m on m.tenant_id = c.tenant_id and m.contract_id = c.id
     where c.tenant_id = $1 and c.id > $2 order by c.id limit $3";
 const LIST_BY_NUMBER: &str = "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone,
         c.credit_limit_minor, c.signed_on, c.funds_account_id, c.external_system, c.external_id, c.version, c.created_at,
-        coalesce(a.balance_minor, cast(0 as bigint)) as funds_minor
-    from contracts c left join ledger_accounts a on a.tenant_id = c.tenant_id and a.id = c.funds_account_id
+        -m.balance_minor as funds_minor, m.available_minor
+    from contracts c join contract_money m on m.tenant_id = c.tenant_id and m.contract_id = c.id
     where c.tenant_id = $1 and c.id > $2 and c.number = $4
     order by c.id limit $3";
 const LIST_BY_CUSTOMER: &str = "select c.id, c.customer_id, c.seller_id, c.number, c.kind, c.currency, c.zone,
         c.credit_limit_minor, c.signed_on, c.funds_account_id, c.external_system, c.external_id, c.version, c.created_at,
-        coalesce(a.balance_minor, cast(0 as bigint)) as funds_minor
-    from contracts c left join ledger_accounts a on a.tenant_id = c.tenant_id and a.id = c.funds_account_id
+        -m.balance_minor as funds_minor, m.available_minor
+    from contracts c join contract_money m on m.tenant_id = c.tenant_id and m.contract_id = c.id
     where c.tenant_id = $1 and c.id > $2 and c.customer_id = $4
     order by c.id limit $3";
 /// A page of contracts, by id.

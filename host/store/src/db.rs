@@ -107,6 +107,9 @@ params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q);
 params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T);
+params!(A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T, U);
 
 /// A statement; most read the same on both engines.
 #[derive(Clone, Copy)]
@@ -338,6 +341,18 @@ impl Db {
         })
     }
 
+    /// The number of the last migration that the database has, and of the last that this release knows.
+    pub async fn schema(&self) -> Result<(i64, i64)> {
+        let migrator = match self {
+            Self::Sqlite { .. } => &MIGRATIONS_SQLITE,
+            Self::Postgres(_) => &MIGRATIONS_POSTGRES,
+        };
+        let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+        let sql = "select cast(coalesce(max(version), 0) as bigint) from _sqlx_migrations where success";
+        let (applied,): (i64,) = self.read(Scope::Platform).await?.fetch_one(sql, ()).await?;
+        Ok((applied, known))
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.read(Scope::Platform).await?.fetch_one::<(i64,)>("select cast(1 as bigint)", ()).await.map(|_| ())
@@ -519,6 +534,15 @@ impl Tx {
     pub async fn wait_for_locks_at_most(&mut self, wait_ms: u32) -> Result<()> {
         if let Self::Postgres(tx) = self {
             (&mut **tx).execute(AssertSqlSafe(format!("set local lock_timeout = {wait_ms}"))).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the transaction to the rows of another tenant, for a change that reaches the tenants below; whoever calls it
+    /// has checked that the tenant lies in the acting one's subtree. SQLite has no such border.
+    pub async fn enter(&mut self, tenant: Uuid) -> Result<()> {
+        if let Self::Postgres(tx) = self {
+            (&mut **tx).execute(AssertSqlSafe(format!("set local app.tenant = '{tenant}'"))).await?;
         }
         Ok(())
     }

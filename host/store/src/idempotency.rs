@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Result, Tx};
+use crate::{Result, Rows, Tx};
 
 /// Which request claims a key.
 #[derive(Debug)]
@@ -69,4 +69,17 @@ pub async fn remember(tx: &mut Tx, claim: &Claim<'_>, status: i32, body: &str) -
         body.to_owned(),
     );
     tx.execute(REMEMBER, params).await.map(|_| ())
+}
+
+const ANSWERS_INSERT: &str = "insert into idempotency
+    (tenant_id, credential, request, idempotency_key, fingerprint, status, body, created_at)
+    select $1, v.credential, v.request, v.idempotency_key, v.fingerprint, v.status, v.body, $2 from {rows} where true
+    on conflict (tenant_id, credential, request, idempotency_key) do nothing";
+/// Claims keys together with their answers: columns `credential, request, idempotency_key, fingerprint, status, body`.
+/// Answers how many were free; waits for concurrent claims as [`claim`] does.
+pub async fn answers_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<u64> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    tx.execute_rows(ANSWERS_INSERT, (tenant, now), rows).await
 }

@@ -4,11 +4,16 @@
 //! the caller opened. The store decides nothing: it loads facts and saves decisions. Time and ids come in as arguments.
 
 pub mod api_keys;
+pub mod blocks;
 pub mod catalogue;
+pub mod changes;
 pub mod charges;
+pub mod clock;
 pub mod contracts;
+pub mod credit;
 pub mod customers;
 pub mod db;
+pub mod dunning;
 pub mod error;
 pub mod exchanges;
 pub mod explain;
@@ -17,12 +22,18 @@ pub mod imports;
 pub mod invoices;
 pub mod jobs;
 pub mod ledger;
+pub mod lives;
+pub mod manual_operations;
 pub mod plugins;
+pub mod promises;
 pub mod rows;
 pub mod runs;
 pub mod sellers;
+pub mod service_terms;
+pub mod shadow;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};

@@ -40,6 +40,14 @@ pub struct RunRow {
     pub tax_minor: i64,
     /// Gross of the invoices.
     pub gross_minor: i64,
+    /// Charges realised.
+    pub realised: i64,
+    /// Net of what was realised, minor units.
+    pub realised_net_minor: i64,
+    /// Tax of what was realised.
+    pub realised_tax_minor: i64,
+    /// Gross of what was realised.
+    pub realised_gross_minor: i64,
     /// Plugin calls made.
     pub plugin_calls: i64,
     /// The host that works on it.
@@ -81,24 +89,24 @@ pub async fn insert(
 }
 
 const FIND: &str = "select id, business_on, mode, state, cursor, contracts, subscriptions, charges, invoices, parked,
-    awaiting, net_minor, tax_minor, gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested,
-    created_at, started_at, finished_at, version from runs where tenant_id = $1 and id = $2";
+    awaiting, net_minor, tax_minor, gross_minor, realised, realised_net_minor, realised_tax_minor,
+    realised_gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and id = $2";
 /// One run.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<RunRow>> {
     tx.fetch_optional(FIND, (tenant, id)).await
 }
 
 const FIND_BY_DATE: &str = "select id, business_on, mode, state, cursor, contracts, subscriptions, charges, invoices,
-    parked, awaiting, net_minor, tax_minor, gross_minor, plugin_calls, lease_owner, lease_until, fence,
-    cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and business_on = $2";
+    parked, awaiting, net_minor, tax_minor, gross_minor, realised, realised_net_minor, realised_tax_minor,
+    realised_gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and business_on = $2";
 /// The run of a day.
 pub async fn find_by_date(tx: &mut Tx, tenant: Uuid, on: NaiveDate) -> Result<Option<RunRow>> {
     tx.fetch_optional(FIND_BY_DATE, (tenant, on)).await
 }
 
 const LIST: &str = "select id, business_on, mode, state, cursor, contracts, subscriptions, charges, invoices, parked,
-    awaiting, net_minor, tax_minor, gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested,
-    created_at, started_at, finished_at, version from runs where tenant_id = $1 and id > $2 order by id limit $3";
+    awaiting, net_minor, tax_minor, gross_minor, realised, realised_net_minor, realised_tax_minor,
+    realised_gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of runs by id.
 pub async fn list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<RunRow>> {
     tx.fetch_all(LIST, (tenant, after, limit)).await
@@ -155,6 +163,14 @@ pub struct Progress {
     pub tax_minor: i64,
     /// Gross, minor units.
     pub gross_minor: i64,
+    /// Charges realised.
+    pub realised: i64,
+    /// Net of what was realised, minor units.
+    pub realised_net_minor: i64,
+    /// Tax of what was realised.
+    pub realised_tax_minor: i64,
+    /// Gross of what was realised.
+    pub realised_gross_minor: i64,
     /// Plugin calls.
     pub plugin_calls: i64,
 }
@@ -162,7 +178,9 @@ pub struct Progress {
 const CHECKPOINT: &str = "update runs set cursor = coalesce($4, cursor), lease_until = $5, contracts = contracts + $6,
         subscriptions = subscriptions + $7, charges = charges + $8, invoices = invoices + $9, parked = parked + $10,
         awaiting = awaiting + $11, net_minor = net_minor + $12, tax_minor = tax_minor + $13,
-        gross_minor = gross_minor + $14, plugin_calls = plugin_calls + $15, version = version + 1
+        gross_minor = gross_minor + $14, plugin_calls = plugin_calls + $15, realised = realised + $16,
+        realised_net_minor = realised_net_minor + $17, realised_tax_minor = realised_tax_minor + $18,
+        realised_gross_minor = realised_gross_minor + $19, version = version + 1
     where tenant_id = $1 and id = $2 and fence = $3 and state not in ('done', 'cancelled')";
 /// Moves the checkpoint and the report; `false` when another host has taken the run over.
 pub async fn checkpoint(
@@ -190,6 +208,10 @@ pub async fn checkpoint(
         add.tax_minor,
         add.gross_minor,
         add.plugin_calls,
+        add.realised,
+        add.realised_net_minor,
+        add.realised_tax_minor,
+        add.realised_gross_minor,
     );
     Ok(tx.execute(CHECKPOINT, params).await? == 1)
 }
@@ -214,6 +236,13 @@ const RELEASE: &str = "update runs set lease_owner = null, lease_until = null
 /// Gives the lease back without changing the state.
 pub async fn release(tx: &mut Tx, tenant: Uuid, id: Uuid, fence: i64) -> Result<()> {
     tx.execute(RELEASE, (tenant, id, fence)).await.map(|_| ())
+}
+
+const LEASES_RETURN: &str = "update runs set lease_owner = null, lease_until = null
+    where tenant_id = $1 and lease_owner = $2 and state not in ('done', 'cancelled')";
+/// Gives back the runs that a host works on; its fence is stale once another host takes one.
+pub async fn leases_return(tx: &mut Tx, tenant: Uuid, owner: &str) -> Result<u64> {
+    tx.execute(LEASES_RETURN, (tenant, owner.to_owned())).await
 }
 
 const REOPEN: &str =
@@ -247,6 +276,14 @@ pub struct PlanRow {
     pub tax_minor: i64,
     /// Gross.
     pub gross_minor: i64,
+    /// Charges to realise.
+    pub realised: i64,
+    /// Net of what is realised, minor units.
+    pub realised_net_minor: i64,
+    /// Tax of what is realised.
+    pub realised_tax_minor: i64,
+    /// Gross of what is realised.
+    pub realised_gross_minor: i64,
     /// JSON text of the lines while the plan awaits a decision.
     pub effects: Option<String>,
     /// Stable code of why it is parked, rejected or superseded.
@@ -264,31 +301,34 @@ pub struct PlanRow {
 }
 
 const PLANS_PUT: &str = "insert into run_plans
-    (tenant_id, run_id, contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, effects, reason_code,
-     reason, call_id, attempts, decided_by, updated_at)
-    select $1, $2, v.contract_id, v.state, v.plan_hash, v.lines, v.net_minor, v.tax_minor, v.gross_minor, v.effects,
-        v.reason_code, v.reason, v.call_id, 1, null, $3 from {rows} where true
+    (tenant_id, run_id, contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
+     realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts,
+     decided_by, updated_at)
+    select $1, $2, v.contract_id, v.state, v.plan_hash, v.lines, v.net_minor, v.tax_minor, v.gross_minor, v.realised,
+        v.realised_net_minor, v.realised_tax_minor, v.realised_gross_minor, v.effects, v.reason_code, v.reason, v.call_id, 1, null, $3 from {rows} where true
     on conflict (tenant_id, run_id, contract_id) do update set state = excluded.state, plan_hash = excluded.plan_hash,
         lines = excluded.lines, net_minor = excluded.net_minor, tax_minor = excluded.tax_minor,
-        gross_minor = excluded.gross_minor, effects = excluded.effects, reason_code = excluded.reason_code,
+        gross_minor = excluded.gross_minor, realised = excluded.realised,
+        realised_net_minor = excluded.realised_net_minor, realised_tax_minor = excluded.realised_tax_minor,
+        realised_gross_minor = excluded.realised_gross_minor, effects = excluded.effects, reason_code = excluded.reason_code,
         reason = excluded.reason, call_id = excluded.call_id, attempts = run_plans.attempts + 1,
         updated_at = excluded.updated_at";
-/// Writes plans: columns `contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, effects,
-/// reason_code, reason, call_id`.
+/// Writes plans: columns `contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
+/// realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id`.
 pub async fn plans_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<()> {
     tx.execute_rows(PLANS_PUT, (tenant, run, now), rows).await.map(|_| ())
 }
 
-const PLAN_FIND: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, effects,
-    reason_code, reason, call_id, attempts, decided_by, updated_at
+const PLAN_FIND: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
+    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, updated_at
     from run_plans where tenant_id = $1 and run_id = $2 and contract_id = $3";
 /// One contract's plan.
 pub async fn plan_find(tx: &mut Tx, tenant: Uuid, run: Uuid, contract: Uuid) -> Result<Option<PlanRow>> {
     tx.fetch_optional(PLAN_FIND, (tenant, run, contract)).await
 }
 
-const PLANS_LIST: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, effects,
-    reason_code, reason, call_id, attempts, decided_by, updated_at
+const PLANS_LIST: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
+    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, updated_at
     from run_plans where tenant_id = $1 and run_id = $2 and contract_id > $3 and ($4 = '' or state = $4)
     order by contract_id limit $5";
 /// A page of plans in contract order; `state` empty means all.
@@ -354,6 +394,16 @@ pub async fn plans_approve(
     tx.execute(PLANS_APPROVE, (tenant, run, by.to_owned(), now, largest_gross_minor)).await
 }
 
+const CONTRACTS_RECOUNT: &str = "update runs set
+        contracts = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2),
+        awaiting = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state in ('awaiting', 'approved')),
+        parked = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state = 'parked')
+    where tenant_id = $1 and id = $2";
+/// Counts the contracts of a run again from their plans, after a pass that may have been over some of them before.
+pub async fn contracts_recount(tx: &mut Tx, tenant: Uuid, run: Uuid) -> Result<()> {
+    tx.execute(CONTRACTS_RECOUNT, (tenant, run)).await.map(|_| ())
+}
+
 const COUNTERS_SET: &str = "update runs set
         awaiting = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state in ('awaiting', 'approved')),
         parked = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state = 'parked'),
@@ -383,14 +433,26 @@ pub struct DueRow {
     pub anchor_on: NaiveDate,
     /// The next period's number.
     pub next_index: i32,
-    /// First day of service.
+    /// First day of service, or the day from which it is in service again if that is later.
     pub starts_on: NaiveDate,
+    /// First day of service ever: what is charged once is charged then.
+    pub sold_on: NaiveDate,
     /// End of service, exclusive.
     pub ends_on: Option<NaiveDate>,
     /// When the next charge is due.
     pub next_charge_on: NaiveDate,
     /// Charges left; absent for ever.
     pub charges_left: Option<i32>,
+    /// First day of the present terms, if they were changed.
+    pub terms_from: Option<NaiveDate>,
+    /// How many changes were executed.
+    pub change_ordinal: i32,
+    /// A sum off each period, minor units.
+    pub discount_minor: i64,
+    /// The first charge date that the discount holds on.
+    pub discount_from: Option<NaiveDate>,
+    /// The last charge date that the discount holds on.
+    pub discount_until: Option<NaiveDate>,
     /// Counts changes.
     pub version: i64,
     /// The contract's version.
@@ -417,14 +479,16 @@ pub struct DueRow {
 
 const DUE: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
-        s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.version,
-        c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
+        s.next_index, case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.starts_on as sold_on,
+        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from subscriptions s
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id
     join customers k on k.tenant_id = $1 and k.id = c.customer_id
-    where s.tenant_id = $1 and s.contract_id > $2 and s.next_charge_on <= $3 and s.status = 'active'
+    where s.tenant_id = $1 and s.contract_id > $2 and s.next_charge_on <= $3 and s.status in ('active', 'grace')
+        and s.manual = 0
     order by s.contract_id, s.id limit $4";
 /// Due subscriptions in contract order after a contract.
 pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, limit: i64) -> Result<Vec<DueRow>> {
@@ -432,15 +496,17 @@ pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, lim
 }
 
 const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent,
-        s.anchor_on, s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.version,
-        c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
+        s.anchor_on, s.next_index,
+        case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.starts_on as sold_on,
+        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from {rows}
     join subscriptions s on s.tenant_id = $1 and s.contract_id = v.contract_id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id
     join customers k on k.tenant_id = $1 and k.id = c.customer_id
-    where s.next_charge_on <= $2 and s.status = 'active'
+    where s.next_charge_on <= $2 and s.status in ('active', 'grace') and s.manual = 0
     order by s.contract_id, s.id";
 /// Due subscriptions of the named contracts, in contract order.
 pub async fn due_of(tx: &mut Tx, tenant: Uuid, contracts: &[Uuid], through: NaiveDate) -> Result<Vec<DueRow>> {
@@ -455,6 +521,117 @@ pub async fn due_of(tx: &mut Tx, tenant: Uuid, contracts: &[Uuid], through: Naiv
     Ok(found)
 }
 
+/// A charge whose service is provided, with what its invoice line and its contract add.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct RealisableRow {
+    /// The charge.
+    pub id: Uuid,
+    /// Its contract.
+    pub contract_id: Uuid,
+    /// The product whose revenue it is.
+    pub product_id: Uuid,
+    /// The last day of the service.
+    pub realises_on: NaiveDate,
+    /// Net of its invoice line, minor units.
+    pub net_minor: i64,
+    /// Tax of its invoice line.
+    pub tax_minor: i64,
+    /// Gross of its invoice line.
+    pub gross_minor: i64,
+    /// Tax code of its invoice line.
+    pub tax_code: String,
+    /// The part of the gross amount that was taken when it fell due; absent: all of it.
+    pub prepaid_minor: Option<i64>,
+    /// What was given back, gross.
+    pub credited_minor: i64,
+    /// The tax in that.
+    pub credited_tax_minor: i64,
+    /// The contract's version.
+    pub contract_version: i64,
+    /// The contract's number.
+    pub contract_number: String,
+    /// The contract's currency.
+    pub currency: String,
+    /// The seller.
+    pub seller_id: Uuid,
+    /// The contract's funds account.
+    pub funds_account_id: Uuid,
+}
+
+/// The columns of a [`RealisableRow`] and where they come from, after `charges c` was named.
+macro_rules! realisable {
+    ($from:literal, $rest:literal) => {
+        concat!(
+            "select c.id, c.contract_id, p.product_id, c.realises_on, l.net_minor, l.tax_minor, l.gross_minor, l.tax_code,
+                c.prepaid_minor, c.credited_minor,
+                case when c.credited_minor = 0 then 0 else (
+                    select cast(sum(d.tax_minor) as bigint) from charge_credits d
+                    where d.tenant_id = $1 and d.charge_id = c.id) end as credited_tax_minor,
+                k.version as contract_version, k.number as contract_number, k.currency, k.seller_id, k.funds_account_id
+            from ",
+            $from,
+            " join contracts k on k.tenant_id = $1 and k.id = c.contract_id
+            join plan_components p on p.tenant_id = $1 and p.id = c.component_id
+            join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.position = c.invoice_position
+                and l.charge_id = c.id ",
+            $rest
+        )
+    };
+}
+
+// SQLite without statistics would rather walk all charges by their id: it is told the index.
+const REALISABLE: crate::Sql = crate::Sql::each(
+    realisable!(
+        "charges c indexed by charges_to_realise cross",
+        "where c.tenant_id = $1 and c.contract_id > $2 and c.realises_on <= $3 and c.realised_on is null
+        order by c.contract_id, c.realises_on, c.id limit $4"
+    ),
+    realisable!(
+        "charges c",
+        "where c.tenant_id = $1 and c.contract_id > $2 and c.realises_on <= $3 and c.realised_on is null
+        order by c.contract_id, c.realises_on, c.id limit $4"
+    ),
+);
+/// Charges to realise in contract order after a contract.
+pub async fn realisable(
+    tx: &mut Tx,
+    tenant: Uuid,
+    after: Uuid,
+    through: NaiveDate,
+    limit: i64,
+) -> Result<Vec<RealisableRow>> {
+    tx.fetch_all(REALISABLE, (tenant, after, through, limit)).await
+}
+
+const REALISABLE_OF: &str = realisable!(
+    "{rows} join charges c on c.tenant_id = $1 and c.contract_id = v.contract_id",
+    "where c.realises_on <= $2 and c.realised_on is null order by c.contract_id, c.realises_on, c.id"
+);
+/// Charges to realise of the named contracts, in contract order.
+pub async fn realisable_of(
+    tx: &mut Tx,
+    tenant: Uuid,
+    contracts: &[Uuid],
+    through: NaiveDate,
+) -> Result<Vec<RealisableRow>> {
+    let mut found = Vec::new();
+    for part in contracts.chunks(256) {
+        let rows = Rows::new().with("contract_id", part.to_vec());
+        let mut rows: Vec<RealisableRow> = tx.fetch_rows(REALISABLE_OF, (tenant, through), &rows).await?;
+        found.append(&mut rows);
+    }
+    found.sort_by_key(|row| (row.contract_id, row.realises_on, row.id));
+    Ok(found)
+}
+
+const REALISE: &str = "update charges set realised_on = $2, status = v.status from {rows}
+    where charges.tenant_id = $1 and charges.id = v.id and charges.realised_on is null
+        and charges.credited_minor = v.credited_minor";
+/// Marks charges realised that are as they were read: columns `id, credited_minor, status`; answers how many were.
+pub async fn realise(tx: &mut Tx, tenant: Uuid, on: NaiveDate, rows: &Rows) -> Result<u64> {
+    tx.execute_rows(REALISE, (tenant, on), rows).await
+}
+
 const RENEW: &str = "update subscriptions set status = v.status, next_index = v.next_index,
         next_charge_on = v.next_charge_on, charges_left = v.charges_left, version = subscriptions.version + 1
     from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = v.id and subscriptions.version = v.version";
@@ -465,23 +642,34 @@ pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
 }
 
 const CHARGES_INSERT: &str = "insert into charges
-    (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status, period_start,
-     period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, amount_minor, proration_call_id,
-     call_line, created_at)
-    select $1, v.id, v.contract_id, v.subscription_id, v.component_id, v.invoice_id, $2, 'recurring', 'blocked',
-        v.period_start, v.period_end, v.used_start, v.used_end, v.charged_on, v.realises_on, null, v.currency,
-        v.amount_minor, v.proration_call_id, v.call_line, $3 from {rows} where true
-    on conflict (tenant_id, subscription_id, component_id, period_start) do nothing";
-/// Adds recurring charges; answers how many periods were not charged before. Columns `id, contract_id, subscription_id, component_id, invoice_id, period_start,
-/// period_end, used_start, used_end, charged_on, realises_on, currency, amount_minor, proration_call_id, call_line`.
-pub async fn charges_insert(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<u64> {
+    (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, invoice_position, run_id, kind, status,
+     period_start, period_end, used_start, used_end, charged_on, realises_on, realised_on, paid_on, currency,
+     amount_minor, prepaid_minor, proration_call_id, call_line, created_at, change_ordinal)
+    select $1, v.id, v.contract_id, v.subscription_id, v.component_id, v.invoice_id, v.invoice_position, $2, v.kind,
+        v.status, v.period_start, v.period_end, v.used_start, v.used_end, v.charged_on, v.realises_on, v.realised_on,
+        null, v.currency, v.amount_minor, v.prepaid_minor, v.proration_call_id, v.call_line, $3,
+        v.change_ordinal from {rows} where true
+    on conflict (tenant_id, subscription_id, component_id, period_start, change_ordinal) do nothing";
+/// Adds charges; answers how many periods were not charged before. Columns `id, contract_id, subscription_id,
+/// component_id, invoice_id, invoice_position, kind, status, period_start, period_end, used_start, used_end, charged_on,
+/// realises_on, realised_on, currency, amount_minor, prepaid_minor, proration_call_id, call_line,
+/// change_ordinal`.
+pub async fn charges_insert(
+    tx: &mut Tx,
+    tenant: Uuid,
+    run: Option<Uuid>,
+    now: DateTime<Utc>,
+    rows: &Rows,
+) -> Result<u64> {
     tx.execute_rows(CHARGES_INSERT, (tenant, run, now), rows).await
 }
 
 const CHARGED: &str = "select distinct c.contract_id from {rows}
     join charges c on c.tenant_id = $1 and c.subscription_id = v.subscription_id
-        and c.component_id = v.component_id and c.period_start = v.period_start";
-/// The contracts of those periods that are charged already: columns `subscription_id, component_id, period_start`.
+        and c.component_id = v.component_id and c.period_start = v.period_start
+        and c.change_ordinal = v.change_ordinal";
+/// The contracts of those periods that are charged already: columns `subscription_id, component_id, period_start,
+/// change_ordinal`.
 pub async fn charged(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<Vec<(Uuid,)>> {
     tx.fetch_rows(CHARGED, (tenant,), rows).await
 }
@@ -497,7 +685,7 @@ const INVOICES_INSERT: &str = "insert into invoices
 pub async fn invoices_insert(
     tx: &mut Tx,
     tenant: Uuid,
-    run: Uuid,
+    run: Option<Uuid>,
     issued_on: NaiveDate,
     now: DateTime<Utc>,
     rows: &Rows,
@@ -556,6 +744,8 @@ pub struct PlanComponentRow {
     pub price_mode: String,
     /// Billing-day policy.
     pub billing_day: String,
+    /// Stub policy.
+    pub stub: String,
     /// The component.
     pub id: Uuid,
     /// The product it earns for.
@@ -564,15 +754,19 @@ pub struct PlanComponentRow {
     pub code: String,
     /// Its title on documents.
     pub title: String,
+    /// How it is charged.
+    pub kind: String,
     /// Price of one unit and period, minor units.
     pub unit_price_minor: i64,
+    /// How much of the price is taken when it falls due, per cent.
+    pub prepayment_percent: i32,
     /// Tax category.
     pub tax_category: String,
 }
 
 const PLAN_COMPONENTS: &str =
-    "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, c.id,
-        c.product_id, c.code, c.title, c.unit_price_minor, c.tax_category
+    "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, p.stub, c.id,
+        c.product_id, c.code, c.title, c.kind, c.unit_price_minor, c.prepayment_percent, c.tax_category
     from {rows}
     join plan_versions p on p.tenant_id = $1 and p.id = v.id
     join plan_components c on c.tenant_id = $1 and c.plan_version_id = p.id

@@ -32,6 +32,24 @@ pub struct SubscriptionRow {
     pub next_charge_on: NaiveDate,
     /// How many charges are left; none for ever.
     pub charges_left: Option<i32>,
+    /// First day of the present terms; none while they are those it began with.
+    pub terms_from: Option<NaiveDate>,
+    /// How many changes were executed.
+    pub change_ordinal: i32,
+    /// A sum off each period, minor units.
+    pub discount_minor: i64,
+    /// The first charge date that the discount holds on.
+    pub discount_from: Option<NaiveDate>,
+    /// The last charge date that the discount holds on.
+    pub discount_until: Option<NaiveDate>,
+    /// 1 when each period begins by hand.
+    pub manual: i32,
+    /// 1 when documents are wanted on activation.
+    pub documents_on_activation: i32,
+    /// 1 when the customer is told of an activation.
+    pub notify_on_activation: i32,
+    /// What the customer reads about it.
+    pub description: Option<String>,
     /// The system that the subscription came from.
     pub external_system: Option<String>,
     /// Its id there.
@@ -43,11 +61,13 @@ pub struct SubscriptionRow {
 }
 
 const INSERT_ALL: &str = "insert into subscriptions (tenant_id, id, contract_id, plan_version_id, status, quantity,
-        discount_percent, anchor_on, next_index, starts_on, ends_on, next_charge_on, charges_left,
+        discount_percent, anchor_on, next_index, starts_on, ends_on, next_charge_on, charges_left, discount_minor,
+        discount_from, discount_until, manual, documents_on_activation, notify_on_activation, description,
         external_system, external_id, version, created_at)
     select $1, v.id, v.contract_id, v.plan_version_id, v.status, v.quantity,
         v.discount_percent, v.anchor_on, v.next_index, v.starts_on, v.ends_on, v.next_charge_on, v.charges_left,
-        v.external_system, v.external_id, 1, $2 from {rows}";
+        v.discount_minor, v.discount_from, v.discount_until, v.manual, v.documents_on_activation,
+        v.notify_on_activation, v.description, v.external_system, v.external_id, 1, $2 from {rows}";
 /// Adds subscriptions in their first version.
 pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, items: &[SubscriptionRow]) -> Result<()> {
     let rows = Rows::new()
@@ -63,13 +83,22 @@ pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, items: &[
         .with("ends_on", column(items, |row| row.ends_on))
         .with("next_charge_on", column(items, |row| row.next_charge_on))
         .with("charges_left", column(items, |row| row.charges_left))
+        .with("discount_minor", column(items, |row| row.discount_minor))
+        .with("discount_from", column(items, |row| row.discount_from))
+        .with("discount_until", column(items, |row| row.discount_until))
+        .with("manual", column(items, |row| row.manual))
+        .with("documents_on_activation", column(items, |row| row.documents_on_activation))
+        .with("notify_on_activation", column(items, |row| row.notify_on_activation))
+        .with("description", column(items, |row| row.description.clone()))
         .with("external_system", column(items, |row| row.external_system.clone()))
         .with("external_id", column(items, |row| row.external_id.clone()));
     tx.execute_rows(INSERT_ALL, (tenant, now), &rows).await.map(|_| ())
 }
 
 const FIND: &str = "select id, contract_id, plan_version_id, status, quantity, discount_percent, anchor_on, next_index,
-        starts_on, ends_on, next_charge_on, charges_left, external_system, external_id, version, created_at
+        starts_on, ends_on, next_charge_on, charges_left, terms_from, change_ordinal, discount_minor,
+        discount_from, discount_until, manual, documents_on_activation, notify_on_activation, description,
+        external_system, external_id, version, created_at
     from subscriptions where tenant_id = $1 and id = $2";
 /// One subscription.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<SubscriptionRow>> {
@@ -77,10 +106,14 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<Subscrip
 }
 
 const LIST: &str = "select id, contract_id, plan_version_id, status, quantity, discount_percent, anchor_on, next_index,
-        starts_on, ends_on, next_charge_on, charges_left, external_system, external_id, version, created_at
+        starts_on, ends_on, next_charge_on, charges_left, terms_from, change_ordinal, discount_minor,
+        discount_from, discount_until, manual, documents_on_activation, notify_on_activation, description,
+        external_system, external_id, version, created_at
     from subscriptions where tenant_id = $1 and id > $2 order by id limit $3";
 const LIST_BY_CONTRACT: &str = "select id, contract_id, plan_version_id, status, quantity, discount_percent, anchor_on,
-        next_index, starts_on, ends_on, next_charge_on, charges_left, external_system, external_id, version, created_at
+        next_index, starts_on, ends_on, next_charge_on, charges_left, terms_from, change_ordinal, discount_minor,
+        discount_from, discount_until, manual, documents_on_activation, notify_on_activation, description,
+        external_system, external_id, version, created_at
     from subscriptions where tenant_id = $1 and contract_id = $4 and id > $2 order by id limit $3";
 /// A page of subscriptions, of one contract when it is named, by id.
 pub async fn list(

@@ -72,6 +72,13 @@ pub async fn list(tx: &mut Tx, path: &str, after: Uuid, limit: i64) -> Result<Ve
     tx.fetch_all(LIST, (path.to_owned(), format!("{path}~"), after, limit)).await
 }
 
+const BELOW: &str = "select id, parent_id, path, name, locale, zone, currency, run_mode, run_at, version, created_at
+    from tenants where path > $1 and path < $2 and path > $3 order by path limit $4";
+/// A page of the tenants below the one at `path`, each after the one above it; `after` is the last path seen, or empty.
+pub async fn below(tx: &mut Tx, path: &str, after: &str, limit: i64) -> Result<Vec<TenantRow>> {
+    tx.fetch_all(BELOW, (path.to_owned(), format!("{path}~"), after.to_owned(), limit)).await
+}
+
 const UPDATE: &str = "update tenants set name = $3, locale = $4, zone = $5, run_mode = $6, run_at = $7,
     version = version + 1 where id = $1 and version = $2";
 /// Saves the settings of a tenant; `false` when it is gone or its version is another.

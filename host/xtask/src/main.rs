@@ -7,6 +7,7 @@
 mod bench;
 mod books;
 mod demo;
+mod fuzz;
 mod guests;
 mod postgres;
 mod shell;
@@ -33,6 +34,7 @@ usage: cargo xtask <command>
                                  --database URL or --database private-postgres
   bench [--subscriptions N] [--only billing|ledger|plugin] [--output table|json]
                                  measure the release build against a private PostgreSQL
+  fuzz [--seconds N] [target]    mutate what guests hand over, 300 seconds each target
   postgres                       start a private PostgreSQL, print its address, run until stdin ends or Ctrl-C
   books [--customers N] [--seed S] [--into DIR]
                                  write the example books (default: examples/operator)
@@ -67,6 +69,7 @@ fn run(command: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "test" => test::run(&root, rest),
         "demo" => demo::run(&root, rest),
         "bench" => bench::run(&root, rest),
+        "fuzz" => fuzz::run(&root, rest),
         "postgres" => {
             shell::no_arguments(rest)?;
             serve_postgres(&root)

@@ -1,5 +1,6 @@
+use altyn_plugin::Money;
 use altyn_plugin::proration::CurrentDay;
-use altyn_plugin::{Date, Money, Period};
+use line_share::vectors::{self, ask, current_day, period, rub};
 use serde::Deserialize;
 
 use super::*;
@@ -8,25 +9,7 @@ const FIXTURE: &str = include_str!("../tests/vectors.json");
 
 #[derive(Deserialize)]
 struct Fixture {
-    cases: Vec<Case>,
     change_on_11_november_of_30_days: Vec<Change>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    price: i64,
-    #[serde(default)]
-    billed: i64,
-    #[serde(default)]
-    credited: i64,
-    period: (String, String),
-    used: (String, String),
-    current_day: String,
-    used_minor: i64,
-    #[serde(default)]
-    credit_minor: i64,
-    explanation: String,
 }
 
 #[derive(Deserialize)]
@@ -34,34 +17,6 @@ struct Change {
     current_day: String,
     old_side_days: i64,
     new_side_days: i64,
-}
-
-fn fixture() -> Fixture {
-    serde_json::from_str(FIXTURE).unwrap()
-}
-
-fn date(text: &str) -> Date {
-    let mut parts = text.split('-');
-    let mut next = || parts.next().unwrap();
-    Date { year: next().parse().unwrap(), month: next().parse().unwrap(), day: next().parse().unwrap() }
-}
-
-fn period(start: &str, end: &str) -> Period {
-    Period { start: date(start), end: date(end) }
-}
-
-fn current_day(text: &str) -> CurrentDay {
-    match text {
-        "old" => CurrentDay::Old,
-        "new" => CurrentDay::New,
-        "both" => CurrentDay::Both,
-        "neither" => CurrentDay::Neither,
-        other => panic!("{other}"),
-    }
-}
-
-fn rub(minor: i64) -> Money {
-    Money { minor, currency: "RUB".into() }
 }
 
 fn november(used: (&str, &str), day: CurrentDay, billed: i64) -> Question {
@@ -78,43 +33,19 @@ fn november(used: (&str, &str), day: CurrentDay, billed: i64) -> Question {
 }
 
 fn share(question: Question) -> Result<Share, Fault> {
-    let ctx = Context {
-        tenant: String::new(),
-        binding: String::new(),
-        config: String::new(),
-        now: 0,
-        zone: "Europe/Moscow".into(),
-        locale: "ru-RU".into(),
-    };
-    DayRatio::share(&NoConfig {}, &ctx, question)
+    ask::<DayRatio>("Europe/Moscow", "", question)
 }
 
 #[test]
 fn published_vectors_hold() {
-    for case in fixture().cases {
-        let question = Question {
-            line: "1".into(),
-            price: rub(case.price),
-            period: period(&case.period.0, &case.period.1),
-            used: period(&case.used.0, &case.used.1),
-            current_day: current_day(&case.current_day),
-            billed: rub(case.billed),
-            credited: rub(case.credited),
-            exponent: 2,
-        };
-        let expected = Share {
-            line: "1".into(),
-            used: rub(case.used_minor),
-            credit: rub(case.credit_minor),
-            explanation: case.explanation,
-        };
-        assert_eq!(share(question).unwrap(), expected, "{}", case.name);
-    }
+    vectors::hold::<DayRatio>(FIXTURE);
 }
 
 #[test]
 fn the_day_of_a_change_goes_where_the_policy_says() {
-    for change in fixture().change_on_11_november_of_30_days {
+    let fixture: Fixture = serde_json::from_str(FIXTURE).unwrap();
+    assert!(!fixture.change_on_11_november_of_30_days.is_empty());
+    for change in fixture.change_on_11_november_of_30_days {
         let day = current_day(&change.current_day);
         let old = share(november(("2026-11-01", "2026-11-11"), day, 30_000)).unwrap();
         let new = share(november(("2026-11-11", "2026-12-01"), day, 0)).unwrap();
@@ -124,7 +55,7 @@ fn the_day_of_a_change_goes_where_the_policy_says() {
 }
 
 #[test]
-fn used_and_credit_sum_to_what_is_still_billed() {
+fn used_and_credit_sum_to_what_is_still_billed_whatever_the_price_is_now() {
     for billed in [1, 7, 99, 100, 10_001, 59_000, 1_000_000_007] {
         for credited in [0, 1, billed / 3, billed] {
             for day in 1..=30 {
@@ -139,6 +70,11 @@ fn used_and_credit_sum_to_what_is_still_billed() {
             }
         }
     }
+}
+
+#[test]
+fn money_is_conserved_on_every_split() {
+    vectors::conserves::<DayRatio>("");
 }
 
 #[test]

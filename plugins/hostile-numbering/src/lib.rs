@@ -4,7 +4,7 @@
 
 use altyn_plugin::numbering::{Draft, Sequence};
 use altyn_plugin::{Context, Descriptor, Fault, NumberingScheme};
-use hostile::{Config, Deed, huge};
+use hostile::{BAD_TEXT, Config, Deed, huge};
 
 /// The scheme.
 pub struct Hostile;
@@ -20,6 +20,7 @@ impl NumberingScheme for Hostile {
         let key = match config.provoke(&draft.contract)? {
             Deed::HugeAnswer => huge(),
             Deed::ForeignCurrency => " \u{7} ".into(),
+            Deed::NotANumber => String::new(),
             _ => draft.kind.clone(),
         };
         Ok(Sequence { key, start: 1 })
@@ -30,6 +31,7 @@ impl NumberingScheme for Hostile {
             Deed::HugeAnswer => huge(),
             Deed::WrongSum => "1".into(),
             Deed::ShortAnswer => String::new(),
+            Deed::BadText => BAD_TEXT.into(),
             _ => format!("H-{value}"),
         })
     }

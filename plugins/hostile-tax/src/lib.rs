@@ -3,7 +3,7 @@
 
 use altyn_plugin::tax::{Assessment, Document, LineTax};
 use altyn_plugin::{Context, Descriptor, Fault, TaxRule};
-use hostile::{Config, Deed, huge, spoil};
+use hostile::{BAD_TEXT, Config, Deed, huge, spoil};
 
 /// The rule.
 pub struct Hostile;
@@ -29,14 +29,21 @@ impl TaxRule for Hostile {
         let tax = |line| {
             let mut line = LineTax::at_rate(line, mode, 20, "vat20")?;
             line.tax = spoil(deed, line.tax);
-            if deed == Deed::HugeAnswer {
-                line.code = huge();
+            match deed {
+                Deed::HugeAnswer => line.code = huge(),
+                Deed::BadText => line.code = BAD_TEXT.into(),
+                Deed::Stranger => line.line = BAD_TEXT.into(),
+                Deed::NotANumber => line.rate = Some("NaN".into()),
+                _ => {}
             }
             Ok(line)
         };
         let mut lines = document.lines.into_iter().map(tax).collect::<Result<Vec<_>, Fault>>()?;
         if deed == Deed::ShortAnswer {
             lines.pop();
+        }
+        if deed == Deed::Twice {
+            lines.extend_from_within(..);
         }
         Ok(Assessment { document: document.id, lines })
     }

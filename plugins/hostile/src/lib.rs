@@ -15,7 +15,7 @@ pub const SCHEMA: &str = r#"{
   "additionalProperties": false,
   "properties": {
     "do": {
-      "enum": ["ok", "trap", "loop", "memory", "flood-log", "huge-answer", "wrong-sum", "foreign-currency", "short-answer", "refuse"],
+      "enum": ["ok", "trap", "loop", "memory", "flood-log", "huge-answer", "wrong-sum", "foreign-currency", "short-answer", "refuse", "extreme", "negative", "twice", "stranger", "not-a-number", "bad-text", "refuse-badly"],
       "default": "ok"
     },
     "only": { "description": "misbehave only when the batch has an element of this name", "type": "string" }
@@ -57,6 +57,20 @@ pub enum Deed {
     ShortAnswer,
     /// Refuses politely.
     Refuse,
+    /// Answers the largest amounts there are.
+    Extreme,
+    /// Answers amounts below zero.
+    Negative,
+    /// Answers the same line again.
+    Twice,
+    /// Answers a line that nobody asked about.
+    Stranger,
+    /// Answers a rate that is no number; a sequence without a name.
+    NotANumber,
+    /// Answers texts with a NUL, an escape and reversed letters.
+    BadText,
+    /// Refuses with such a text.
+    RefuseBadly,
 }
 
 impl Config {
@@ -73,6 +87,7 @@ impl Config {
             Deed::Loop => spin(),
             Deed::Memory => devour(),
             Deed::FloodLog => (0..10_000).for_each(|_| altyn_plugin::warn("flood\n\u{1b}[2Jof notes")),
+            Deed::RefuseBadly => return Err(Fault::Other(BAD_TEXT.into())),
             Deed::Refuse => return Err(Fault::Other(format!("told to refuse {name}"))),
             _ => {}
         }
@@ -99,10 +114,15 @@ pub fn huge() -> String {
     "x".repeat(1 << 20)
 }
 
-/// The amount as the deed leaves it: untouched, one minor unit off, or in another currency.
+/// A text that would print as something else.
+pub const BAD_TEXT: &str = "A\0\u{1b}[2J\u{202e}1";
+
+/// The amount as the deed leaves it: untouched, one minor unit off, extreme, below zero, or in another currency.
 pub fn spoil(deed: Deed, money: Money) -> Money {
     match deed {
         Deed::WrongSum => money.with_minor(money.minor + 1),
+        Deed::Extreme => money.with_minor(i64::MAX),
+        Deed::Negative => money.with_minor(money.minor.saturating_neg().saturating_sub(1)),
         Deed::ForeignCurrency => {
             Money { minor: money.minor, currency: if money.currency == "EUR" { "USD" } else { "EUR" }.into() }
         }

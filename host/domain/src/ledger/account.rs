@@ -30,6 +30,8 @@ pub enum AccountCode {
     ContractPromised(ContractId),
     /// The other side of promised payments.
     Promises,
+    /// What granting promised payments earned.
+    PromiseFees,
     /// Charged but not provided yet.
     DeferredRevenue,
     /// Revenue of a product.
@@ -59,6 +61,7 @@ impl AccountCode {
             Self::ContractFunds(_)
             | Self::ContractBlocked(_)
             | Self::ContractPromised(_)
+            | Self::PromiseFees
             | Self::DeferredRevenue
             | Self::Revenue(_)
             | Self::TaxPayable(_) => Side::Credit,
@@ -100,6 +103,7 @@ impl fmt::Display for AccountCode {
             Self::ContractBlocked(id) => write!(f, "contract/{id}/blocked"),
             Self::ContractPromised(id) => write!(f, "contract/{id}/promised"),
             Self::Promises => f.write_str("promises"),
+            Self::PromiseFees => f.write_str("promise-fees"),
             Self::DeferredRevenue => f.write_str("deferred-revenue"),
             Self::Revenue(id) => write!(f, "revenue/{id}"),
             Self::TaxPayable(code) => write!(f, "tax-payable/{code}"),
@@ -125,6 +129,7 @@ impl FromStr for AccountCode {
             ["contract", id, "blocked"] => Self::ContractBlocked(id.parse().map_err(|_| unknown())?),
             ["contract", id, "promised"] => Self::ContractPromised(id.parse().map_err(|_| unknown())?),
             ["promises"] => Self::Promises,
+            ["promise-fees"] => Self::PromiseFees,
             ["deferred-revenue"] => Self::DeferredRevenue,
             ["revenue", id] => Self::Revenue(id.parse().map_err(|_| unknown())?),
             ["tax-payable", code] => Self::TaxPayable((*code).to_owned()),

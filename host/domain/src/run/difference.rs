@@ -21,6 +21,7 @@ pub fn difference(old: &ContractPlan, new: &ContractPlan) -> Vec<String> {
     tell(&mut told, "total net", &old.totals.net, &new.totals.net);
     tell(&mut told, "total tax", &old.totals.tax, &new.totals.tax);
     tell(&mut told, "total gross", &old.totals.gross, &new.totals.gross);
+    realisations(&mut told, old, new);
     if told.is_empty() && old != new {
         told.push("the order of subscriptions, plugins or lines changed".to_owned());
     }
@@ -51,6 +52,20 @@ fn subscriptions(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan)
             (Some(before), Some(after)) => tell(told, &format!("version of {id}"), before, after),
             (Some(_), None) => told.push(format!("{id} is no longer due")),
             (None, _) => told.push(format!("{id} is due now")),
+        }
+    }
+}
+
+fn realisations(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
+    let of = |plan: &ContractPlan| -> BTreeMap<_, _> {
+        plan.realisations.iter().filter_map(|found| found.charge.map(|charge| (charge, found.gross))).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    for id in keys(&old, &new) {
+        match (old.get(&id), new.get(&id)) {
+            (Some(before), Some(after)) => tell(told, &format!("realisation of {id}"), before, after),
+            (Some(_), None) => told.push(format!("{id} is no longer to be realised")),
+            (None, _) => told.push(format!("{id} is to be realised now")),
         }
     }
 }

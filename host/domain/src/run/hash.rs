@@ -9,12 +9,12 @@ use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{ContractPlan, PlanLine};
+use super::{ContractPlan, PlanLine, PlanRealisation};
 use crate::calendar::Period;
 use crate::invoice::Amounts;
 use crate::money::Money;
 
-const TAG: &[u8] = b"altyn/plan/1";
+const TAG: &[u8] = b"altyn/plan/2";
 
 struct Encoder(Vec<u8>);
 
@@ -77,10 +77,28 @@ impl Encoder {
         self.rate(line.tax_rate);
         self.text(&line.title);
         self.text(&line.proration_explanation);
+        self.text(line.kind.as_str());
+        self.number(i64::from(line.prepayment_percent));
+    }
+
+    fn realisation(&mut self, realisation: &PlanRealisation) {
+        match realisation.charge {
+            None => self.0.push(0),
+            Some(charge) => {
+                self.0.push(1);
+                self.uuid(charge.0);
+            }
+        }
+        self.uuid(realisation.product.0);
+        self.text(&realisation.tax_code);
+        self.date(realisation.realises_on);
+        self.amounts(realisation.amounts());
+        self.money(realisation.prepaid);
+        self.money(realisation.credited);
     }
 }
 
-/// SHA-256 over the tag `altyn/plan/1` and the canonical encoding of the plan.
+/// SHA-256 over the tag `altyn/plan/2` and the canonical encoding of the plan.
 pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
     let mut encoder = Encoder(Vec::with_capacity(256 + plan.lines.len() * 320));
     encoder.0.extend_from_slice(TAG);
@@ -101,5 +119,7 @@ pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
     encoder.length(plan.lines.len());
     plan.lines.iter().for_each(|line| encoder.line(line));
     encoder.amounts(plan.totals);
+    encoder.length(plan.realisations.len());
+    plan.realisations.iter().for_each(|realisation| encoder.realisation(realisation));
     Sha256::digest(&encoder.0).into()
 }

@@ -21,6 +21,8 @@ fn line(component: u128) -> PlanLine {
         subscription: id(5),
         component: id(component),
         product: id(8),
+        kind: ChargeKind::Recurring,
+        prepayment_percent: 100,
         period: november,
         used: november,
         charged_on: november.start,
@@ -37,7 +39,7 @@ fn line(component: u128) -> PlanLine {
 }
 
 fn plan(lines: Vec<PlanLine>) -> ContractPlan {
-    let totals = crate::invoice::totals(Currency::RUB, lines.iter().map(PlanLine::amounts)).unwrap();
+    let totals = totals(Currency::RUB, lines.iter().map(PlanLine::amounts)).unwrap();
     ContractPlan {
         contract: id(4),
         contract_version: 3,
@@ -49,14 +51,57 @@ fn plan(lines: Vec<PlanLine>) -> ContractPlan {
         issued_on: day("2026-11-01"),
         lines,
         totals,
+        realisations: vec![],
+    }
+}
+
+fn realisation(charge: Option<u128>, gross: i64) -> PlanRealisation {
+    PlanRealisation {
+        charge: charge.map(id),
+        product: id(8),
+        tax_code: "vat22".into(),
+        realises_on: day("2026-10-31"),
+        net: rub(gross),
+        tax: rub(0),
+        gross: rub(gross),
+        prepaid: rub(gross / 2),
+        credited: rub(1),
     }
 }
 
 #[test]
 fn the_hash_of_a_known_plan_never_changes() {
     // Computed from the description of the encoding by another program.
-    let expected = "5c02acb0653116f463f43fa12658f356493e145ea44ab2ac576e7aff79ba3b4a";
+    let expected = "4cb1d7961138e83a464b1c81337cd8dfc24988cd12eec5541444ece560d1435a";
     assert_eq!(Digest(plan_hash(&plan(vec![line(6)]))).to_string(), expected);
+    let realising = ContractPlan { realisations: vec![realisation(Some(7), 500)], ..plan(vec![line(6)]) };
+    let expected = "29dc7657bac07fb1f21158bf0bd7e3d7f1968e5d0ccdc55fb38f7f24557be2ab";
+    assert_eq!(Digest(plan_hash(&realising)).to_string(), expected);
+}
+
+#[test]
+fn what_is_realised_is_a_part_of_the_hash_and_of_the_difference() {
+    let with = |realisations| ContractPlan { realisations, ..plan(vec![line(6)]) };
+    let old = with(vec![realisation(Some(7), 500)]);
+    for (new, told) in [
+        (
+            with(vec![realisation(Some(7), 400)]),
+            "realisation of chg_00000000000000000000000000000007: 5.00 RUB → 4.00 RUB",
+        ),
+        (with(vec![]), "chg_00000000000000000000000000000007 is no longer to be realised"),
+        (with(vec![realisation(None, 500)]), "chg_00000000000000000000000000000007 is no longer to be realised"),
+    ] {
+        assert_ne!(plan_hash(&old), plan_hash(&new));
+        assert_eq!(difference(&old, &new), [told]);
+    }
+    assert_eq!(old.realised().unwrap().gross, rub(500));
+}
+
+#[test]
+fn the_prepayment_of_a_plan_is_the_sum_of_its_lines_prepayments() {
+    let third = PlanLine { prepayment_percent: 33, ..line(6) };
+    let none = PlanLine { prepayment_percent: 0, ..line(7) };
+    assert_eq!(plan(vec![third, none, line(8)]).prepaid(), Ok(rub(19_470 + 59_000)));
 }
 
 type Change = (&'static str, fn(&mut ContractPlan));

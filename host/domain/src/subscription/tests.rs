@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalogue::{Component, ComponentKind};
+use crate::catalogue::{BillingDay, Component, ComponentKind};
 use crate::money::Currency;
 use crate::tax::PriceMode;
 use chrono::Days;
@@ -21,6 +21,7 @@ fn plan(cadence: Cadence, billing_day: BillingDay, components: u128) -> PlanVers
         title: format!("Service {n}"),
         kind: ComponentKind::Recurring,
         unit_price: Money::new(59_000, Currency::RUB),
+        prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(1)),
     };
@@ -29,26 +30,34 @@ fn plan(cadence: Cadence, billing_day: BillingDay, components: u128) -> PlanVers
         cadence,
         price_mode: PriceMode::Included,
         billing_day,
+        stub: StubPolicy::Prorate,
         components: (0..components).map(component).collect(),
     }
 }
 
+fn first(starts_on: NaiveDate, plan: &PlanVersion) -> Schedule {
+    let day = plan.billing_day.day_of_month(plan.cadence, starts_on, starts_on);
+    Schedule::first(starts_on, plan.cadence, day).unwrap()
+}
+
 fn subscribed(starts_on: &str, plan: &PlanVersion) -> Subscription {
     let starts_on = day(starts_on);
-    let schedule = Schedule::first(starts_on, plan.cadence, plan.billing_day).unwrap();
+    let schedule = first(starts_on, plan);
     Subscription {
         id: SubscriptionId(Uuid::from_u128(5)),
         contract: ContractId(Uuid::from_u128(4)),
         plan_version: plan.id,
         status: SubscriptionStatus::Active,
         quantity: Decimal::ONE,
-        discount_percent: Decimal::ZERO,
+        discount: Discount::default(),
         anchor_on: schedule.anchor_on,
         next_index: schedule.next_index,
         starts_on,
+        terms_from: starts_on,
         ends_on: None,
         next_charge_on: starts_on,
         charges_left: None,
+        manual: false,
         version: 1,
     }
 }
@@ -115,12 +124,12 @@ fn a_fixed_day_is_anchored_in_a_month_that_has_it() {
         ("2026-05-05", 12, 31, "2026-04-30", 0),
         ("2026-03-05", 6, 31, "2025-08-31", 1),
     ] {
-        let found = Schedule::first(day(starts_on), Cadence::Months(months), BillingDay::Fixed(fixed)).unwrap();
+        let found = Schedule::first(day(starts_on), Cadence::Months(months), Some(fixed)).unwrap();
         let expected = Schedule { anchor_on: day(anchor), next_index: index };
         assert_eq!(found, expected, "from {starts_on} every {months} months on the {fixed}.");
     }
     assert_eq!(
-        Schedule::first(day("2026-01-01"), Cadence::Days(30), BillingDay::Fixed(1)),
+        Schedule::first(day("2026-01-01"), Cadence::Days(30), Some(1)),
         Err(SubscriptionError::FixedDayOfDays(Cadence::Days(30)))
     );
 }
@@ -221,8 +230,58 @@ fn only_a_subscription_in_service_is_charged() {
 #[test]
 fn quantity_and_discount_are_in_the_price() {
     let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
-    let three = Subscription { quantity: Decimal::from(3), discount_percent: Decimal::from(10), ..subscription };
+    let discount = Discount::percent(Decimal::from(10));
+    let three = Subscription { quantity: Decimal::from(3), discount, ..subscription };
     assert_eq!(due(&three, &plan, day("2026-08-01"), 1).unwrap().lines[0].price.minor, 159_300);
+}
+
+#[test]
+fn a_dated_discount_holds_on_both_its_ends() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let discount = Discount {
+        from: Some(day("2026-09-01")),
+        until: Some(day("2026-10-01")),
+        ..Discount::percent(Decimal::from(10))
+    };
+    let discounted = Subscription { discount, ..subscription };
+    let lines = due(&discounted, &plan, day("2026-11-01"), 9).unwrap().lines;
+    assert_eq!(lines.iter().map(|line| line.price.minor).collect::<Vec<_>>(), [59_000, 53_100, 53_100, 59_000]);
+}
+
+#[test]
+fn a_sum_comes_off_the_components_in_their_order_and_never_below_zero() {
+    let plan = plan(Cadence::Months(1), BillingDay::Anniversary, 3);
+    let discount = Discount { minor: 100_000, ..Discount::default() };
+    let discounted = Subscription { discount, ..subscribed("2026-08-01", &plan) };
+    let lines = due(&discounted, &plan, day("2026-08-01"), 9).unwrap().lines;
+    assert_eq!(lines.iter().map(|line| line.price.minor).collect::<Vec<_>>(), [0, 18_000, 59_000]);
+}
+
+#[test]
+fn a_free_stub_is_charged_with_zero_and_only_the_first() {
+    let (subscription, plan) = monthly("2026-02-10", BillingDay::Fixed(31));
+    let plan = PlanVersion { stub: StubPolicy::Free, ..plan };
+    let found = due(&subscription, &plan, day("2026-03-31"), 100).unwrap();
+    assert_eq!(found.lines.iter().map(|line| line.price.minor).collect::<Vec<_>>(), [0, 59_000, 59_000]);
+    let whole =
+        Subscription { starts_on: day("2026-02-28"), terms_from: day("2026-02-28"), next_index: 1, ..subscription };
+    let found = due(&whole, &plan, day("2026-02-28"), 100).unwrap();
+    assert_eq!(found.lines[0].price.minor, 59_000, "a whole first period is no stub");
+}
+
+#[test]
+fn a_stub_from_the_cut_off_day_on_takes_the_next_period_along() {
+    for (starts_on, lines) in [("2026-02-15", 1), ("2026-02-16", 2)] {
+        let (subscription, plan) = monthly(starts_on, BillingDay::Fixed(1));
+        let plan = PlanVersion { stub: StubPolicy::Absorb(16), ..plan };
+        let subscription = Subscription { charges_left: Some(2), ..subscription };
+        let found = due(&subscription, &plan, day(starts_on), 100).unwrap();
+        assert_eq!(found.lines.len(), lines, "{starts_on}");
+        assert!(found.lines.iter().all(|line| line.charged_on == day(starts_on)));
+        assert_eq!(found.next.charges_left, Some(1), "it is one charge");
+        let next = if lines == 2 { "2026-04-01" } else { "2026-03-01" };
+        assert_eq!(found.next.next_charge_on, day(next));
+    }
 }
 
 #[test]
@@ -239,6 +298,12 @@ fn any_start() -> impl Strategy<Value = NaiveDate> {
 }
 
 fn any_plan() -> impl Strategy<Value = PlanVersion> {
+    let stub =
+        prop_oneof![Just(StubPolicy::Prorate), Just(StubPolicy::Free), (1_u8..=31).prop_map(StubPolicy::Absorb),];
+    (any_unstubbed_plan(), stub).prop_map(|(plan, stub)| PlanVersion { stub, ..plan })
+}
+
+fn any_unstubbed_plan() -> impl Strategy<Value = PlanVersion> {
     let months = prop::sample::select(vec![1_u16, 2, 3, 6, 12]).prop_map(Cadence::Months);
     prop_oneof![
         (1_u16..=100).prop_map(|n| plan(Cadence::Days(n), BillingDay::Anniversary, 1)),
@@ -252,7 +317,7 @@ proptest! {
 
     #[test]
     fn the_first_period_contains_the_first_day(starts_on in any_start(), plan in any_plan()) {
-        let first = Schedule::first(starts_on, plan.cadence, plan.billing_day).unwrap();
+        let first = first(starts_on, &plan);
         prop_assert!(period(first.anchor_on, plan.cadence, first.next_index).unwrap().contains(starts_on));
     }
 

@@ -263,9 +263,9 @@ impl Hold<'_> {
         fresh: &mut Option<HttpCall>,
     ) -> Result<bool> {
         if let Err(failure) = &told
-            && failure.is_transient()
+            && (failure.is_transient() || matches!(failure, CallFailure::CircuitOpen { .. }))
         {
-            // Nothing was decided: the same question is asked again later.
+            // Nothing was decided: the same question is asked again later, by the same component.
             return Err(plugin_failed(failure));
         }
         let now = self.altyn.clock.now();

@@ -193,7 +193,7 @@ impl Altyn {
                 (Ok(now), Some(recorded)) if now == recorded => Ok(Replayed::Identical),
                 (Ok(now), Some(recorded)) => Ok(Replayed::Different(difference(&recorded, &now))),
                 (Ok(_), None) => Ok(Replayed::Different("it failed when it was made and answers now".to_owned())),
-                (Err(failure @ CallFailure::Busy), _) => {
+                (Err(failure @ CallFailure::Busy { .. }), _) => {
                     Err(ServiceError::Plugin { code: failure.code(), message: failure.to_string() })
                 }
                 (Err(failure), _) => Ok(Replayed::Different(format!("it fails now: {failure}"))),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use altyn_domain::{
     calendar::Cadence,
-    catalogue::{BillingDay, ComponentKind, PlanStatus},
+    catalogue::{BillingDay, ComponentKind, PlanStatus, StubPolicy},
     money::{Currency, Money},
     tax::PriceMode,
 };
@@ -143,6 +143,7 @@ impl Book for PlansBook<'_> {
                 currency: entry.price.currency.code().to_owned(),
                 price_mode: PriceMode::Included.as_str().to_owned(),
                 billing_day: BillingDay::Anniversary.to_string(),
+                stub: StubPolicy::Prorate.to_string(),
                 created_at: now,
             });
             components.push(ComponentRow {
@@ -155,6 +156,7 @@ impl Book for PlansBook<'_> {
                 kind: ComponentKind::Recurring.as_str().to_owned(),
                 unit_price_minor: entry.price.minor,
                 tax_category: entry.tax_category.to_owned(),
+                prepayment_percent: 100,
             });
         }
         catalogue::products_insert(tx, tenant, now, &products).await?;

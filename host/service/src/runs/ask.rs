@@ -15,7 +15,7 @@ use crate::{
 
 /// Why an item has no answer.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// Stable code.
     pub code: String,
     /// In words, with the plugin's message.
@@ -25,9 +25,10 @@ pub(super) struct Fault {
 }
 
 /// Collects the calls of a chunk.
-pub(super) struct Recorder<'a> {
+pub(crate) struct Recorder<'a> {
     pub ids: &'a dyn Ids,
-    pub run: RunId,
+    /// The run that asks; none when a change of a subscription does.
+    pub run: Option<RunId>,
     pub at: DateTime<Utc>,
     pub recorded: Vec<Recorded>,
     pub calls: i64,
@@ -36,16 +37,16 @@ pub(super) struct Recorder<'a> {
 impl Recorder<'_> {
     fn keep(&mut self, binding: BindingId, record: &CallRecord, failure: Option<&CallFailure>) -> Result<CallId> {
         let id = CallId(self.ids.next());
-        self.recorded.push(evidence::record(id, Some(self.run), binding, self.at, record, failure)?);
+        self.recorded.push(evidence::record(id, self.run, binding, self.at, record, failure)?);
         Ok(id)
     }
 }
 
 /// The answer about each item, with the call that gave it, or why there is none.
-pub(super) type Answers<A> = Vec<std::result::Result<(A, CallId), Fault>>;
+pub(crate) type Answers<A> = Vec<std::result::Result<(A, CallId), Fault>>;
 
 /// Asks about all items, halving a failing batch.
-pub(super) fn ask<Q, A>(
+pub(crate) fn ask<Q, A>(
     recorder: &mut Recorder<'_>,
     binding: BindingId,
     items: &[Q],
@@ -79,8 +80,12 @@ fn descend<Q, A>(
             return Err(ServiceError::Plugin { code: failure.code(), message: failure.to_string() });
         }
         Err(failure) => {
-            // A wrong configuration fails every item alike: halving would only multiply the failure.
-            let hopeless = matches!(failure, CallFailure::Refused { kind: FaultKind::Misconfigured, .. });
+            // A wrong configuration fails every item alike, and an open circuit lets none pass: halving would only
+            // multiply the failure.
+            let hopeless = matches!(
+                failure,
+                CallFailure::Refused { kind: FaultKind::Misconfigured, .. } | CallFailure::CircuitOpen { .. }
+            );
             if items.len() == 1 || hopeless {
                 let id = recorder.keep(binding, &record, Some(&failure))?;
                 let fault = Fault { code: failure.code().to_owned(), reason: failure.to_string(), call: Some(id) };

@@ -1,4 +1,4 @@
-//! Computing: due subscriptions become one plan per contract.
+//! Computing: due subscriptions and charges to realise become one plan per contract.
 //!
 //! Pure but for the plugins it asks: it reads no database and no clock. Every answer of a plugin is checked by the
 //! domain before it counts; what fails parks the contract it belongs to and nobody else.
@@ -10,17 +10,21 @@ use std::{
 };
 
 use altyn_domain::{
-    calendar::Cadence,
-    catalogue::{BillingDay, Component, ComponentKind, PlanVersion},
+    calendar::{Cadence, Period},
+    catalogue::{BillingDay, Component, ComponentKind, PlanVersion, StubPolicy},
+    charge::{ChargeKind, Creditable},
     id::{
-        CallId, ComponentId, ContractId, CustomerId, InvoiceId, PlanVersionId, ProductId, RunId, SellerId,
+        CallId, ChargeId, ComponentId, ContractId, CustomerId, InvoiceId, PlanVersionId, ProductId, RunId, SellerId,
         SubscriptionId, TenantId,
     },
     invoice::{Amounts, totals},
     money::{Currency, Money},
     proration::{self, CurrentDay, Question},
-    run::{ContractPlan, Digest, PlanLine, PluginPin, SafetyBounds, SubscriptionPin, check_bounds, plan_hash},
-    subscription::{DueLine, Renewed, Subscription, SubscriptionStatus, due},
+    run::{
+        ContractPlan, Digest, PlanLine, PlanRealisation, PluginPin, SafetyBounds, SubscriptionPin, check_bounds,
+        plan_hash,
+    },
+    subscription::{Discount, DueLine, Renewed, Subscription, SubscriptionStatus, due},
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
 use altyn_runtime::{Runtime, World};
@@ -28,7 +32,11 @@ use altyn_store::{StoreError, runs as rows};
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::ask::{Fault, Recorder, ask};
+use super::{
+    ask::{Fault, Recorder, ask},
+    post,
+    read::Chunk,
+};
 use crate::{
     error::{Result, ServiceError},
     evidence::Recorded,
@@ -101,8 +109,11 @@ pub(super) struct PlannedInvoice {
 #[derive(Clone, Debug)]
 pub(super) struct LineEvidence {
     pub quantity: String,
-    pub proration_call: CallId,
-    pub tax_call: CallId,
+    /// How many changes of the subscription were executed before.
+    pub change_ordinal: i32,
+    /// None for what is never prorated.
+    pub proration_call: Option<CallId>,
+    pub tax_call: Option<CallId>,
     /// The line's id inside both calls.
     pub call_line: i32,
 }
@@ -128,6 +139,8 @@ pub(super) struct Planned {
     pub invoices: Vec<PlannedInvoice>,
     pub evidence: Vec<LineEvidence>,
     pub renewals: Vec<Renewal>,
+    /// Sums of what is realised.
+    pub realised: Amounts,
 }
 
 /// A computed chunk.
@@ -140,14 +153,56 @@ pub(super) struct Computed {
     pub last: Option<Uuid>,
 }
 
+/// What a plan needs to know of its contract.
+struct Facts {
+    version: i64,
+    number: String,
+    seller: Uuid,
+    funds_account: Uuid,
+}
+
+/// A line that fell due, with what its component and its subscription add.
+struct OpenLine {
+    due: DueLine,
+    mode: PriceMode,
+    quantity: String,
+    /// How many changes of the subscription were executed before.
+    change_ordinal: i32,
+    kind: ChargeKind,
+    prepayment_percent: u8,
+}
+
 struct Open {
     contract: Uuid,
-    first: usize,
+    facts: Facts,
+    /// The first of its due subscriptions; none when there is only something to realise.
+    first: Option<usize>,
     currency: Currency,
     renewals: Vec<Renewal>,
     pins: Vec<SubscriptionPin>,
-    lines: Vec<(DueLine, PriceMode, String)>,
+    lines: Vec<OpenLine>,
+    realisations: Vec<PlanRealisation>,
     fault: Option<Fault>,
+}
+
+impl Open {
+    fn new(contract: Uuid, facts: Facts, first: Option<usize>, currency: &str, refused: &HashMap<Uuid, Fault>) -> Self {
+        let (currency, broken) = match currency.parse::<Currency>() {
+            Ok(currency) => (currency, None),
+            Err(error) => (Currency::RUB, Some(fault("contract-invalid", error))),
+        };
+        Self {
+            contract,
+            facts,
+            first,
+            currency,
+            renewals: Vec::new(),
+            pins: Vec::new(),
+            lines: Vec::new(),
+            realisations: Vec::new(),
+            fault: broken.or_else(|| refused.get(&contract).cloned()),
+        }
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and formatted texts")]
@@ -155,18 +210,18 @@ fn fault(code: &str, reason: impl ToString) -> Fault {
     Fault { code: code.to_owned(), reason: reason.to_string(), call: None }
 }
 
-/// Computes the plans of a chunk of due subscriptions, which come in contract order.
+/// Computes the plans of a chunk, whose rows come in contract order.
 pub(super) fn compute(
     inputs: &Inputs,
     plans: &Plans,
-    due_rows: &[rows::DueRow],
+    chunk: &Chunk,
     refused: &HashMap<Uuid, Fault>,
     at: DateTime<Utc>,
 ) -> Result<Computed> {
-    let mut recorder = Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 };
-    let mut open = collect(inputs, plans, due_rows, refused);
+    let mut recorder = Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 };
+    let mut open = collect(inputs, plans, chunk, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
-    let (taxed, mut planned) = assess(inputs, &mut recorder, due_rows, &mut open, &shares)?;
+    let (taxed, mut planned) = assess(inputs, &mut recorder, &chunk.due, &mut open, &shares)?;
     finish(inputs, &mut open, &taxed, &mut planned)?;
     let parked = open
         .iter()
@@ -177,28 +232,22 @@ pub(super) fn compute(
         parked,
         recorded: recorder.recorded,
         calls: recorder.calls,
-        last: due_rows.last().map(|row| row.contract_id),
+        last: open.last().map(|contract| contract.contract),
     })
 }
 
-/// Groups rows by contract and asks the domain what is due.
-fn collect(inputs: &Inputs, plans: &Plans, due_rows: &[rows::DueRow], refused: &HashMap<Uuid, Fault>) -> Vec<Open> {
+/// Groups rows by contract and asks the domain what is due and what is left to realise.
+fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid, Fault>) -> Vec<Open> {
     let mut open: Vec<Open> = Vec::new();
-    for (index, row) in due_rows.iter().enumerate() {
+    for (index, row) in chunk.due.iter().enumerate() {
         if open.last().is_none_or(|last| last.contract != row.contract_id) {
-            let (currency, broken) = match row.currency.parse::<Currency>() {
-                Ok(currency) => (currency, None),
-                Err(error) => (Currency::RUB, Some(fault("contract-invalid", error))),
+            let facts = Facts {
+                version: row.contract_version,
+                number: row.contract_number.clone(),
+                seller: row.seller_id,
+                funds_account: row.funds_account_id,
             };
-            open.push(Open {
-                contract: row.contract_id,
-                first: index,
-                currency,
-                renewals: Vec::new(),
-                pins: Vec::new(),
-                lines: Vec::new(),
-                fault: broken.or_else(|| refused.get(&row.contract_id).cloned()),
-            });
+            open.push(Open::new(row.contract_id, facts, Some(index), &row.currency, refused));
         }
         let Some(contract) = open.last_mut() else { continue };
         if contract.fault.is_none()
@@ -209,7 +258,7 @@ fn collect(inputs: &Inputs, plans: &Plans, due_rows: &[rows::DueRow], refused: &
     }
     for contract in &mut open {
         // Lines of one price mode stand together: each mode becomes a document of its own.
-        contract.lines.sort_by_key(|(_, mode, _)| *mode != PriceMode::Included);
+        contract.lines.sort_by_key(|line| line.mode != PriceMode::Included);
         let bound = usize::try_from(inputs.bounds.max_lines_per_contract_day).unwrap_or(usize::MAX);
         if contract.fault.is_none() && contract.lines.len() > bound {
             let lines = contract.lines.len();
@@ -220,7 +269,64 @@ fn collect(inputs: &Inputs, plans: &Plans, due_rows: &[rows::DueRow], refused: &
             contract.lines.clear();
         }
     }
+    collect_realisable(&mut open, &chunk.realisable, refused);
     open
+}
+
+/// Adds what is to be realised to the contracts, which stay in order.
+fn collect_realisable(open: &mut Vec<Open>, realisable: &[rows::RealisableRow], refused: &HashMap<Uuid, Fault>) {
+    let with_due = open.len();
+    for row in realisable {
+        let found = open[..with_due].binary_search_by_key(&row.contract_id, |contract| contract.contract);
+        let place = found.unwrap_or_else(|_| {
+            if open.len() == with_due || open[open.len() - 1].contract != row.contract_id {
+                let facts = Facts {
+                    version: row.contract_version,
+                    number: row.contract_number.clone(),
+                    seller: row.seller_id,
+                    funds_account: row.funds_account_id,
+                };
+                open.push(Open::new(row.contract_id, facts, None, &row.currency, refused));
+            }
+            open.len() - 1
+        });
+        let contract = &mut open[place];
+        match realisation(row, contract.currency) {
+            Ok(realisation) => contract.realisations.push(realisation),
+            Err(error) => {
+                contract.fault.get_or_insert_with(|| {
+                    fault("charge-invalid", format!("{} cannot be realised: {error}", ChargeId(row.id)))
+                });
+            }
+        }
+    }
+    open.sort_by_key(|contract| contract.contract);
+}
+
+fn realisation(
+    row: &rows::RealisableRow,
+    currency: Currency,
+) -> std::result::Result<PlanRealisation, altyn_domain::money::MoneyError> {
+    let money = |minor| Money::new(minor, currency);
+    let (credited, credited_tax) = (money(row.credited_minor), money(row.credited_tax_minor));
+    let charge = Creditable {
+        charged: Amounts { net: money(row.net_minor), tax: money(row.tax_minor), gross: money(row.gross_minor) },
+        credited: Amounts { net: credited.sub(credited_tax)?, tax: credited_tax, gross: credited },
+        prepaid: money(row.prepaid_minor.unwrap_or(row.gross_minor)),
+        realised: false,
+    };
+    let left = charge.left()?;
+    Ok(PlanRealisation {
+        charge: Some(ChargeId(row.id)),
+        product: ProductId(row.product_id),
+        tax_code: row.tax_code.clone(),
+        realises_on: row.realises_on,
+        net: left.net,
+        tax: left.tax,
+        gross: left.gross,
+        prepaid: charge.held()?,
+        credited,
+    })
 }
 
 fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Open) -> std::result::Result<(), Fault> {
@@ -247,8 +353,31 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
     }
     contract.pins.push(SubscriptionPin { subscription: subscription.id, version: row.version });
     contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next });
-    contract.lines.extend(found.lines.into_iter().map(|line| (line, plan.price_mode, row.quantity.clone())));
+    for line in found.lines {
+        let component = &plan.components[line.component_index];
+        let due = match component.kind {
+            ComponentKind::Recurring => line,
+            // What is charged once is charged with the first period.
+            ComponentKind::SetUp | ComponentKind::OneOff if line.charged_on == row.sold_on => once(line)?,
+            ComponentKind::SetUp | ComponentKind::OneOff => continue,
+        };
+        contract.lines.push(OpenLine {
+            due,
+            mode: plan.price_mode,
+            quantity: row.quantity.clone(),
+            change_ordinal: row.change_ordinal,
+            kind: component.kind.charge_kind(),
+            prepayment_percent: component.prepayment_percent,
+        });
+    }
     Ok(())
+}
+
+/// A line that is provided on the day on which it is charged, and not over a period.
+fn once(line: DueLine) -> std::result::Result<DueLine, Fault> {
+    let day_after = line.charged_on.succ_opt().unwrap_or(line.charged_on);
+    let day = Period::try_new(line.charged_on, day_after).map_err(|error| fault("subscription-invalid", error))?;
+    Ok(DueLine { period: day, used: day, realises_on: day.end, ..line })
 }
 
 fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, String> {
@@ -258,16 +387,23 @@ fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, Stri
         plan_version: PlanVersionId(row.plan_version_id),
         status: row.status.parse::<SubscriptionStatus>().map_err(|error| error.to_string())?,
         quantity: row.quantity.parse().map_err(|error| format!("quantity {}: {error}", row.quantity))?,
-        discount_percent: row
-            .discount_percent
-            .parse()
-            .map_err(|error| format!("discount {}: {error}", row.discount_percent))?,
+        discount: Discount {
+            percent: row
+                .discount_percent
+                .parse()
+                .map_err(|error| format!("discount {}: {error}", row.discount_percent))?,
+            minor: row.discount_minor,
+            from: row.discount_from,
+            until: row.discount_until,
+        },
         anchor_on: row.anchor_on,
         next_index: row.next_index,
         starts_on: row.starts_on,
+        terms_from: row.terms_from.unwrap_or(row.starts_on),
         ends_on: row.ends_on,
         next_charge_on: row.next_charge_on,
         charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
+        manual: false,
         version: row.version,
     })
 }
@@ -275,24 +411,32 @@ fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, Stri
 struct Prorated {
     amount: Money,
     explanation: String,
-    call: CallId,
+    call: Option<CallId>,
 }
 
-/// Prices every line; the answers come in the order of all contracts' lines.
+/// Prices every line; the answers come in the order of all contracts' lines. What is charged once has its full price.
 fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> Result<Vec<Option<Prorated>>> {
     let mut questions = Vec::new();
-    let mut owner = Vec::new();
+    let mut asked = Vec::new();
+    let mut shares = Vec::new();
     for (index, contract) in open.iter().enumerate() {
-        for (line, _, _) in &contract.lines {
-            owner.push(index);
+        for line in &contract.lines {
+            let place = shares.len();
+            if line.kind != ChargeKind::Recurring {
+                let explanation = "charged once, never prorated".to_owned();
+                shares.push(Some(Prorated { amount: line.due.price, explanation, call: None }));
+                continue;
+            }
+            shares.push(None);
+            asked.push((index, place));
             questions.push(Question {
-                line: questions.len().to_string(),
-                price: line.price,
-                period: line.period,
-                used: line.used,
+                line: place.to_string(),
+                price: line.due.price,
+                period: line.due.period,
+                used: line.due.used,
                 current_day: CurrentDay::New,
-                billed: Money::zero(line.price.currency),
-                credited: Money::zero(line.price.currency),
+                billed: Money::zero(line.due.price.currency),
+                credited: Money::zero(line.due.price.currency),
             });
         }
     }
@@ -300,21 +444,19 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
     let answers = ask(recorder, bound.binding, &questions, &|part: &[Question]| {
         inputs.runtime.prorate(&bound.plugin, &bound.context, part)
     })?;
-    let mut shares = Vec::with_capacity(answers.len());
-    for ((answer, question), owner) in answers.into_iter().zip(&questions).zip(owner) {
+    for ((answer, question), (owner, place)) in answers.into_iter().zip(&questions).zip(asked) {
         let checked = answer.and_then(|(share, call)| match proration::check(question, &share) {
-            Ok(()) => Ok(Prorated { amount: share.used, explanation: share.explanation, call }),
+            Ok(()) => Ok(Prorated { amount: share.used, explanation: share.explanation, call: Some(call) }),
             Err(violation) => {
                 Err(Fault { code: "proration-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
             }
         });
-        shares.push(match checked {
-            Ok(share) => Some(share),
+        match checked {
+            Ok(share) => shares[place] = Some(share),
             Err(fault) => {
                 open[owner].fault.get_or_insert(fault);
-                None
             }
-        });
+        }
     }
     Ok(shares)
 }
@@ -340,35 +482,39 @@ fn assess(
         if contract.fault.is_some() {
             continue;
         }
-        let row = &due_rows[contract.first];
-        let Some(seller) = inputs.sellers.get(&row.seller_id) else {
-            contract.fault = Some(fault("seller-invalid", format!("{} does not exist", SellerId(row.seller_id))));
+        let facts = &contract.facts;
+        let parties = contract.first.map(|row| (inputs.sellers.get(&facts.seller), &due_rows[row]));
+        if let Some((None, _)) = parties {
+            contract.fault = Some(fault("seller-invalid", format!("{} does not exist", SellerId(facts.seller))));
             continue;
-        };
+        }
         let mut plan = Planned {
             contract: contract.contract,
-            contract_number: row.contract_number.clone(),
-            seller: row.seller_id,
-            funds_account: row.funds_account_id,
+            contract_number: facts.number.clone(),
+            seller: facts.seller,
+            funds_account: facts.funds_account,
             currency: contract.currency,
             plan: ContractPlan {
                 contract: ContractId(contract.contract),
-                contract_version: row.contract_version,
+                contract_version: facts.version,
                 subscriptions: std::mem::take(&mut contract.pins),
-                plugins: inputs.pins.clone(),
+                // Realising asks no plugin: its taxes were decided with the invoice.
+                plugins: if contract.first.is_some() { inputs.pins.clone() } else { Vec::new() },
                 issued_on: inputs.on,
                 lines: Vec::with_capacity(contract.lines.len()),
                 totals: Amounts::zero(contract.currency),
+                realisations: std::mem::take(&mut contract.realisations),
             },
             hash: [0; 32],
             invoices: Vec::new(),
             evidence: Vec::with_capacity(contract.lines.len()),
             renewals: std::mem::take(&mut contract.renewals),
+            realised: Amounts::zero(contract.currency),
         };
         let mut from = 0;
-        while from < contract.lines.len() {
-            let mode = contract.lines[from].1;
-            let to = from + contract.lines[from..].iter().take_while(|line| line.1 == mode).count();
+        while let (true, Some((Some(seller), row))) = (from < contract.lines.len(), parties) {
+            let mode = contract.lines[from].mode;
+            let to = from + contract.lines[from..].iter().take_while(|line| line.mode == mode).count();
             documents.push(TaxDocument {
                 id: documents.len().to_string(),
                 seller: seller_party(seller),
@@ -378,7 +524,7 @@ fn assess(
                 mode,
                 lines: (from..to)
                     .filter_map(|line| {
-                        let due_line = &contract.lines[line].0;
+                        let due_line = &contract.lines[line].due;
                         let share = shares[first_line + line].as_ref()?;
                         Some(TaxableLine {
                             id: (first_line + line).to_string(),
@@ -399,12 +545,15 @@ fn assess(
             });
             from = to;
         }
-        for (line, (due_line, _, quantity)) in contract.lines.iter().enumerate() {
+        for (line, open_line) in contract.lines.iter().enumerate() {
             let Some(share) = &shares[first_line + line] else { continue };
+            let due_line = &open_line.due;
             plan.plan.lines.push(PlanLine {
                 subscription: due_line.subscription,
                 component: due_line.component,
                 product: due_line.product,
+                kind: open_line.kind,
+                prepayment_percent: open_line.prepayment_percent,
                 period: due_line.period,
                 used: due_line.used,
                 charged_on: due_line.charged_on,
@@ -419,9 +568,10 @@ fn assess(
                 proration_explanation: share.explanation.clone(),
             });
             plan.evidence.push(LineEvidence {
-                quantity: quantity.clone(),
+                quantity: open_line.quantity.clone(),
+                change_ordinal: open_line.change_ordinal,
                 proration_call: share.call,
-                tax_call: share.call,
+                tax_call: None,
                 call_line: i32::try_from(first_line + line).unwrap_or(i32::MAX),
             });
         }
@@ -498,7 +648,7 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
         line.gross = tax.gross;
         line.tax_code.clone_from(&tax.code);
         line.tax_rate = tax.rate;
-        evidence.tax_call = *call;
+        evidence.tax_call = Some(*call);
     }
     for invoice in &mut plan.invoices {
         match totals(plan.currency, plan.plan.lines[invoice.lines.clone()].iter().map(PlanLine::amounts)) {
@@ -510,6 +660,17 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
         Ok(sum) => plan.plan.totals = sum,
         Err(error) => return Ok(Some(fault("totals-refused", error))),
     }
+    if let Err(error) = realise_lines(inputs, plan) {
+        return Ok(Some(fault("totals-refused", error)));
+    }
+    match plan.plan.realised() {
+        Ok(sum) => plan.realised = sum,
+        Err(error) => return Ok(Some(fault("totals-refused", error))),
+    }
+    // Checked here, where it parks one contract; later it would stop the run.
+    if let Err(error) = post::realised(inputs, plan) {
+        return Ok(Some(fault("posting-refused", error)));
+    }
     if let Err(tripped) = check_bounds(&plan.plan, inputs.on, &inputs.bounds) {
         return Ok(Some(fault("safety-bound", tripped)));
     }
@@ -517,12 +678,30 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
     Ok(None)
 }
 
-fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
+/// Lines whose service is over by the day, as when a day is closed late, are realised with it.
+fn realise_lines(inputs: &Inputs, plan: &mut Planned) -> std::result::Result<(), altyn_domain::money::MoneyError> {
+    for line in plan.plan.lines.iter().filter(|line| line.realises_on <= inputs.on) {
+        plan.plan.realisations.push(PlanRealisation {
+            charge: None,
+            product: line.product,
+            tax_code: line.tax_code.clone(),
+            realises_on: line.realises_on,
+            net: line.net,
+            tax: line.tax,
+            gross: line.gross,
+            prepaid: line.prepaid()?,
+            credited: Money::zero(plan.currency),
+        });
+    }
+    Ok(())
+}
+
+pub(crate) fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
     let named = |name: &str, value: Option<&String>| value.map(|value| (name.to_owned(), value.clone()));
     named("inn", inn).into_iter().chain(named("kpp", kpp)).collect()
 }
 
-fn seller_party(seller: &rows::SellerRow) -> Party {
+pub(crate) fn seller_party(seller: &rows::SellerRow) -> Party {
     Party {
         id: SellerId(seller.id).to_string(),
         kind: seller.kind.clone(),
@@ -543,7 +722,7 @@ fn buyer_party(row: &rows::DueRow) -> Party {
 }
 
 /// Plan versions from their rows.
-pub(super) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uuid, Arc<PlanVersion>)>> {
+pub(crate) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uuid, Arc<PlanVersion>)>> {
     let corrupt = |column: &'static str, text: String| ServiceError::from(StoreError::Corrupt(column, text));
     let mut found: Vec<(Uuid, PlanVersion)> = Vec::new();
     for row in rows {
@@ -564,6 +743,7 @@ pub(super) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uu
                     .billing_day
                     .parse::<BillingDay>()
                     .map_err(|_| corrupt("plan_versions.billing_day", row.billing_day.clone()))?,
+                stub: row.stub.parse::<StubPolicy>().map_err(|_| corrupt("plan_versions.stub", row.stub.clone()))?,
                 components: Vec::new(),
             };
             found.push((row.plan_version_id, version));
@@ -572,8 +752,10 @@ pub(super) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uu
             id: ComponentId(row.id),
             code: row.code,
             title: row.title,
-            kind: ComponentKind::Recurring,
+            kind: row.kind.parse().map_err(|_| corrupt("plan_components.kind", row.kind.clone()))?,
             unit_price: Money::new(row.unit_price_minor, currency),
+            prepayment_percent: u8::try_from(row.prepayment_percent)
+                .map_err(|_| corrupt("plan_components.prepayment_percent", row.prepayment_percent.to_string()))?,
             tax_category: row.tax_category,
             product: ProductId(row.product_id),
         };

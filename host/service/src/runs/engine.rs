@@ -1,4 +1,4 @@
-//! Driving a run: read, compute, write, chunk after chunk, three at a time.
+//! Driving a run: read (see [`super::read`]), compute, write, chunk after chunk, three at a time.
 //!
 //! While one chunk is written the next is computed and the one after it is read. Memory is bounded by the chunk, whatever
 //! the number of subscriptions. The checkpoint moves in the transaction of each chunk, so a run that stops anywhere goes
@@ -7,12 +7,12 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use altyn_domain::{
     calendar::instant_of,
     id::{RunId, TenantId},
-    money::Currency,
     run::{PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
@@ -27,8 +27,10 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
-    number::{NextValues, give_numbers, name_sequences},
-    write::{Action, DeferredAccounts, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
+    number::{NextValues, TakenNumbers, give_numbers, name_sequences},
+    post::{SharedAccounts, shared_accounts},
+    read::Chunk,
+    write::{Action, Lease, Prepared, Refused, prepare_execution, prepare_proposal, write},
 };
 use crate::{
     context::Altyn,
@@ -37,8 +39,32 @@ use crate::{
     ports::{Clock as _, SystemClock},
 };
 
-/// How often a pass starts over when others keep changing what it read.
-const ATTEMPTS: u32 = 8;
+/// Waits longer and longer between attempts when others keep changing what was read, and gives up in the end.
+///
+/// Rivals that hold a document's counter in turn, chunk after chunk, leave room only now and then: what counts is how
+/// long was waited, not how often was tried.
+#[derive(Default)]
+struct Patience {
+    waited: Duration,
+    pause: Duration,
+}
+
+impl Patience {
+    const FIRST: Duration = Duration::from_millis(2);
+    const LONGEST: Duration = Duration::from_millis(250);
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// `false` when it was waited long enough.
+    async fn wait(&mut self) -> bool {
+        if self.waited >= Self::LIMIT {
+            return false;
+        }
+        self.pause = (self.pause * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.waited += self.pause;
+        tokio::time::sleep(self.pause).await;
+        true
+    }
+}
 
 /// Where a run stands after a host worked on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,20 +84,24 @@ struct Pass {
     inputs: Arc<Inputs>,
     plans: Plans,
     next: NextValues,
-    deferred: Arc<DeferredAccounts>,
-    /// Contracts that must be parked because their documents exist already.
+    accounts: Arc<SharedAccounts>,
+    /// Contracts that must be parked because their periods are charged already.
     refused: HashMap<Uuid, Fault>,
+    /// Numbers that stand on invoices already.
+    taken: Arc<TakenNumbers>,
     fence: i64,
     action: Action,
 }
 
+impl Pass {
+    fn learn(&mut self, taken: TakenNumbers) {
+        Arc::make_mut(&mut self.taken).extend(taken);
+        self.next.clear();
+    }
+}
+
 /// Whether a written chunk leaves the run going on, or why it was not written.
 type Written = std::result::Result<bool, Refused>;
-
-/// A chunk of due subscriptions; whole contracts only.
-struct Chunk {
-    rows: Vec<rows::DueRow>,
-}
 
 impl Altyn {
     /// Works on a run until nothing is left to do, or somebody must decide, or it is cancelled.
@@ -92,6 +122,7 @@ impl Altyn {
             });
         }
         let worked = self.work(tenant, &run).await;
+        self.usage_store_or_warn().await;
         if worked.is_err() {
             // Whoever retries should not have to wait for the lease to expire.
             let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
@@ -115,15 +146,22 @@ impl Altyn {
             RunState::Done => Ok(Advanced::Done),
             RunState::Cancelled => Ok(Advanced::Cancelled),
             RunState::Executing => {
+                // Terms change first, so that the day is billed by those that hold on it; a change that waited for a
+                // charge of its old terms follows behind.
+                self.changes_execute_due(tenant, run.business_on).await?;
                 if !self.scan(tenant, run, Action::Execute).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.changes_execute_due(tenant, run.business_on).await?;
+                self.recount(tenant, run).await?;
                 self.end(tenant, run, RunState::Done).await
             }
             RunState::Computing => {
+                self.changes_execute_due(tenant, run.business_on).await?;
                 if !self.scan(tenant, run, Action::Propose).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.recount(tenant, run).await?;
                 self.settle(tenant, run).await
             }
             RunState::Awaiting => {
@@ -133,6 +171,17 @@ impl Altyn {
                 self.settle(tenant, run).await
             }
         }
+    }
+
+    /// Counts contracts again when a host was here before: one that died while it tried a contract again leaves a run
+    /// whose next pass goes over all contracts that are still parked, and adds them once more.
+    async fn recount(&self, tenant: TenantId, run: &rows::RunRow) -> Result<()> {
+        if run.fence > 1 {
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            rows::contracts_recount(&mut tx, tenant.0, run.id).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// After plans were proposed or executed: done, or waiting for the next decision.
@@ -148,9 +197,17 @@ impl Altyn {
     }
 
     async fn end(&self, tenant: TenantId, run: &rows::RunRow, state: RunState) -> Result<Advanced> {
+        if state == RunState::Done {
+            // A run that stops in here goes on with it: the day has a checkpoint of its own.
+            self.credit_day_close(tenant, run.business_on).await?;
+            self.dunning_enqueue(tenant, run.business_on).await?;
+        }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let finished = state.is_final().then(|| self.clock.now());
         let set = rows::state_set(&mut tx, tenant.0, run.id, run.fence, state.as_str(), finished).await?;
+        if set && state == RunState::Done {
+            self.close_put(&mut tx, tenant, run.business_on, self.clock.now()).await?;
+        }
         tx.commit().await?;
         Ok(match (set, state) {
             (false, _) => Advanced::Busy,
@@ -195,8 +252,9 @@ impl Altyn {
             inputs: Arc::new(inputs),
             plans: Plans::new(),
             next: NextValues::new(),
-            deferred: Arc::new(DeferredAccounts::new()),
+            accounts: Arc::new(SharedAccounts::new()),
             refused: HashMap::new(),
+            taken: Arc::new(TakenNumbers::new()),
             fence: run.fence,
             action,
         })
@@ -205,7 +263,7 @@ impl Altyn {
     /// Goes over all due subscriptions from the checkpoint on; `false` when the run was cancelled meanwhile.
     async fn scan(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<bool> {
         let mut pass = self.pass(tenant, run, action).await?;
-        let mut attempts = 0;
+        let mut patience = Patience::default();
         let mut reached = None;
         loop {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
@@ -217,7 +275,7 @@ impl Altyn {
             // Only changes that keep the run from getting anywhere count.
             if reached != row.cursor {
                 reached = row.cursor;
-                attempts = 0;
+                patience = Patience::default();
             }
             let (sender, receiver) = mpsc::channel(1);
             let reader = tokio::spawn(self.clone().read_chunks(tenant, row, sender));
@@ -228,9 +286,9 @@ impl Altyn {
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
-                    attempts += 1;
-                    if attempts == ATTEMPTS {
+                    if !patience.wait().await {
                         return Err(ServiceError::conflict(
                             "busy",
                             "others keep changing the subscriptions of this run; start it again",
@@ -239,49 +297,6 @@ impl Altyn {
                 }
             }
             pass.next.clear();
-        }
-    }
-
-    /// Reads due subscriptions behind the checkpoint, whole contracts at a time.
-    async fn read_chunks(self, tenant: TenantId, run: rows::RunRow, sender: mpsc::Sender<Result<Chunk>>) {
-        let mut cursor = run.cursor.unwrap_or(Uuid::nil());
-        let size = i64::from(self.settings.run_chunk.max(1));
-        let mut limit = size;
-        loop {
-            let read = async {
-                let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
-                tx.prefer_indexes().await?;
-                rows::due(&mut tx, tenant.0, cursor, run.business_on, limit).await
-            };
-            let mut found = match read.await {
-                Ok(found) => found,
-                Err(error) => {
-                    let _ = sender.send(Err(error.into())).await;
-                    return;
-                }
-            };
-            let full = i64::try_from(found.len()).unwrap_or(i64::MAX) == limit;
-            if full {
-                // The last contract may go on behind the limit: leave it for the next chunk.
-                let last = found.last().map(|row| row.contract_id);
-                let whole = found.iter().take_while(|row| Some(row.contract_id) != last).count();
-                if whole == 0 {
-                    // One contract is larger than the chunk: read more of it.
-                    limit *= 4;
-                    continue;
-                }
-                found.truncate(whole);
-            }
-            limit = size;
-            if let Some(row) = found.last() {
-                cursor = row.contract_id;
-                if sender.send(Ok(Chunk { rows: found })).await.is_err() {
-                    return;
-                }
-            }
-            if !full {
-                return;
-            }
         }
     }
 
@@ -303,7 +318,7 @@ impl Altyn {
         let mut outcome = Ok(true);
         while let Some(chunk) = chunks.recv().await {
             let prepared = match chunk {
-                Ok(chunk) => self.prepare(pass, chunk.rows).await,
+                Ok(chunk) => self.prepare(pass, chunk).await,
                 Err(error) => Err(error),
             };
             if writing.len() == writers
@@ -343,24 +358,24 @@ impl Altyn {
         done: oneshot::Sender<()>,
     ) -> Written {
         let lease = Lease { fence, until: self.lease_until() };
-        write(&self.db, &inputs, &prepared, lease, self.ids.next(), self.clock.now(), turn).await?;
+        write(&self.db, &inputs, &prepared, lease, self.clock.now(), turn).await?;
         let _ = done.send(());
         let mut tx = self.db.read(Scope::Tenant(inputs.tenant.0)).await?;
         let run = rows::find(&mut tx, inputs.tenant.0, inputs.run.0).await?;
         Ok(run.is_some_and(|run| !run.cancel_requested))
     }
 
-    /// Computes the plans of due subscriptions.
-    async fn compute_rows(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Computed> {
-        self.load_plans(pass, &due_rows).await?;
+    /// Computes the plans of a chunk.
+    async fn compute_chunk(&self, pass: &mut Pass, chunk: Chunk) -> Result<Computed> {
+        self.load_plans(pass, &chunk.due).await?;
         let at = self.clock.now();
         let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
-        blocking(move || compute(&inputs, &plans, &due_rows, &refused, at)).await?
+        blocking(move || compute(&inputs, &plans, &chunk, &refused, at)).await?
     }
 
     /// Computes a chunk and lays out its rows.
-    async fn prepare(&self, pass: &mut Pass, due_rows: Vec<rows::DueRow>) -> Result<Prepared> {
-        let computed = self.compute_rows(pass, due_rows).await?;
+    async fn prepare(&self, pass: &mut Pass, chunk: Chunk) -> Result<Prepared> {
+        let computed = self.compute_chunk(pass, chunk).await?;
         match pass.action {
             Action::Execute => self.prepare_planned(pass, computed).await,
             Action::Propose => {
@@ -383,17 +398,16 @@ impl Altyn {
         Ok(())
     }
 
-    /// Knows the deferred-revenue account of every currency in the chunk, opening it on first use.
-    async fn open_deferred(&self, pass: &mut Pass, planned: &[Planned]) -> Result<()> {
-        let missing: BTreeSet<Currency> =
-            planned.iter().map(|plan| plan.currency).filter(|currency| !pass.deferred.contains_key(currency)).collect();
+    /// Knows the shared accounts that the chunk posts to, opening them on first use.
+    async fn open_accounts(&self, pass: &mut Pass, planned: &[Planned]) -> Result<()> {
+        let mut missing = shared_accounts(planned);
+        missing.retain(|account| !pass.accounts.contains_key(account));
         if missing.is_empty() {
             return Ok(());
         }
         let tenant = pass.inputs.tenant.0;
-        let code = altyn_domain::ledger::AccountCode::DeferredRevenue.to_string();
         let keys: Vec<(String, String)> =
-            missing.iter().map(|currency| (code.clone(), currency.code().to_owned())).collect();
+            missing.iter().map(|(code, currency)| (code.to_string(), currency.code().to_owned())).collect();
         let new: Vec<ledger::NewAccount> = keys
             .iter()
             .map(|(code, currency)| ledger::NewAccount {
@@ -404,17 +418,19 @@ impl Altyn {
             .collect();
         let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
         ledger::accounts_open(&mut tx, tenant, &new).await?;
-        let accounts = ledger::accounts_by_code(&mut tx, tenant, &keys).await?;
+        let opened = ledger::accounts_by_code(&mut tx, tenant, &keys).await?;
         tx.commit().await?;
-        let mut deferred = DeferredAccounts::clone(&pass.deferred);
-        for account in accounts {
+        let mut accounts = SharedAccounts::clone(&pass.accounts);
+        for account in opened {
             let currency = account
                 .currency
                 .parse()
                 .map_err(|_| StoreError::Corrupt("ledger_accounts.currency", account.currency.clone()))?;
-            deferred.insert(currency, account.id);
+            let code =
+                account.code.parse().map_err(|_| StoreError::Corrupt("ledger_accounts.code", account.code.clone()))?;
+            accounts.insert((code, currency), account.id);
         }
-        pass.deferred = Arc::new(deferred);
+        pass.accounts = Arc::new(accounts);
         Ok(())
     }
 
@@ -442,7 +458,7 @@ impl Altyn {
     async fn execute_approved(&self, tenant: TenantId, run: &rows::RunRow) -> Result<bool> {
         let mut pass = self.pass(tenant, run, Action::Execute).await?;
         let mut after = Uuid::nil();
-        let mut attempts = 0;
+        let mut patience = Patience::default();
         loop {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
             let size = i64::from(self.settings.run_chunk.clamp(1, 1_000));
@@ -453,15 +469,15 @@ impl Altyn {
             match self.execute_plans(&mut pass, &approved).await {
                 Ok(()) => {
                     after = last;
-                    attempts = 0;
+                    patience = Patience::default();
                 }
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
                     pass.next.clear();
-                    attempts += 1;
-                    if attempts == ATTEMPTS {
+                    if !patience.wait().await {
                         return Err(ServiceError::conflict("busy", "others keep changing these contracts; try again"));
                     }
                 }
@@ -495,11 +511,11 @@ impl Altyn {
         let same = Computed { planned: same, ..fresh };
         let prepared = self.prepare_planned(pass, same).await.map_err(Refused::Failed)?.counted_before();
         let lease = Lease { fence: pass.fence, until: self.lease_until() };
-        write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await?;
+        write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         if !changed.is_empty() {
             let changed = prepare_proposal(&changed, &[], Vec::new(), 0, None);
             let prepared = changed.map_err(Refused::Failed)?.counted_before();
-            write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await?;
+            write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant)).await?;
         for contract in gone {
@@ -528,9 +544,10 @@ impl Altyn {
         let tenant = pass.inputs.tenant.0;
         let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
         tx.prefer_indexes().await?;
-        let found = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        let due = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        let realisable = rows::realisable_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         drop(tx);
-        let computed = self.compute_rows(pass, found).await.map_err(Refused::Failed)?;
+        let computed = self.compute_chunk(pass, Chunk { due, realisable }).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
     }
@@ -544,16 +561,16 @@ impl Altyn {
             Ok((computed, named))
         })
         .await??;
-        self.open_deferred(pass, &computed.planned).await?;
+        self.open_accounts(pass, &computed.planned).await?;
         self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
-        let (inputs, deferred) = (Arc::clone(&pass.inputs), Arc::clone(&pass.deferred));
+        let (inputs, accounts, taken) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts), Arc::clone(&pass.taken));
         let mut next = std::mem::take(&mut pass.next);
         let (prepared, next) = blocking(move || -> Result<_> {
             let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
             recorded.extend(named.recorded);
-            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, at)?;
+            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
-            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &deferred, calls, last)?;
+            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, last)?;
             Ok((prepared, next))
         })
         .await??;
@@ -605,7 +622,8 @@ impl Altyn {
         action: Action,
     ) -> Result<()> {
         let mut pass = self.pass(tenant, run, action).await?;
-        for _ in 0..ATTEMPTS {
+        let mut patience = Patience::default();
+        loop {
             let written = async {
                 let computed = self.compute_contracts(&mut pass, &[contract]).await?;
                 if computed.planned.is_empty() && computed.parked.is_empty() {
@@ -620,17 +638,22 @@ impl Altyn {
                 };
                 let prepared = prepared.counted_before();
                 let lease = Lease { fence: pass.fence, until: self.lease_until() };
-                write(&self.db, &pass.inputs, &prepared, lease, self.ids.next(), self.clock.now(), None).await
+                write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await
             };
             match written.await {
                 Ok(()) => return Ok(()),
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
-                Err(Refused::Moved) => pass.next.clear(),
+                Err(Refused::Numbers(taken)) => pass.learn(taken),
+                Err(Refused::Moved) => {
+                    pass.next.clear();
+                    if !patience.wait().await {
+                        return Err(ServiceError::conflict("busy", "others keep changing this contract; try again"));
+                    }
+                }
             }
         }
-        Err(ServiceError::conflict("busy", "others keep changing this contract; try again"))
     }
 }
 

@@ -4,10 +4,12 @@
 //! after somebody confirmed it by its hash (with confirmation). A contract that fails is parked with its reason and
 //! evidence; the run goes on. Running a finished run again changes nothing.
 
-mod ask;
-mod compute;
+pub(crate) mod ask;
+pub(crate) mod compute;
 mod engine;
 mod number;
+mod post;
+mod read;
 mod write;
 
 use altyn_domain::{
@@ -70,6 +72,14 @@ pub struct RunView {
     pub tax_minor: i64,
     /// Gross of the invoices, minor units.
     pub gross_minor: i64,
+    /// Charges realised: their service was provided by the end of the day.
+    pub realised: i64,
+    /// Revenue recognised, less what was given back before, minor units.
+    pub realised_net_minor: i64,
+    /// Tax that became payable with it, minor units.
+    pub realised_tax_minor: i64,
+    /// Both together, minor units.
+    pub realised_gross_minor: i64,
     /// Plugin calls made.
     pub plugin_calls: i64,
     /// Whether it was asked to stop.
@@ -102,6 +112,14 @@ pub struct PlanView {
     pub tax_minor: i64,
     /// Gross, minor units.
     pub gross_minor: i64,
+    /// How many charges are realised.
+    pub realised: i64,
+    /// Revenue recognised, minor units.
+    pub realised_net_minor: i64,
+    /// Tax that becomes payable with it, minor units.
+    pub realised_tax_minor: i64,
+    /// Both together, minor units.
+    pub realised_gross_minor: i64,
     /// The effects, while the plan awaits a decision; absent in lists.
     pub effects: Option<ContractPlan>,
     /// Stable code of why it is parked, rejected or superseded.
@@ -367,7 +385,16 @@ impl Altyn {
     }
 
     /// Computes a parked, rejected or superseded contract again: executed in an automatic run, proposed in the other.
-    pub async fn run_retry(&self, request: &Request, id: RunId, contract: ContractId) -> Result<PlanView> {
+    ///
+    /// The answer is remembered after the work: a request that was cut short in between is answered `plan-decided`.
+    pub async fn run_retry(&self, request: &Request, id: RunId, contract: ContractId) -> Result<Reply<PlanView>> {
+        if request.key.is_some() {
+            match self.begin(request).await? {
+                Begun::Replay(reply) => return Ok(reply),
+                // Nothing is remembered yet: the work takes transactions of its own.
+                Begun::Work(work) => work.tx.rollback().await?,
+            }
+        }
         let again = [PlanState::Parked, PlanState::Rejected, PlanState::Superseded];
         let (run, _) = self.plan_awaiting(request, id, contract, &again).await?;
         let mode: RunMode = run.mode.parse().map_err(|_| StoreError::Corrupt("runs.mode", run.mode.clone()))?;
@@ -376,7 +403,13 @@ impl Altyn {
             RunMode::WithConfirmation => Action::Propose,
         };
         self.again(request, &run, contract, action).await?;
-        self.run_plan(request, id, contract).await
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let row = rows::plan_find(&mut work.tx, request.tenant.0, id.0, contract.0).await?;
+        let view = plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?;
+        work.finish(200, view).await
     }
 
     /// Asks a run to stop behind the chunk it works on; what is billed stays billed.
@@ -493,6 +526,10 @@ fn run_view(row: &rows::RunRow) -> Result<RunView> {
         net_minor: row.net_minor,
         tax_minor: row.tax_minor,
         gross_minor: row.gross_minor,
+        realised: row.realised,
+        realised_net_minor: row.realised_net_minor,
+        realised_tax_minor: row.realised_tax_minor,
+        realised_gross_minor: row.realised_gross_minor,
         plugin_calls: row.plugin_calls,
         cancel_requested: row.cancel_requested,
         created_at: row.created_at,
@@ -517,6 +554,10 @@ fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
         net_minor: row.net_minor,
         tax_minor: row.tax_minor,
         gross_minor: row.gross_minor,
+        realised: row.realised,
+        realised_net_minor: row.realised_net_minor,
+        realised_tax_minor: row.realised_tax_minor,
+        realised_gross_minor: row.realised_gross_minor,
         effects,
         reason_code: row.reason_code,
         reason: row.reason,

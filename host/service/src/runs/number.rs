@@ -25,6 +25,9 @@ use crate::{
 /// A seller's sequence.
 pub(super) type SequenceName = (Uuid, String);
 
+/// Numbers that stand on invoices of a seller already, as far as this pass has met them.
+pub(super) type TakenNumbers = HashSet<(Uuid, String)>;
+
 /// The next value of each sequence, as far as this run has foreseen them.
 pub(super) type NextValues = HashMap<SequenceName, i64>;
 
@@ -66,7 +69,7 @@ fn drafts(inputs: &Inputs, planned: &[Planned]) -> (Vec<Draft>, Vec<usize>) {
 }
 
 fn recorder(inputs: &Inputs, at: DateTime<Utc>) -> Recorder<'_> {
-    Recorder { ids: &*inputs.ids, run: inputs.run, at, recorded: Vec::new(), calls: 0 }
+    Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 }
 }
 
 /// Parks the plans at the given places, keeping the order of the others.
@@ -135,13 +138,16 @@ pub(super) struct Numbered {
 
 /// Gives every invoice its value and has it formatted; `next` moves only when all are numbered.
 ///
-/// A document whose number fails is parked and the values are given again without it, so that none is left out.
+/// A document whose number fails is parked and the values are given again without it, so that none is left out. So is one
+/// whose number is `taken`; with it all behind it to whom the same value would give a taken number, because a value is
+/// never skipped and they would be parked one after another.
 pub(super) fn give_numbers(
     inputs: &Inputs,
     planned: &mut Vec<Planned>,
     parked: &mut Vec<Parked>,
     mut sequences: Vec<(SequenceName, u64)>,
     next: &mut NextValues,
+    taken: &TakenNumbers,
     at: DateTime<Utc>,
 ) -> Result<Numbered> {
     let bound = &inputs.numbering;
@@ -169,9 +175,16 @@ pub(super) fn give_numbers(
         let mut faults = BTreeMap::new();
         let mut seen = HashSet::with_capacity(answers.len());
         let mut numbers = Vec::with_capacity(answers.len());
+        // The first document of each sequence whose number is taken.
+        let mut stuck: BTreeMap<&SequenceName, usize> = BTreeMap::new();
         for (index, (answer, owner)) in answers.into_iter().zip(&owner).enumerate() {
+            let plan = &planned[*owner];
             let checked = answer.and_then(|(text, call)| {
                 check_number(&text).map_err(|violation| refused(&violation, call))?;
+                if taken.contains(&(plan.seller, text.clone())) {
+                    stuck.entry(&sequences[index].0).or_insert(index);
+                    return Err(number_taken(plan.contract, &text));
+                }
                 if seen.insert((planned[*owner].seller, text.clone())) {
                     Ok((text, call))
                 } else {
@@ -198,6 +211,25 @@ pub(super) fn give_numbers(
             }
             failed_evidence.extend(recorder.recorded);
             return Ok(Numbered { numbers, taken, recorded: failed_evidence, calls });
+        }
+        for (name, first) in stuck {
+            let behind: Vec<usize> = (first + 1..items.len()).filter(|index| sequences[*index].0 == *name).collect();
+            let probes: Vec<(Draft, u64)> =
+                behind.iter().map(|index| (items[*index].0.clone(), items[first].1)).collect();
+            let mut probing = self::recorder(inputs, at);
+            let answers: Answers<String> = ask(&mut probing, bound.binding, &probes, &|part: &[(Draft, u64)]| {
+                let (drafts, values): (Vec<Draft>, Vec<u64>) = part.iter().cloned().unzip();
+                inputs.runtime.numbers(&bound.plugin, &bound.context, &drafts, &values)
+            })?;
+            calls += probing.calls;
+            for (index, answer) in behind.into_iter().zip(answers) {
+                let plan = &planned[owner[index]];
+                let Ok((text, _)) = answer else { break };
+                if !taken.contains(&(plan.seller, text.clone())) {
+                    break;
+                }
+                faults.entry(owner[index]).or_insert_with(|| number_taken(plan.contract, &text));
+            }
         }
         let before = planned.len();
         let mut index = 0;

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 
 use altyn_domain::{
-    id::{ChargeId, ContractId, TransactionId},
-    ledger::{About, AccountCode, charge_due},
-    money::Currency,
-    run::{PlanState, RunMode},
+    charge::ChargeStatus,
+    id::{ChargeId, ContractId},
+    run::{PlanLine, PlanState, RunMode},
 };
 use altyn_store::{Db, Rows, Scope, StoreError, ledger, plugins, runs as rows};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
     ask::Fault,
     compute::{Inputs, Parked, Planned},
-    number::{Number, Numbered, SequenceName},
+    number::{Number, Numbered, SequenceName, TakenNumbers},
+    post::{SharedAccounts, ledger_rows},
 };
 use crate::{
     error::{Result, ServiceError},
@@ -43,6 +43,7 @@ pub(super) struct Lease {
 pub(super) struct Prepared {
     plans: Rows,
     renewals: Rows,
+    realised: Rows,
     charges: Rows,
     periods: Rows,
     invoices: Rows,
@@ -57,8 +58,8 @@ pub(super) struct Prepared {
     evidence: Vec<Blob>,
     progress: rows::Progress,
     cursor: Option<Uuid>,
-    numbers: Vec<(Uuid, Uuid, String)>,
-    event: Option<String>,
+    numbers: Vec<(Uuid, String)>,
+    events: Vec<(&'static str, String)>,
 }
 
 impl Prepared {
@@ -77,8 +78,10 @@ pub(super) enum Refused {
     Moved,
     /// Another host has taken the run over.
     LeaseLost,
-    /// These contracts' documents or periods exist already.
+    /// These contracts' periods are charged already.
     Taken(HashMap<Uuid, Fault>),
+    /// These numbers stand on invoices already.
+    Numbers(TakenNumbers),
     /// Anything else.
     Failed(ServiceError),
 }
@@ -95,9 +98,7 @@ impl From<StoreError> for Refused {
     }
 }
 
-/// The ledger accounts a run posts to besides the contracts' funds.
-pub(super) type DeferredAccounts = HashMap<Currency, Uuid>;
-
+/// Rows of named columns from items and one function a column.
 macro_rules! columns {
     ($rows:expr, { $($name:ident: $value:expr),* $(,)? }) => {{
         let mut rows = Rows::new();
@@ -105,6 +106,8 @@ macro_rules! columns {
         rows
     }};
 }
+
+pub(super) use columns;
 
 fn plan_rows(action: Action, planned: &[Planned], parked: &[Parked]) -> Result<Rows> {
     let mut effects = Vec::with_capacity(planned.len() + parked.len());
@@ -149,6 +152,10 @@ fn plan_rows(action: Action, planned: &[Planned], parked: &[Parked]) -> Result<R
         .with("net_minor", both(&|p| p.plan.totals.net.minor))
         .with("tax_minor", both(&|p| p.plan.totals.tax.minor))
         .with("gross_minor", both(&|p| p.plan.totals.gross.minor))
+        .with("realised", both(&|p| count(p.plan.realisations.len())))
+        .with("realised_net_minor", both(&|p| p.realised.net.minor))
+        .with("realised_tax_minor", both(&|p| p.realised.tax.minor))
+        .with("realised_gross_minor", both(&|p| p.realised.gross.minor))
         .with("effects", effects)
         .with("reason_code", fault(&|fault| fault.code.clone()))
         .with("reason", fault(&|fault| fault.reason.chars().take(2_000).collect()))
@@ -176,6 +183,7 @@ pub(super) fn prepare_proposal(
     Ok(Prepared {
         plans: plan_rows(Action::Propose, planned, parked)?,
         renewals: Rows::new(),
+        realised: Rows::new(),
         charges: Rows::new(),
         periods: Rows::new(),
         invoices: Rows::new(),
@@ -196,7 +204,7 @@ pub(super) fn prepare_proposal(
         },
         cursor,
         numbers: Vec::new(),
-        event: None,
+        events: Vec::new(),
     })
 }
 
@@ -217,6 +225,17 @@ fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
+/// How far a charge has come when it is made on the day `on`.
+fn status_of(line: &PlanLine, on: NaiveDate) -> ChargeStatus {
+    if line.realises_on <= on {
+        ChargeStatus::Closed
+    } else if line.prepayment_percent == 100 {
+        ChargeStatus::Blocked
+    } else {
+        ChargeStatus::Opened
+    }
+}
+
 /// Lays out the rows of a chunk that is executed.
 #[expect(clippy::too_many_arguments, reason = "everything a chunk came to")]
 pub(super) fn prepare_execution(
@@ -225,7 +244,7 @@ pub(super) fn prepare_execution(
     parked: &[Parked],
     mut recorded: Vec<Recorded>,
     numbered: Numbered,
-    deferred: &DeferredAccounts,
+    accounts: &SharedAccounts,
     calls: i64,
     cursor: Option<Uuid>,
 ) -> Result<Prepared> {
@@ -244,7 +263,7 @@ pub(super) fn prepare_execution(
             charges.push((id, *plan, *invoice, position, &plan.plan.lines[index], &plan.evidence[index]));
         }
     }
-    let ledger = ledger_rows(inputs, planned, deferred)?;
+    let ledger = ledger_rows(inputs, planned, accounts)?;
     let total = |of: &dyn Fn(&Planned) -> i64| planned.iter().map(of).sum::<i64>();
     let progress = rows::Progress {
         contracts: count(planned.len() + parked.len()),
@@ -257,8 +276,31 @@ pub(super) fn prepare_execution(
         tax_minor: total(&|plan| plan.plan.totals.tax.minor),
         gross_minor: total(&|plan| plan.plan.totals.gross.minor),
         plugin_calls: calls,
+        realised: total(&|plan| count(plan.plan.realisations.len())),
+        realised_net_minor: total(&|plan| plan.realised.net.minor),
+        realised_tax_minor: total(&|plan| plan.realised.tax.minor),
+        realised_gross_minor: total(&|plan| plan.realised.gross.minor),
     };
-    let event = (!invoices.is_empty()).then(|| {
+    let realised: Vec<_> = planned
+        .iter()
+        .flat_map(|plan| &plan.plan.realisations)
+        .filter_map(|realisation| realisation.charge.map(|charge| (charge, realisation)))
+        .collect();
+    let of_run = |count: i64, gross_minor: i64| {
+        serde_json::json!({
+            "run": inputs.run,
+            "business_on": inputs.on,
+            "first_contract": planned.first().map(|plan| ContractId(plan.contract)),
+            "last_contract": planned.last().map(|plan| ContractId(plan.contract)),
+            "charges": count,
+            "gross_minor": gross_minor,
+        })
+    };
+    let mut events = Vec::new();
+    if progress.realised > 0 {
+        events.push(("charges.realised", of_run(progress.realised, progress.realised_gross_minor).to_string()));
+    }
+    let issued = (!invoices.is_empty()).then(|| {
         serde_json::json!({
             "run": inputs.run,
             "business_on": inputs.on,
@@ -270,6 +312,7 @@ pub(super) fn prepare_execution(
         })
         .to_string()
     });
+    events.extend(issued.map(|issued| ("invoices.issued", issued)));
     Ok(Prepared {
         plans: plan_rows(Action::Execute, planned, parked)?,
         renewals: columns!(renewals, {
@@ -280,27 +323,43 @@ pub(super) fn prepare_execution(
             next_charge_on: |renewal| renewal.next.next_charge_on,
             charges_left: |renewal| renewal.next.charges_left.map(|left| i32::try_from(left).unwrap_or(i32::MAX)),
         }),
+        realised: columns!(realised, {
+            id: |(charge, _)| charge.0,
+            credited_minor: |(_, realisation)| realisation.credited.minor,
+            status: |(_, realisation)| {
+                // What was given back whole stays so; what never cost anything was provided all the same.
+                let refunded = realisation.gross.is_zero() && !realisation.credited.is_zero();
+                if refunded { ChargeStatus::Refunded } else { ChargeStatus::Closed }.as_str().to_owned()
+            },
+        }),
         charges: columns!(charges, {
             id: |(id, ..)| id.0,
             contract_id: |(_, plan, ..)| plan.contract,
             subscription_id: |(.., line, _)| line.subscription.0,
             component_id: |(.., line, _)| line.component.0,
             invoice_id: |(_, _, invoice, ..)| invoice.id.0,
+            invoice_position: |(_, _, _, position, ..)| i32::try_from(*position).unwrap_or(i32::MAX),
+            kind: |(.., line, _)| line.kind.as_str().to_owned(),
+            status: |(.., line, _)| status_of(line, inputs.on).as_str().to_owned(),
             period_start: |(.., line, _)| line.period.start,
             period_end: |(.., line, _)| line.period.end,
             used_start: |(.., line, _)| line.used.start,
             used_end: |(.., line, _)| line.used.end,
             charged_on: |(.., line, _)| line.charged_on,
             realises_on: |(.., line, _)| line.realises_on,
+            realised_on: |(.., line, _)| (line.realises_on <= inputs.on).then_some(inputs.on),
             currency: |(_, plan, ..)| plan.currency.code().to_owned(),
             amount_minor: |(.., line, _)| line.amount.minor,
-            proration_call_id: |(.., evidence)| Some(evidence.proration_call.0),
+            prepaid_minor: |(.., line, _)| if line.prepayment_percent == 100 { None } else { line.prepaid().ok().map(|prepaid| prepaid.minor) },
+            proration_call_id: |(.., evidence)| evidence.proration_call.map(|call| call.0),
             call_line: |(.., evidence)| Some(evidence.call_line),
+            change_ordinal: |(.., evidence)| evidence.change_ordinal,
         }),
         periods: columns!(charges, {
             subscription_id: |(.., line, _)| line.subscription.0,
             component_id: |(.., line, _)| line.component.0,
             period_start: |(.., line, _)| line.period.start,
+            change_ordinal: |(.., evidence)| evidence.change_ordinal,
         }),
         invoices: columns!(invoices, {
             id: |((_, invoice), _)| invoice.id.0,
@@ -328,7 +387,7 @@ pub(super) fn prepare_execution(
             gross_minor: |(.., line, _)| line.gross.minor,
             tax_code: |(.., line, _)| line.tax_code.clone(),
             tax_rate: |(.., line, _)| line.tax_rate.map(|rate| rate.to_string()),
-            tax_call_id: |(.., evidence)| Some(evidence.tax_call.0),
+            tax_call_id: |(.., evidence)| evidence.tax_call.map(|call| call.0),
             call_line: |(.., evidence)| Some(evidence.call_line),
         }),
         entries: ledger.entries,
@@ -340,89 +399,8 @@ pub(super) fn prepare_execution(
         evidence,
         progress,
         cursor,
-        numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, plan.contract, number.text.clone())).collect(),
-        event,
-    })
-}
-
-struct LedgerRows {
-    entries: Rows,
-    headers: Rows,
-    balances: Rows,
-    shared_balances: Rows,
-}
-
-/// One posting a contract: contract funds against deferred revenue.
-fn ledger_rows(inputs: &Inputs, planned: &[Planned], deferred: &DeferredAccounts) -> Result<LedgerRows> {
-    let mut entries = Vec::with_capacity(planned.len() * 2);
-    let mut headers = Vec::with_capacity(planned.len());
-    let mut moved: Vec<(Uuid, i64, i64)> = Vec::with_capacity(planned.len());
-    let mut shared: HashMap<Uuid, (i64, i64)> = HashMap::new();
-    for plan in planned {
-        let gross = plan.plan.totals.gross;
-        if gross.minor == 0 {
-            continue;
-        }
-        let about = About {
-            source_key: format!("run/{}/{}", inputs.on, ContractId(plan.contract)),
-            effective_on: inputs.on,
-            description: String::new(),
-        };
-        let transaction = charge_due(about, ContractId(plan.contract), gross)
-            .map_err(|error| ServiceError::Internal(error.to_string()))?;
-        let id = TransactionId(inputs.ids.next());
-        for (position, entry) in transaction.entries.iter().enumerate() {
-            let account = match &entry.account {
-                AccountCode::ContractFunds(_) => {
-                    moved.push((plan.funds_account, entry.amount_minor, 1));
-                    plan.funds_account
-                }
-                AccountCode::DeferredRevenue => {
-                    let account = *deferred
-                        .get(&transaction.currency)
-                        .ok_or_else(|| ServiceError::Internal("deferred revenue has no account".into()))?;
-                    let sum = shared.entry(account).or_default();
-                    sum.0 = sum
-                        .0
-                        .checked_add(entry.amount_minor)
-                        .ok_or_else(|| ServiceError::Internal("a chunk's revenue is out of range".into()))?;
-                    sum.1 += 1;
-                    account
-                }
-                other => return Err(ServiceError::Internal(format!("a run does not post to {other}"))),
-            };
-            entries.push((id.0, i32::try_from(position).unwrap_or(i32::MAX), account, entry.amount_minor));
-        }
-        headers.push((id.0, transaction));
-    }
-    let shared: Vec<(Uuid, i64, i64)> =
-        shared.into_iter().map(|(account, (amount, entries))| (account, amount, entries)).collect();
-    Ok(LedgerRows {
-        entries: columns!(entries, {
-            transaction_id: |entry| entry.0,
-            position: |entry| entry.1,
-            account_id: |entry| entry.2,
-            amount_minor: |entry| entry.3,
-        }),
-        headers: columns!(headers, {
-            id: |(id, _)| *id,
-            source_key: |(_, transaction)| transaction.source_key.clone(),
-            kind: |(_, transaction)| transaction.kind.as_str().to_owned(),
-            currency: |(_, transaction)| transaction.currency.code().to_owned(),
-            effective_on: |(_, transaction)| transaction.effective_on,
-            description: |(_, transaction)| transaction.description.clone(),
-            reverses_id: |_| None::<Uuid>,
-        }),
-        balances: columns!(moved, {
-            id: |moved| moved.0,
-            amount_minor: |moved| moved.1,
-            entries: |moved| moved.2,
-        }),
-        shared_balances: columns!(shared, {
-            id: |moved| moved.0,
-            amount_minor: |moved| moved.1,
-            entries: |moved| moved.2,
-        }),
+        events,
+        numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, number.text.clone())).collect(),
     })
 }
 
@@ -431,7 +409,7 @@ const LONGEST_WAIT_MS: u32 = 2_000;
 
 /// Writes a prepared chunk in one transaction.
 ///
-/// Order: the renewals first (they check that every subscription is as it was read), then new rows, then what the next
+/// Order: the renewals and realisations first (they check that every subscription and charge is as it was read), then new rows, then what the next
 /// chunk wants too: the checkpoint (it locks the run's row and checks the fence), shared balances, sequences. That last
 /// part waits for the chunk before to commit, so chunks commit in order while most of their work overlaps.
 ///
@@ -443,7 +421,6 @@ pub(super) async fn write(
     inputs: &Inputs,
     prepared: &Prepared,
     lease: Lease,
-    event_id: Uuid,
     at: DateTime<Utc>,
     turn: Option<oneshot::Receiver<()>>,
 ) -> std::result::Result<(), Refused> {
@@ -454,14 +431,17 @@ pub(super) async fn write(
     if rows::renew(&mut tx, tenant, &prepared.renewals).await? != prepared.renewals.len() as u64 {
         return Err(Refused::Moved);
     }
+    if rows::realise(&mut tx, tenant, inputs.on, &prepared.realised).await? != prepared.realised.len() as u64 {
+        return Err(Refused::Moved);
+    }
     plugins::evidence_insert(&mut tx, tenant, prepared.evidence.clone()).await?;
     plugins::calls_insert(&mut tx, tenant, at, &prepared.calls).await?;
-    let issued = rows::invoices_insert(&mut tx, tenant, run, inputs.on, at, &prepared.invoices).await?;
+    let issued = rows::invoices_insert(&mut tx, tenant, Some(run), inputs.on, at, &prepared.invoices).await?;
     if issued != prepared.invoices.len() as u64 {
         tx.rollback().await?;
         return Err(numbers_taken(db, inputs, prepared).await?);
     }
-    let charged = rows::charges_insert(&mut tx, tenant, run, at, &prepared.charges).await?;
+    let charged = rows::charges_insert(&mut tx, tenant, Some(run), at, &prepared.charges).await?;
     if charged != prepared.charges.len() as u64 {
         tx.rollback().await?;
         return Err(periods_charged(db, inputs, prepared).await?);
@@ -470,9 +450,9 @@ pub(super) async fn write(
     ledger::entries_insert(&mut tx, tenant, &prepared.entries).await?;
     ledger::transactions_insert(&mut tx, tenant, at, &prepared.headers).await?;
     rows::plans_put(&mut tx, tenant, run, at, &prepared.plans).await?;
-    if let Some(event) = &prepared.event {
-        let subject = inputs.run.to_string();
-        rows::outbox_insert(&mut tx, tenant, event_id, "invoices.issued", &subject, event, at).await?;
+    for (kind, event) in &prepared.events {
+        let (subject, id) = (inputs.run.to_string(), inputs.ids.next());
+        rows::outbox_insert(&mut tx, tenant, id, kind, &subject, event, at).await?;
     }
     if ledger::balances_add(&mut tx, tenant, &prepared.balances).await? != prepared.balances.len() as u64 {
         return Err(Refused::Failed(ServiceError::Internal("a contract has no funds account".into())));
@@ -488,7 +468,7 @@ pub(super) async fn write(
     }
     let shared = &prepared.shared_balances;
     if ledger::balances_add(&mut tx, tenant, shared).await? != shared.len() as u64 {
-        return Err(Refused::Failed(ServiceError::Internal("deferred revenue has no account".into())));
+        return Err(Refused::Failed(ServiceError::Internal("a shared ledger account vanished".into())));
     }
     for ((seller, key), from, to) in &prepared.taken {
         if !rows::sequence_take(&mut tx, tenant, *seller, key, *from, *to).await? {
@@ -500,10 +480,8 @@ pub(super) async fn write(
 }
 
 async fn numbers_taken(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::result::Result<Refused, Refused> {
-    let wanted: Vec<(Uuid, String)> =
-        prepared.numbers.iter().map(|(seller, _, number)| (*seller, number.clone())).collect();
     let mut tx = db.read(Scope::Tenant(inputs.tenant.0)).await?;
-    let taken = rows::numbers_taken(&mut tx, inputs.tenant.0, &wanted).await?;
+    let taken = rows::numbers_taken(&mut tx, inputs.tenant.0, &prepared.numbers).await?;
     // Somebody who took the same values of the sequence issued those numbers: they will be others next time.
     for ((seller, key), from, _) in &prepared.taken {
         let standing = rows::sequence_find(&mut tx, inputs.tenant.0, *seller, key).await?;
@@ -511,13 +489,8 @@ async fn numbers_taken(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::re
             return Ok(Refused::Moved);
         }
     }
-    let mut refused = HashMap::new();
-    for (seller, contract, number) in &prepared.numbers {
-        if taken.iter().any(|(of, text)| of == seller && text == number) {
-            refused.insert(*contract, super::number::number_taken(*contract, number));
-        }
-    }
-    Ok(if refused.is_empty() { Refused::Moved } else { Refused::Taken(refused) })
+    let taken: TakenNumbers = taken.into_iter().collect();
+    Ok(if taken.is_empty() { Refused::Moved } else { Refused::Numbers(taken) })
 }
 
 async fn periods_charged(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::result::Result<Refused, Refused> {

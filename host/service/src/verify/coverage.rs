@@ -1,16 +1,22 @@
 //! Recurring coverage: a subscription's periods are charged one after another, each once.
 //!
+//! A subscription that was changed has segments: the days that one set of terms holds. Each is covered by the charges that
+//! were made under it, less what was given back, from its first day to its last (see [`segments`]).
+//!
 //! Every period is compared with the calendar of the subscription's anchor, never with the period before it, so that a
 //! drift that repeats itself is found as well.
+
+mod segments;
 
 use std::collections::HashMap;
 
 use altyn_domain::{
-    calendar::{Cadence, boundary, period},
+    calendar::{self, Cadence, boundary, period},
+    catalogue::ComponentKind,
     subscription::SubscriptionStatus,
 };
 use altyn_store::{
-    Tx, runs,
+    Tx, lives, runs,
     subscriptions::{self, SubscriptionRow},
     verify as rows,
 };
@@ -68,22 +74,36 @@ async fn check_page(
         let entry = sold
             .entry(row.plan_version_id)
             .or_insert_with(|| Sold { cadence: row.cadence.parse().ok(), components: Vec::new() });
-        entry.components.push(row.id);
+        // Only what recurs has periods to cover.
+        if row.kind == ComponentKind::Recurring.as_str() {
+            entry.components.push(row.id);
+        }
     }
     let by_id: HashMap<Uuid, &SubscriptionRow> = page.iter().map(|row| (row.id, row)).collect();
+    let mut stops: HashMap<Uuid, Vec<lives::StopRow>> = HashMap::new();
+    for stop in lives::stops(tx, tenant, after, through).await? {
+        stops.entry(stop.subscription_id).or_default().push(stop);
+    }
+    let stops_of = |subscription: Uuid| stops.get(&subscription).map_or(&[][..], Vec::as_slice);
     let mut covered: HashMap<(Uuid, Uuid), Covered> = HashMap::new();
-    let mut place = (after, Uuid::max(), NaiveDate::MAX.with_year(9999).unwrap_or(NaiveDate::MAX));
+    let mut place = (after, Uuid::max(), NaiveDate::MAX.with_year(9999).unwrap_or(NaiveDate::MAX), i32::MAX);
+    let mut changed = segments::Segments::load(tx, tenant, (after, through)).await?;
     loop {
         let charged = rows::charged_periods(tx, tenant, place, through, CHARGES).await?;
         let Some(last) = charged.last() else { break };
-        place = (last.subscription_id, last.component_id, last.period_start);
+        place = (last.subscription_id, last.component_id, last.period_start, last.change_ordinal);
         for charge in &charged {
             findings.checked += 1;
             // A charge without its subscription breaks the rule about references.
             let Some(subscription) = by_id.get(&charge.subscription_id) else { continue };
+            if subscription.change_ordinal > 0 {
+                changed.add(charge);
+                continue;
+            }
             let cadence = sold.get(&subscription.plan_version_id).and_then(|sold| sold.cadence);
             let of_component = (charge.subscription_id, charge.component_id);
-            if let Err(reason) = add(subscription, cadence, charge, covered.get(&of_component).copied()).map(|seen| {
+            let seen = covered.get(&of_component).copied();
+            if let Err(reason) = add(subscription, stops_of(subscription.id), cadence, charge, seen).map(|seen| {
                 covered.insert(of_component, seen);
             }) {
                 findings.refuse(|| named(charge.subscription_id, Some(charge.component_id), &reason));
@@ -99,12 +119,18 @@ async fn check_page(
             findings.refuse(|| named(subscription.id, None, "its plan version has no cadence"));
             continue;
         };
-        if let Err(reason) = check_next(subscription, cadence) {
+        if let Err(reason) = check_next(subscription, stops_of(subscription.id), cadence) {
             findings.refuse(|| named(subscription.id, None, &reason));
+        }
+        if subscription.change_ordinal > 0 {
+            for reason in changed.check(tx, tenant, subscription, stops_of(subscription.id), cadence).await? {
+                findings.refuse(|| named(subscription.id, None, &reason));
+            }
+            continue;
         }
         for component in &sold.components {
             let seen = covered.get(&(subscription.id, *component)).copied();
-            if let Err(reason) = check_ends(subscription, cadence, seen) {
+            if let Err(reason) = check_ends(subscription, stops_of(subscription.id), cadence, seen) {
                 findings.refuse(|| named(subscription.id, Some(*component), &reason));
             }
         }
@@ -121,22 +147,36 @@ fn named(subscription: Uuid, component: Option<Uuid>, reason: &str) -> String {
 
 /// Index of the period of an anchor that holds a day.
 fn index_of(anchor: NaiveDate, cadence: Cadence, day: NaiveDate) -> std::result::Result<i32, String> {
-    let index = match cadence {
-        Cadence::Days(days) => day.signed_duration_since(anchor).num_days().div_euclid(i64::from(days)),
-        Cadence::Months(months) => {
-            let number = |date: NaiveDate| i64::from(date.year()) * 12 + i64::from(date.month0());
-            (number(day) - number(anchor)).div_euclid(i64::from(months))
+    calendar::index_of(anchor, cadence, day).map_err(|error| error.to_string())
+}
+
+/// The first period from `from` up to `through` that was not passed while the subscription was out of service: such a
+/// period is not charged when a stop covers its end and began before it or in it.
+fn first_served(
+    anchor: NaiveDate,
+    stops: &[lives::StopRow],
+    cadence: Cadence,
+    from: i32,
+    through: i32,
+) -> std::result::Result<i32, String> {
+    let mut index = from;
+    while index < through {
+        let passed = period(anchor, cadence, index).map_err(|error| error.to_string())?;
+        let out = stops
+            .iter()
+            .any(|stop| stop.from_on < passed.end && stop.until_on.is_none_or(|until_on| passed.end <= until_on));
+        if !out {
+            break;
         }
-    };
-    let index = i32::try_from(index).map_err(|_| format!("{day} is out of range"))?;
-    let start = boundary(anchor, cadence, index).map_err(|error| error.to_string())?;
-    // In the month of a boundary, the days before it belong to the period before.
-    Ok(if start > day { index - 1 } else { index })
+        index += 1;
+    }
+    Ok(index)
 }
 
 /// Adds a charge behind those that were seen; charges come in the order of their starts.
 fn add(
     subscription: &SubscriptionRow,
+    stops: &[lives::StopRow],
     cadence: Option<Cadence>,
     charge: &rows::ChargedPeriodRow,
     seen: Option<Covered>,
@@ -153,27 +193,38 @@ fn add(
         ));
     }
     match seen {
-        Some(seen) if seen.next != index => Err(format!(
+        Some(seen) if first_served(subscription.anchor_on, stops, cadence, seen.next, index)? != index => Err(format!(
             "chg_{} starts on {}, the period before it ends on {}",
             charge.id.simple(),
             charge.period_start,
             boundary(subscription.anchor_on, cadence, seen.next).map_err(|error| error.to_string())?
         )),
-        seen => Ok(Covered { first: seen.map_or(index, |seen| seen.first), next: index + 1 }),
+        seen => {
+            let first = index_of(subscription.anchor_on, cadence, subscription.starts_on)?;
+            let first = match seen {
+                Some(seen) => seen.first,
+                // What came before the first charge was passed out of service.
+                None if first_served(subscription.anchor_on, stops, cadence, first, index)? == index => first,
+                None => index,
+            };
+            Ok(Covered { first, next: index + 1 })
+        }
     }
 }
 
 /// The charged periods of a component begin with the first period of service and end before the next one.
 fn check_ends(
     subscription: &SubscriptionRow,
+    stops: &[lives::StopRow],
     cadence: Cadence,
     seen: Option<Covered>,
 ) -> std::result::Result<(), String> {
     let first = index_of(subscription.anchor_on, cadence, subscription.starts_on)?;
     let next = subscription.next_index;
+    let reached = |from| first_served(subscription.anchor_on, stops, cadence, from, next);
     match seen {
-        None if next == first => Ok(()),
-        Some(seen) if seen.first == first && seen.next == next => Ok(()),
+        None if reached(first)? == next => Ok(()),
+        Some(seen) if seen.first == first && reached(seen.next)? == next => Ok(()),
         None => Err(format!("periods {first} to {} are not charged", next - 1)),
         Some(seen) => {
             Err(format!("periods {} to {} are charged, due were {first} to {}", seen.first, seen.next - 1, next - 1))
@@ -182,16 +233,22 @@ fn check_ends(
 }
 
 /// While a subscription is charged, its next charge is due on the first day of its next period, or of service, or on its
-/// end, whichever comes first.
-fn check_next(subscription: &SubscriptionRow, cadence: Cadence) -> std::result::Result<(), String> {
+/// end, whichever comes first; in a period that began out of service, on the day of the return.
+fn check_next(
+    subscription: &SubscriptionRow,
+    stops: &[lives::StopRow],
+    cadence: Cadence,
+) -> std::result::Result<(), String> {
     let status: SubscriptionStatus = subscription.status.parse().map_err(|error| format!("{error}"))?;
     if !status.is_charged() {
         return Ok(());
     }
-    let start =
-        boundary(subscription.anchor_on, cadence, subscription.next_index).map_err(|error| error.to_string())?;
-    let due = start.max(subscription.starts_on).min(subscription.ends_on.unwrap_or(NaiveDate::MAX));
-    if due == subscription.next_charge_on {
+    let next = period(subscription.anchor_on, cadence, subscription.next_index).map_err(|error| error.to_string())?;
+    let ends_on = subscription.ends_on.unwrap_or(NaiveDate::MAX);
+    let from = |day: NaiveDate| day.max(subscription.terms_from.unwrap_or(subscription.starts_on)).min(ends_on);
+    let due = from(next.start);
+    let mut returns = stops.iter().filter_map(|stop| stop.until_on).filter(|on| next.contains(*on)).map(from);
+    if due == subscription.next_charge_on || returns.any(|on| on == subscription.next_charge_on) {
         Ok(())
     } else {
         Err(format!("its next charge is on {}, the calendar says {due}", subscription.next_charge_on))

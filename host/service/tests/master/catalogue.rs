@@ -46,6 +46,7 @@ fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
         currency: None,
         price_mode: PriceMode::Included,
         billing_day: None,
+        stub: None,
         components: vec![CreateComponent {
             code: "access".into(),
             title: "Доступ".into(),
@@ -53,6 +54,7 @@ fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
             product_id: product,
             unit_price_minor: price,
             tax_category: None,
+            prepayment_percent: None,
         }],
     }
 }
@@ -105,6 +107,13 @@ fn subscription(contract: ContractId, starts_on: &str) -> CreateSubscription {
         quantity: None,
         discount_percent: None,
         charges: None,
+        discount_minor: None,
+        discount_from: None,
+        discount_until: None,
+        manual: None,
+        documents_on_activation: None,
+        notify_on_activation: None,
+        description: None,
         external_system: None,
         external_id: None,
     }

@@ -8,4 +8,6 @@ mod support;
 mod books;
 mod catalogue;
 mod parties;
+mod postings;
+mod service_terms;
 mod tenants;

@@ -25,7 +25,7 @@ on_both_engines!(
     a_credit_limit_changes_what_is_available,
 );
 
-fn individual(name: &str) -> CreateCustomer {
+pub fn individual(name: &str) -> CreateCustomer {
     CreateCustomer {
         kind: CustomerKind::Individual,
         name: name.into(),
@@ -45,7 +45,7 @@ fn external(name: &str, id: &str) -> CreateCustomer {
     CreateCustomer { external_system: Some("crm".into()), external_id: Some(id.into()), ..individual(name) }
 }
 
-fn refused<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Vec<String> {
+pub fn refused<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Vec<String> {
     match result {
         Err(ServiceError::Invalid(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
         other => panic!("expected refused fields, got {other:?}"),
@@ -151,7 +151,7 @@ async fn a_list_is_paged_without_gaps_or_repetitions(place: Place) {
     }
 }
 
-fn contract(customer: altyn_domain::id::CustomerId, seller: SellerId, number: &str) -> CreateContract {
+pub fn contract(customer: altyn_domain::id::CustomerId, seller: SellerId, number: &str) -> CreateContract {
     CreateContract {
         customer_id: customer,
         seller_id: seller,

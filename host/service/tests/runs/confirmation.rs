@@ -164,7 +164,7 @@ async fn a_rejected_plan_leaves_no_gap_and_may_be_retried(world: &World) {
     }
 
     // A retry proposes it again; it is not executed before somebody says so.
-    let plan = world.altyn.run_retry(&world.request(), run.id, rejected[0]).await.unwrap();
+    let plan = world.altyn.run_retry(&world.request(), run.id, rejected[0]).await.unwrap().value;
     assert_eq!((plan.state, plan.reason_code.clone()), (PlanState::Awaiting, None));
     let reopened = world.run(run.id).await;
     assert_eq!((reopened.state, reopened.awaiting, reopened.invoices), (RunState::Awaiting, 1, now.invoices));

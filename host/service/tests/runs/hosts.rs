@@ -197,7 +197,7 @@ async fn a_retry_beside_a_later_run_takes_no_number_twice_and_parks_nobody(world
     let (tenant, working) = (world.tenant, host.clone());
     let billing = tokio::spawn(async move { until_done(working, tenant, second.id, "later").await });
     for plan in parked.iter().rev() {
-        let plan = world.altyn.run_retry(&world.request(), first.id, plan.contract_id).await.unwrap();
+        let plan = world.altyn.run_retry(&world.request(), first.id, plan.contract_id).await.unwrap().value;
         assert!([PlanState::Done, PlanState::Superseded].contains(&plan.state), "{plan:?}");
     }
     assert_eq!(billing.await.unwrap(), 0);

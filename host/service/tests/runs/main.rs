@@ -2,10 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
+mod changes;
 mod confirmation;
+mod control;
+mod credits;
 mod hosts;
 mod large;
+mod lives;
 mod operator;
 mod plugins;
+mod realisation;
 mod repeat;
+mod shadow;
+mod usage;
 mod world;

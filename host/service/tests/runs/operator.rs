@@ -127,6 +127,7 @@ async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: Sell
                 product_id: product,
                 unit_price_minor: *unit_price_minor,
                 tax_category: Some((*tax_category).into()),
+                prepayment_percent: None,
             })
             .collect();
         let version = CreatePlanVersion {
@@ -135,6 +136,7 @@ async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: Sell
             currency: None,
             price_mode: *price_mode,
             billing_day: Some(*billing_day),
+            stub: None,
             components,
         };
         let command =

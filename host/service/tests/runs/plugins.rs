@@ -16,6 +16,7 @@ on_both_engines!(
     a_plugin_that_refuses_everybody_parks_everybody_and_no_number_is_lost,
     a_number_that_stands_on_an_invoice_parks_its_contract,
     numbers_that_are_given_twice_park_the_second,
+    a_sequence_that_runs_into_numbers_given_before_parks_all_who_take_it,
     a_period_that_was_charged_before_parks_its_contract,
     a_parked_contract_that_a_later_day_billed_is_not_billed_again,
     more_lines_than_the_bound_park_the_contract,
@@ -46,7 +47,7 @@ async fn misbehave(world: &World, plugin: &str, victim: ContractId, only: &str, 
         world.prove().await;
 
         world.bind_good_plugins().await;
-        let plan = world.altyn.run_retry(&world.request(), run.id, victim).await.unwrap();
+        let plan = world.altyn.run_retry(&world.request(), run.id, victim).await.unwrap().value;
         assert_eq!((plan.state, plan.reason_code.as_deref()), (PlanState::Done, None), "{told}");
         let run = world.run(run.id).await;
         let counts = (run.parked, run.contracts, run.subscriptions, run.charges, run.invoices, run.state);
@@ -92,6 +93,11 @@ async fn a_bad_proration_plugin_parks_one_contract(world: &World) {
         ("short-answer", "plugin-invalid-answer"),
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
+        ("refuse-badly", "plugin-refused"),
+        ("extreme", "proration-refused"),
+        ("negative", "proration-refused"),
+        ("stranger", "proration-refused"),
+        ("bad-text", "proration-refused"),
     ];
     misbehave(world, "hostile-proration", world.contracts[ODD].id, &ODD_PRICE.to_string(), &deeds).await;
 }
@@ -106,6 +112,13 @@ async fn a_bad_tax_plugin_parks_one_contract(world: &World) {
         ("short-answer", "plugin-invalid-answer"),
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
+        ("refuse-badly", "plugin-refused"),
+        ("extreme", "tax-refused"),
+        ("negative", "tax-refused"),
+        ("twice", "tax-refused"),
+        ("stranger", "tax-refused"),
+        ("not-a-number", "plugin-invalid-answer"),
+        ("bad-text", "tax-refused"),
     ];
     misbehave(world, "hostile-tax", world.contracts[20].id, &buyer(&world.contracts[20]), &deeds).await;
 }
@@ -119,6 +132,9 @@ async fn a_bad_numbering_plugin_parks_one_contract(world: &World) {
         ("short-answer", "number-refused"),
         ("huge-answer", "plugin-output-limit"),
         ("refuse", "plugin-refused"),
+        ("refuse-badly", "plugin-refused"),
+        ("not-a-number", "number-refused"),
+        ("bad-text", "number-refused"),
     ];
     let victim = &world.contracts[10];
     misbehave(world, "hostile-numbering", victim.id, &victim.number, &deeds).await;
@@ -137,7 +153,7 @@ async fn a_plugin_that_refuses_everybody_parks_everybody_and_no_number_is_lost(w
     world.prove().await;
     world.bind_good_plugins().await;
     for plan in parked {
-        let plan = world.altyn.run_retry(&world.request(), next.id, plan.contract_id).await.unwrap();
+        let plan = world.altyn.run_retry(&world.request(), next.id, plan.contract_id).await.unwrap().value;
         assert_eq!(plan.state, PlanState::Done, "{plan:?}");
     }
     let ended = world.run(next.id).await;
@@ -160,7 +176,7 @@ async fn a_number_that_stands_on_an_invoice_parks_its_contract(world: &World) {
     assert_eq!(second.invoices, first.invoices - 1);
     world.prove().await;
     world.bind_good_plugins().await;
-    let plan = world.altyn.run_retry(&world.request(), second.id, victim.id).await.unwrap();
+    let plan = world.altyn.run_retry(&world.request(), second.id, victim.id).await.unwrap().value;
     assert_eq!(plan.state, PlanState::Done);
     assert_eq!(world.run(second.id).await.invoices, first.invoices);
     world.prove().await;
@@ -201,7 +217,7 @@ async fn a_period_that_was_charged_before_parks_its_contract(world: &World) {
         version = version + 1 where tenant_id = $1 and id = $2";
     let forth = if world.engine == altyn_store::Engine::Sqlite { forth } else { forth_postgres };
     assert_eq!(world.change(forth, (world.tenant.0, subscription.0)).await, 1);
-    let plan = world.altyn.run_retry(&world.request(), run.id, victim.id).await.unwrap();
+    let plan = world.altyn.run_retry(&world.request(), run.id, victim.id).await.unwrap().value;
     assert_eq!((plan.state, plan.reason_code.as_deref()), (PlanState::Superseded, Some("nothing-due")));
     assert_eq!(world.run(run.id).await.parked, 0);
     world.prove().await;
@@ -217,7 +233,7 @@ async fn a_parked_contract_that_a_later_day_billed_is_not_billed_again(world: &W
     assert_eq!(second.parked, 0);
     assert_eq!(world.plan(second.id, victim).await.state, PlanState::Done);
     let billed = world.charges().await;
-    let plan = world.altyn.run_retry(&world.request(), first.id, victim).await.unwrap();
+    let plan = world.altyn.run_retry(&world.request(), first.id, victim).await.unwrap().value;
     assert_eq!((plan.state, plan.reason_code.as_deref()), (PlanState::Superseded, Some("nothing-due")));
     let run = world.run(first.id).await;
     assert_eq!((run.parked, run.state), (0, RunState::Done));
@@ -236,14 +252,14 @@ async fn more_lines_than_the_bound_park_the_contract(world: &World) {
     for plan in &parked {
         assert_eq!((plan.reason_code.as_deref(), plan.call_id), (Some("safety-bound"), None));
         let refused: Result<_, ServiceError> = bounded.run_retry(&world.request(), run.id, plan.contract_id).await;
-        assert_eq!(refused.unwrap().state, PlanState::Parked);
+        assert_eq!(refused.unwrap().value.state, PlanState::Parked);
     }
     let charges = world.charges().await;
     assert!(!charges.is_empty());
     world.prove().await;
     for plan in &parked {
         assert_eq!(
-            world.altyn.run_retry(&world.request(), run.id, plan.contract_id).await.unwrap().state,
+            world.altyn.run_retry(&world.request(), run.id, plan.contract_id).await.unwrap().value.state,
             PlanState::Done
         );
     }
@@ -253,4 +269,21 @@ async fn more_lines_than_the_bound_park_the_contract(world: &World) {
     same_charges(&twin.charges().await, &world.charges().await);
     world.prove().await;
     twin.end().await;
+}
+
+async fn a_sequence_that_runs_into_numbers_given_before_parks_all_who_take_it(world: &World) {
+    let first = world.close_day("2026-11-28").await;
+    // Another sequence with the same text begins at 1 again.
+    world.bind("number-template", json!({ "template": "СЧ-{year}-{seq:6}", "reset": "monthly" })).await;
+    let second = world.close_day("2026-12-28").await;
+    assert_eq!((second.invoices, second.state), (0, RunState::Done));
+    let parked = world.plans(second.id, Some(PlanState::Parked)).await;
+    assert!(parked.len() > 30 && parked.iter().all(|plan| plan.reason_code.as_deref() == Some("number-taken")));
+    world.prove().await;
+    // Under the first sequence all of them go on behind the last number.
+    world.bind_good_plugins().await;
+    let third = world.close_day("2026-12-29").await;
+    assert_eq!(third.parked, 0);
+    assert!(third.invoices >= first.invoices, "{third:?}");
+    world.prove().await;
 }

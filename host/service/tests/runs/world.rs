@@ -11,7 +11,7 @@ use altyn_domain::{
     id::{ContractId, CustomerId, Id as _, RunId, SellerId, SubscriptionId, TenantId},
     run::{PlanState, RunMode, RunState},
 };
-use altyn_runtime::{Limits, LimitsTable, Runtime, RuntimeConfig};
+use altyn_runtime::{Admission, Limits, LimitsTable, Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request, ServiceError,
     contracts::ContractView,
@@ -121,7 +121,9 @@ fn plugins() -> Arc<Plugins> {
         numbering_scheme: limits,
         ..LimitsTable::default()
     };
-    let runtime = RuntimeConfig { instances: 16, limits, ..RuntimeConfig::default() };
+    // All worlds are copies of one tenant, so they share its places.
+    let admission = Admission { tenant_calls: Some(16), plugin_calls: Some(16), queue: 1_000, queue_ms: 60_000 };
+    let runtime = RuntimeConfig { instances: 16, limits, admission, ..RuntimeConfig::default() };
     Arc::clone(PLUGINS.get_or_init(|| Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()))))
 }
 
@@ -298,7 +300,8 @@ impl World {
                 "select c.subscription_id, c.component_id, c.period_start, c.used_start, c.used_end, c.amount_minor,
                     l.net_minor, l.tax_minor, l.gross_minor from charges c
                 join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.charge_id = c.id
-                where c.tenant_id = $1 order by c.subscription_id, c.component_id, c.period_start limit 100000",
+                where c.tenant_id = $1 and c.covered_until is null
+                order by c.subscription_id, c.component_id, c.period_start limit 100000",
                 (self.tenant.0,),
             )
             .await;
@@ -456,11 +459,16 @@ pub fn report(run: &RunView) -> String {
         net_minor,
         tax_minor,
         gross_minor,
+        realised,
+        realised_net_minor,
+        realised_tax_minor,
+        realised_gross_minor,
         ..
     } = run;
     format!(
         "{business_on}: {contracts} contracts, {subscriptions} subscriptions, {charges} charges, {invoices} invoices, \
-         {parked} parked, {awaiting} awaiting, {net_minor} + {tax_minor} = {gross_minor}, {}",
+         {parked} parked, {awaiting} awaiting, {net_minor} + {tax_minor} = {gross_minor}, {realised} realised, \
+         {realised_net_minor} + {realised_tax_minor} = {realised_gross_minor}, {}",
         run.state == RunState::Done
     )
 }

@@ -84,8 +84,11 @@ pub fn all(world: &World) -> Vec<Fault> {
     faults.extend(numbers(world));
     faults.extend(coverage(world));
     faults.extend(runs(world));
+    faults.extend(realisations(world));
+    faults.extend(credits(world));
     faults.extend(references(world));
     faults.extend(evidence(world));
+    faults.extend(control(world));
     faults
 }
 
@@ -271,7 +274,7 @@ fn invoices(world: &World) -> Vec<Fault> {
             sql: shift("invoice_lines", of_line(book.id, 0), -1)
                 + &shift("invoices", of_invoice(book.id), -1)
                 + &shift("runs", format!("id = {}", text.id(book.run_id.unwrap())), -1),
-            rules: &["tax-recomputed"],
+            rules: &["tax-recomputed", "realisation-posted"],
             names: vec![format!("{}: {} line 0: has no rate", book.id, book.number)],
         },
         Fault {
@@ -283,7 +286,7 @@ fn invoices(world: &World) -> Vec<Fault> {
         Fault {
             name: "a line shows a charge that does not exist",
             sql: format!("update invoice_lines set charge_id = {} where {}", text.uuid(nobody(1)), of_line(home.id, 0)),
-            rules: &["charge-has-line"],
+            rules: &["charge-has-line", "realisation-posted"],
             names: vec![charge.to_string(), format!("{}: line 0", home.id)],
         },
         Fault {
@@ -382,6 +385,18 @@ fn coverage(world: &World) -> Vec<Fault> {
     let (rules, lesson): (&[&str], _) = (&["recurring-disjoint-gapless"], middle.subscription_id.to_string());
     vec![
         Fault {
+            name: "a subscription in service is stopped",
+            sql: format!(
+                "insert into subscription_lives (tenant_id, subscription_id, contract_id, stopped_on, version, updated_at)
+                values ({}, {}, {}, '2026-11-01', 1, '2026-11-01T00:00:00+00:00')",
+                text.id(world.tenant),
+                text.id(charge.subscription_id),
+                text.id(charge.contract_id)
+            ),
+            rules: &["subscription-lives"],
+            names: vec![charge.subscription_id.to_string()],
+        },
+        Fault {
             name: "a period is longer than the calendar's",
             sql: period("2026-09-30", "2026-11-01"),
             rules,
@@ -430,6 +445,108 @@ fn runs(world: &World) -> Vec<Fault> {
     ]
 }
 
+fn realisations(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let posted = world.realisation(DECEMBER, 0);
+    let (revenue, deferred) = (entry(posted, "revenue/"), entry(posted, "deferred-revenue"));
+    let move_entry = |account: Uuid, amount: i64| {
+        format!(
+            "update ledger_entries set amount_minor = amount_minor + {amount} where transaction_id = {of} and account_id = {account};
+            update ledger_accounts set balance_minor = balance_minor + {amount} where id = {account};",
+            of = text.id(posted.id),
+            account = text.uuid(account)
+        )
+    };
+    let realised = world.credited(true);
+    let open = world.credited(false);
+    vec![
+        Fault {
+            name: "a kopeck more became revenue than was provided",
+            sql: move_entry(revenue, -1) + &move_entry(deferred, 1),
+            rules: &["realisation-posted"],
+            names: vec![world.contracts[0].to_string()],
+        },
+        Fault {
+            name: "a realisation is posted under another day",
+            sql: format!(
+                "update ledger_transactions set source_key = 'realise/2026-12-02/{}' where id = {}",
+                world.contracts[0],
+                text.id(posted.id)
+            ),
+            rules: &["realisation-posted"],
+            names: vec![posted.id.to_string(), world.contracts[0].to_string()],
+        },
+        Fault {
+            name: "a service that ended is not realised",
+            sql: format!(
+                "update charges set realised_on = null, status = 'blocked' where id = {}",
+                text.id(realised.id)
+            ),
+            rules: &["realised-in-time", "realisation-posted", "run-totals"],
+            names: vec![realised.id.to_string()],
+        },
+        Fault {
+            name: "a charge is closed before its service ended",
+            sql: format!("update charges set status = 'closed' where id = {}", text.id(open.id)),
+            rules: &["realised-in-time"],
+            names: vec![open.id.to_string()],
+        },
+        Fault {
+            name: "a run reports a kopeck of revenue too much",
+            sql: "update runs set realised_net_minor = realised_net_minor + 1 where business_on = '2026-12-01'"
+                .to_owned(),
+            rules: &["run-totals"],
+            names: vec!["run of 2026-12-01".to_owned()],
+        },
+        Fault {
+            name: "a charge stands on a line that shows another",
+            sql: format!("update charges set invoice_position = 7 where id = {}", text.id(open.id)),
+            rules: &["charge-has-line"],
+            names: vec![open.id.to_string()],
+        },
+    ]
+}
+
+fn credits(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let (realised, open) = (world.credited(true), world.credited(false));
+    let fault = |name, sql, of: &altyn_service::charges::ChargeView| Fault {
+        name,
+        sql,
+        rules: &["credits-bounded"],
+        names: vec![of.id.to_string()],
+    };
+    vec![
+        fault(
+            "a charge forgets what was given back",
+            format!("update charges set credited_minor = 0 where id = {}", text.id(open.id)),
+            open,
+        ),
+        fault(
+            "a credit gives back more than was posted",
+            format!(
+                "update charge_credits set net_minor = net_minor + 1, gross_minor = gross_minor + 1 where charge_id = {of};
+                update charges set credited_minor = credited_minor + 1 where id = {of}",
+                of = text.id(realised.id)
+            ),
+            realised,
+        ),
+        fault(
+            "a credit gives back more than was charged",
+            format!(
+                "update charge_credits set net_minor = 59000, gross_minor = 59000 + tax_minor where charge_id = {}",
+                text.id(realised.id)
+            ),
+            realised,
+        ),
+        fault(
+            "a credit has no posting",
+            format!("update charge_credits set transaction_id = null where charge_id = {}", text.id(open.id)),
+            open,
+        ),
+    ]
+}
+
 fn references(world: &World) -> Vec<Fault> {
     let text = Text(world.engine);
     let tenant = text.id(world.tenant);
@@ -440,11 +557,19 @@ fn references(world: &World) -> Vec<Fault> {
     let nobody_1 = text.uuid(nobody(1));
     let fault = |name, sql, named: String| Fault { name, sql, rules: &["references"], names: vec![named] };
     vec![
-        fault(
-            "a charge belongs to another contract than its subscription",
-            format!("update charges set contract_id = {} where id = {}", text.id(world.contracts[2]), text.id(charge)),
-            charge.to_string(),
-        ),
+        Fault {
+            // Its credits and its realisation went to the contract that it had.
+            rules: &["references", "realisation-posted", "credits-bounded"],
+            ..fault(
+                "a charge belongs to another contract than its subscription",
+                format!(
+                    "update charges set contract_id = {} where id = {}",
+                    text.id(world.contracts[2]),
+                    text.id(charge)
+                ),
+                charge.to_string(),
+            )
+        },
         fault(
             "a charge's proration was never recorded",
             format!("update charges set proration_call_id = {nobody_1} where id = {}", text.id(charge)),
@@ -545,5 +670,75 @@ fn evidence(world: &World) -> Vec<Fault> {
             rules: &["evidence-replays"],
             names: vec![call.id.to_string()],
         },
+    ]
+}
+
+fn control(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let (main, below) = (world.contracts[2], world.contracts[4]);
+    let fault = |name, rule: &'static [&'static str], sql: String, named: String| Fault {
+        name,
+        sql,
+        rules: rule,
+        names: vec![named],
+    };
+    let promises: &[&str] = &["promises-on-ledger"];
+    let blocks: &[&str] = &["blocks-disjoint"];
+    let hierarchy: &[&str] = &["hierarchy-acyclic"];
+    vec![
+        fault(
+            "an active promise is larger than what the ledger has",
+            promises,
+            "update promises set amount_minor = amount_minor + 1 where status = 'active'".to_owned(),
+            main.to_string(),
+        ),
+        fault(
+            "a promise is active again and the ledger does not know",
+            promises,
+            "update promises set status = 'active', ended_at = null where status = 'revoked'".to_owned(),
+            main.to_string(),
+        ),
+        fault(
+            "a rest takes the place of a promise that was kept",
+            promises,
+            "update promises set status = 'kept' where status = 'reduced'".to_owned(),
+            "prm_".to_owned(),
+        ),
+        fault(
+            "a block was lifted later than the next one began",
+            blocks,
+            format!(
+                "update blocks set lifted_at = (select max(created_at) from contracts where tenant_id = blocks.tenant_id),
+                starts_at = {0} where lifted_at is not null; update blocks set starts_at = {0} where lifted_at is null",
+                match world.engine {
+                    Engine::Sqlite => "'2026-11-30T00:00:00+00:00'",
+                    Engine::Postgres => "'2026-11-30T00:00:00+00:00'::timestamptz",
+                }
+            ),
+            "blk_".to_owned(),
+        ),
+        fault(
+            "a block stands on a subscription of another contract",
+            blocks,
+            format!(
+                "update blocks set subscription_id = (select id from subscriptions where contract_id = {0} limit 1),
+                object_id = (select id from subscriptions where contract_id = {0} limit 1) where contract_id = {1}",
+                text.id(world.contracts[0]),
+                text.id(below)
+            ),
+            "blk_".to_owned(),
+        ),
+        fault(
+            "two contracts stand above each other",
+            hierarchy,
+            format!(
+                "insert into contract_controls (tenant_id, contract_id, own_limit, parent_id, priority, tags, version,
+                updated_at) select tenant_id, {0}, own_limit, {1}, 0, tags, 1, updated_at from contract_controls
+                where contract_id = {1}",
+                text.id(main),
+                text.id(below)
+            ),
+            main.to_string(),
+        ),
     ]
 }

@@ -9,6 +9,7 @@ use std::{
 use altyn_domain::{
     calendar::Cadence,
     catalogue::{BillingDay, PlanStatus},
+    credit::PolicyScope,
     id::{ContractId, ProductId, TenantId},
     ledger::{AccountCode, Entry, TransactionKind},
     money::Currency,
@@ -19,8 +20,11 @@ use altyn_domain::{
 use altyn_runtime::{Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request,
+    blocks::{LiftBlock, SetBlock},
     charges::{ChargeFilter, ChargeView},
     contracts::CreateContract,
+    credit::{CreateCreditPolicy, CreditAllowance, SetContractControl},
+    credits::CreditCharge,
     customers::CreateCustomer,
     explain::CallView,
     invoices::{InvoiceFilter, InvoiceView},
@@ -30,6 +34,7 @@ use altyn_service::{
     plugins::{CreateBinding, Plugins},
     ports::{Ids as _, SystemIds, VirtualClock},
     products::CreateProduct,
+    promises::GivePromise,
     runs::{Advanced, ConfirmPlans, StartRun},
     sellers::CreateSeller,
     settings::Settings,
@@ -110,6 +115,7 @@ impl World {
         bind(&altyn, &request).await;
         let contracts = sell(&altyn, &request).await;
         pay(&altyn, &request, contracts[0]).await;
+        control(&altyn, &request, contracts).await;
         for (on, mode) in [("2026-11-01", RunMode::Automatic), ("2026-12-01", RunMode::WithConfirmation)] {
             let command = StartRun { business_on: day(on), mode: Some(mode) };
             let run = altyn.run_start(&request, command).await.unwrap().value;
@@ -121,6 +127,7 @@ impl World {
             assert_eq!(advanced, Advanced::Done);
             assert_eq!(altyn.run_get(&request, run.id).await.unwrap().state, RunState::Done);
         }
+        give_back(&altyn, &request, contracts[0]).await;
         let mut invoices = Vec::new();
         for invoice in altyn.invoice_list(&request, InvoiceFilter::default(), &page()).await.unwrap().data {
             invoices.push(altyn.invoice_get(&request, invoice.id).await.unwrap());
@@ -169,6 +176,18 @@ impl World {
     /// The posting of a run for a contract (by its place).
     pub fn posting(&self, on: &str, contract: usize) -> &TransactionView {
         self.transaction(&format!("run/{on}/{}", self.contracts[contract]))
+    }
+
+    /// The realisation of a run for a contract (by its place).
+    pub fn realisation(&self, on: &str, contract: usize) -> &TransactionView {
+        self.transaction(&format!("realise/{on}/{}", self.contracts[contract]))
+    }
+
+    /// The charge of a contract's internet (by its place) that is credited, realised or not.
+    pub fn credited(&self, realised: bool) -> &ChargeView {
+        let found =
+            self.charges.iter().find(|charge| charge.credited_minor > 0 && charge.realised_on.is_some() == realised);
+        found.unwrap()
     }
 
     /// A copy with the statements run on it past every trigger, foreign key and check.
@@ -303,6 +322,7 @@ async fn plan(
             product_id: product,
             unit_price_minor: *unit_price_minor,
             tax_category: Some((*tax_category).into()),
+            prepayment_percent: None,
         })
         .collect();
     let command = CreatePlan {
@@ -315,6 +335,7 @@ async fn plan(
             currency: None,
             price_mode,
             billing_day: Some(billing_day),
+            stub: None,
             components,
         },
     };
@@ -389,6 +410,13 @@ async fn sell(altyn: &Altyn, request: &Request) -> [ContractId; 5] {
                 quantity: None,
                 discount_percent: None,
                 charges: None,
+                discount_minor: None,
+                discount_from: None,
+                discount_until: None,
+                manual: None,
+                documents_on_activation: None,
+                notify_on_activation: None,
+                description: None,
                 external_system: None,
                 external_id: None,
             };
@@ -397,6 +425,18 @@ async fn sell(altyn: &Altyn, request: &Request) -> [ContractId; 5] {
         contracts.push(contract_id);
     }
     contracts.try_into().unwrap()
+}
+
+/// Gives 50.00 of a contract's realised internet back, and 100.00 of the one that goes on.
+async fn give_back(altyn: &Altyn, request: &Request, contract: ContractId) {
+    let filter = ChargeFilter { contract_id: Some(contract), ..ChargeFilter::default() };
+    for charge in altyn.charge_list(request, filter, &page()).await.unwrap().data {
+        if charge.amount_minor == 59_000 {
+            let amount_minor = Some(if charge.realised_on.is_some() { 5_000 } else { 10_000 });
+            let command = CreditCharge { amount_minor, reason: "простой".into(), credited_on: None };
+            altyn.charge_credit(request, charge.id, command).await.unwrap();
+        }
+    }
 }
 
 /// Three payments in cash, the second of which is taken back.
@@ -421,4 +461,47 @@ async fn pay(altyn: &Altyn, request: &Request, contract: ContractId) {
             altyn.transaction_reverse(request, posted.id, command).await.unwrap();
         }
     }
+}
+
+/// A promise that a payment reduced and one that was taken back, a block that was lifted and two that stand, and a
+/// hierarchy, of contracts that nothing else is done with.
+async fn control(altyn: &Altyn, request: &Request, contracts: [ContractId; 5]) {
+    let (main, below) = (contracts[2], contracts[4]);
+    let allowed =
+        CreditAllowance { promise_most_minor: Some(50_000), promises_at_once: Some(5), ..CreditAllowance::default() };
+    let policy = CreateCreditPolicy { scope: PolicyScope::Tenant, code: None, currency: None, allowed };
+    altyn.credit_policy_create(request, policy).await.unwrap();
+    let promise =
+        |amount_minor| GivePromise {
+            contract_id: main, amount_minor, expires_on: None, comment: "заплатит".into()
+        };
+    altyn.promise_give(request, promise(5_000)).await.unwrap();
+    let command = PostTransaction {
+        source_key: "part".into(),
+        effective_on: day("2026-11-01"),
+        currency: Currency::RUB,
+        description: "часть".into(),
+        kind: TransactionKind::PaymentReceived,
+        entries: vec![
+            Entry { account: AccountCode::Cash, amount_minor: 2_000 },
+            Entry { account: AccountCode::ContractFunds(main), amount_minor: -2_000 },
+        ],
+    };
+    altyn.transaction_post(request, command).await.unwrap();
+    let second = altyn.promise_give(request, promise(1_000)).await.unwrap().value.id;
+    altyn.promise_revoke(request, second).await.unwrap();
+    let block = |contract| SetBlock {
+        contract_id: Some(contract),
+        subscription_id: None,
+        block_type: "court".parse().unwrap(),
+        comment: "по решению суда".into(),
+        starts_at: None,
+        ends_at: None,
+    };
+    let lifted = altyn.block_set(request, block(main)).await.unwrap().value.id;
+    altyn.block_lift(request, lifted, LiftBlock { comment: "отменено".into() }).await.unwrap();
+    altyn.block_set(request, block(main)).await.unwrap();
+    altyn.block_set(request, block(below)).await.unwrap();
+    let under = SetContractControl { parent_id: Some(main), ..SetContractControl::default() };
+    altyn.contract_control_set(request, below, 0, under).await.unwrap();
 }

@@ -2,10 +2,11 @@
 
 use altyn_store::{Engine, invoices};
 
-use crate::place::{Place, assert_refused, history, invoice, leaked, on_both_engines};
+use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 7] = [
+pub const APPEND_ONLY: [&str; 9] = [
+    "charge_credits",
     "evidence",
     "exchange_steps",
     "import_errors",
@@ -13,6 +14,7 @@ pub const APPEND_ONLY: [&str; 7] = [
     "ledger_entries",
     "ledger_transactions",
     "plugin_calls",
+    "subscription_transitions",
 ];
 
 /// The columns of an issued invoice with another value for each, its status left out.
@@ -38,6 +40,7 @@ const INVOICE_COLUMNS: [(&str, &str); 16] = [
 on_both_engines!(
     a_row_of_an_append_only_table_is_neither_updated_nor_deleted,
     an_issued_invoice_changes_its_status_and_nothing_else,
+    credits_never_exceed_their_charge,
 );
 
 async fn a_row_of_an_append_only_table_is_neither_updated_nor_deleted(place: Place) {
@@ -95,5 +98,32 @@ async fn on_sqlite_a_replacement_does_not_rewrite_a_row() {
     for table in APPEND_ONLY.into_iter().chain(["invoices"]) {
         let replace = leaked(format!("insert or replace into {table} select * from {table} where tenant_id = $1"));
         assert_refused(&place.attempt(replace, (place.tenant,)).await, replace);
+    }
+}
+
+async fn credits_never_exceed_their_charge(place: Place) {
+    let mut tx = place.write().await;
+    let charge = charge(&mut tx, place.tenant).await;
+    tx.commit().await.unwrap();
+    let raise = "update charges set credited_minor = 122 where tenant_id = $1 and id = $2";
+    for (raised, net, tax, of, fits) in [
+        (false, 50, 11, charge, false),
+        (true, 100, 22, charge, true),
+        (true, 101, 21, charge, false),
+        (true, 100, 23, charge, false),
+        (true, 99, 22, id(), false),
+    ] {
+        let mut tx = place.write().await;
+        if raised {
+            assert_eq!(tx.execute(raise, (place.tenant, charge)).await.unwrap(), 1);
+        }
+        let answer = credit(&mut tx, place.tenant, of, net, tax).await;
+        if fits {
+            answer.unwrap();
+            assert_refused(&credit(&mut tx, place.tenant, of, 1, 0).await, "one more");
+        } else {
+            assert_refused(&answer, &format!("{net} + {tax}, raised: {raised}"));
+        }
+        tx.rollback().await.unwrap();
     }
 }

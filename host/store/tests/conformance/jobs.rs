@@ -180,7 +180,7 @@ async fn a_claim_that_is_rolled_back_never_happened(place: Place) {
     put(&place, "1", at(NOW)).await;
     let mut tx = place.write().await;
     assert!(jobs::claim(&mut tx, place.tenant, "host-1", at(LATER), at(NOW), at(NOW)).await.unwrap().is_some());
-    drop(tx);
+    tx.rollback().await.unwrap();
     let job = claim(&place, "host-2", at(NOW)).await.unwrap();
     assert_eq!((job.fence, job.attempts), (1, 1));
 }

@@ -187,15 +187,40 @@ pub async fn invoice(tx: &mut Tx, tenant: Uuid) -> Uuid {
     id
 }
 
-/// Puts one row in every append-only table and one issued invoice.
-pub async fn history(place: &Place) {
-    let tenant = place.tenant;
-    let mut tx = place.write().await;
-    let invoice = invoice(&mut tx, tenant).await;
+/// Writes a charge of 100 + 22 on a line of an issued invoice and answers its id, which the invoice has too.
+pub async fn charge(tx: &mut Tx, tenant: Uuid) -> Uuid {
+    let invoice = invoice(tx, tenant).await;
     let line = "insert into invoice_lines (tenant_id, invoice_id, position, charge_id, title, quantity, net_minor,
             tax_minor, gross_minor, tax_code, tax_rate, tax_call_id, call_line)
         values ($1, $2, 0, $2, 'Интернет', '1', 100, 22, 122, 'vat-22', '22', null, null)";
     tx.execute(line, (tenant, invoice)).await.unwrap();
+    let charge = "insert into charges (tenant_id, id, contract_id, subscription_id, component_id, invoice_id, run_id,
+            kind, status, period_start, period_end, used_start, used_end, charged_on, realises_on, paid_on, currency,
+            amount_minor, proration_call_id, call_line, created_at)
+        values ($1, $2, $2, $2, $2, $2, null, 'recurring', 'blocked', '2026-11-01', '2026-12-01', '2026-11-01',
+            '2026-12-01', '2026-11-01', '2026-11-30', null, 'RUB', 122, null, null, '2026-11-01T09:00:00+00:00')";
+    tx.execute(charge, (tenant, invoice)).await.unwrap();
+    invoice
+}
+
+/// Writes a credit of a charge.
+pub async fn credit(tx: &mut Tx, tenant: Uuid, charge: Uuid, net: i64, tax: i64) -> Result<u64> {
+    let credit = "insert into charge_credits (tenant_id, id, charge_id, contract_id, change_id, used_start, used_end,
+            currency, net_minor, tax_minor, gross_minor, after_realisation, reason, credited_on, transaction_id,
+            created_at)
+        values ($1, $3, $2, $2, null, '2026-11-30', '2026-12-01', 'RUB', $4, $5, $6, 1 = 0, 'простой', '2026-11-30', null,
+            '2026-11-30T09:00:00+00:00')";
+    tx.execute(credit, (tenant, charge, id(), net, tax, net + tax)).await
+}
+
+/// Puts one row in every append-only table, one charge and one issued invoice.
+pub async fn history(place: &Place) {
+    let tenant = place.tenant;
+    let mut tx = place.write().await;
+    let charge = charge(&mut tx, tenant).await;
+    let raise = "update charges set credited_minor = 61 where tenant_id = $1 and id = $2";
+    tx.execute(raise, (tenant, charge)).await.unwrap();
+    credit(&mut tx, tenant, charge, 50, 11).await.unwrap();
     let account = accounts(&mut tx, tenant, 2).await;
     let posting = id();
     entries(&mut tx, tenant, posting, 0, &[(account[0], 122), (account[1], -122)]).await.unwrap();
@@ -209,6 +234,10 @@ pub async fn history(place: &Place) {
     let error = "insert into import_errors (tenant_id, import_id, position, row_number, column_name, code, message)
         values ($1, $2, 0, 2, 'inn', 'bad-checksum', 'check the number')";
     tx.execute(error, (tenant, id())).await.unwrap();
+    let step = "insert into subscription_transitions (tenant_id, id, subscription_id, from_status, to_status, cause,
+            business_on, operation_id, recorded_at)
+        values ($1, $2, $2, 'active', 'grace', 'unpaid', '2026-11-01', null, '2026-11-01T09:00:00+00:00')";
+    tx.execute(step, (tenant, id())).await.unwrap();
     exchange(&mut tx, tenant).await;
     tx.commit().await.unwrap();
 }

@@ -28,7 +28,7 @@ const KEYS_SQLITE: &str =
     from sqlite_schema t join pragma_index_list(t.name) i
     where t.type = 'table' and t.name <> '_sqlx_migrations'";
 const KEYS_POSTGRES: &str = "select t.relname::text,
-        case when i.indisprimary then 'primary' when i.indisunique then 'unique' else n.relname::text end,
+        case when i.indisprimary then 'primary' when i.indisunique and i.indpred is null then 'unique' else n.relname::text end,
         (select string_agg(c.attname, ',' order by k.place) from unnest(i.indkey::int2[]) with ordinality k(number, place)
             join pg_attribute c on c.attrelid = t.oid and c.attnum = k.number)
     from pg_index i join pg_class t on t.oid = i.indrelid join pg_class n on n.oid = i.indexrelid
@@ -81,7 +81,10 @@ async fn both_engines_have_the_same_tables_and_columns_in_the_same_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_engines_have_the_same_keys_and_indexes() {
     let (sqlite, postgres) = asked::<KeyOf>(KEYS_SQLITE, KEYS_POSTGRES).await;
-    assert_eq!(sqlite.iter().filter(|(_, kind, _)| kind == "primary").count(), 31, "each table has a primary key");
+    let tables: BTreeSet<&String> = sqlite.iter().map(|(table, ..)| table).collect();
+    let primary = sqlite.iter().filter(|(_, kind, _)| kind == "primary").count();
+    assert!(primary >= 29, "only {primary} tables were found");
+    assert_eq!(primary, tables.len(), "each table has a primary key");
     assert_same(sqlite, postgres);
 }
 

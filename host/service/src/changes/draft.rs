@@ -1,0 +1,830 @@
+//! Drafting a change: load, decide, ask the plugins, lay out every effect. Writes nothing.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use altyn_domain::{
+    calendar::{Cadence, boundary, instant_of, local_date},
+    catalogue::{ComponentKind, PlanVersion},
+    change::{
+        Ask, ChangeError, ChangeKind, Covered, Decision, Direction, Facts, Order, Phase, Terms, Timing, TimingFacts,
+        charged_until, classify, decide, effective_on, period_change,
+    },
+    charge::{CreditAmount, prepaid_part},
+    id::{
+        CallId, ChangeId, ChargeId, ComponentId, ContractId, CustomerId, Id as _, PlanId, PlanVersionId,
+        SubscriptionId, TenantId,
+    },
+    invoice::{Amounts, totals},
+    ledger::{About, AccountCode, Transaction, charge_due},
+    money::{Currency, Money},
+    proration::{self, CurrentDay, Question, Share},
+    run::{Digest, PluginPin},
+    subscription::{Discount, DueLine, Subscription},
+    tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
+};
+use altyn_runtime::World;
+use altyn_store::{
+    StoreError, catalogue, changes as rows, runs,
+    subscriptions::{self, SubscriptionRow},
+};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::{
+    command::ChangeSubscription,
+    timings,
+    view::{
+        ChangeEffects, ChangePreview, CreditEffect, LineEffect, PostingEffect, SubscriptionEffect, TermsView,
+        differences,
+    },
+};
+use crate::{
+    context::{Altyn, Request},
+    credits::{ChargeCredit, PlannedCredit, credits_plan},
+    error::{Fields, Result, ServiceError, stored},
+    evidence::{Recorded, sha256},
+    plugins::{Bound, REFUSED, blocking},
+    runs::{
+        ask::{Fault, Recorder, ask},
+        compute::{plan_versions, seller_party, tax_ids},
+    },
+    subscriptions::version_sold,
+    tenants,
+};
+
+/// A change of one subscription, decided.
+pub(super) struct Item {
+    pub row: SubscriptionRow,
+    pub subscription: Subscription,
+    pub command: ChangeSubscription,
+    pub decision: Decision,
+    pub direction: Direction,
+    pub direction_reason: String,
+    pub timing: Timing,
+    pub timing_reason: String,
+    pub effective_on: NaiveDate,
+    pub change: ChangeId,
+    target: Arc<PlanVersion>,
+    current_day: CurrentDay,
+}
+
+/// A line that is charged, priced and taxed.
+pub(super) struct Line {
+    pub item: usize,
+    pub due: DueLine,
+    pub quantity: String,
+    pub prepayment_percent: u8,
+    pub amount: Money,
+    pub amounts: Amounts,
+    pub tax_code: String,
+    pub tax_rate: Option<Decimal>,
+    pub explanation: String,
+    pub proration_call: CallId,
+    pub tax_call: CallId,
+    mode: PriceMode,
+}
+
+/// A document: lines of one price mode.
+pub(super) struct Document {
+    pub mode: PriceMode,
+    pub lines: Range<usize>,
+    pub totals: Amounts,
+}
+
+/// A part of a charge that is given back, with how it came about.
+pub(super) struct Credit {
+    pub item: usize,
+    pub wanted: ChargeCredit,
+    /// Until when the charge covered, and covers now.
+    pub cover: (NaiveDate, NaiveDate),
+    pub component: ComponentId,
+    pub explanation: String,
+}
+
+/// Everything that a change does, decided and not saved.
+pub(super) struct Draft {
+    pub tenant: TenantId,
+    pub contract: rows::ContractFactsRow,
+    pub currency: Currency,
+    pub issued_on: NaiveDate,
+    pub deferred: bool,
+    pub items: Vec<Item>,
+    pub lines: Vec<Line>,
+    pub documents: Vec<Document>,
+    pub credits: Vec<Credit>,
+    pub recorded: Vec<Recorded>,
+    planned: Vec<PlannedCredit>,
+    pins: Vec<PluginPin>,
+    /// What plugins are told: the instant, the zone and the locale.
+    pub told: (DateTime<Utc>, String, String),
+}
+
+/// What is decided about, before any plugin is asked.
+struct Loaded {
+    contract: rows::ContractFactsRow,
+    currency: Currency,
+    today: NaiveDate,
+    zone: String,
+    locale: String,
+    seller: runs::SellerRow,
+    items: Vec<Item>,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over errors")]
+fn internal(error: impl ToString) -> ServiceError {
+    ServiceError::Internal(error.to_string())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over errors")]
+fn refused(error: ChangeError) -> ServiceError {
+    let text = error.to_string();
+    match error {
+        ChangeError::Transitional(_) => ServiceError::conflict("subscription-transitional", text),
+        ChangeError::Status { .. } | ChangeError::Ended(_) => ServiceError::conflict("change-not-possible", text),
+        ChangeError::Unbilled(_) => ServiceError::conflict("change-unbilled", text),
+        ChangeError::Nothing(_) => ServiceError::conflict("change-nothing", text),
+        ChangeError::TooEarly { .. } => ServiceError::invalid("/on", text),
+        ChangeError::Range(_) => ServiceError::invalid("/days", text),
+        ChangeError::Schedule(_) | ChangeError::Calendar(_) | ChangeError::Money(_) => {
+            ServiceError::invalid("/on", text)
+        }
+    }
+}
+
+fn subscription_of(row: &SubscriptionRow) -> Result<Subscription> {
+    Ok(Subscription {
+        id: SubscriptionId(row.id),
+        contract: ContractId(row.contract_id),
+        plan_version: PlanVersionId(row.plan_version_id),
+        status: stored("subscriptions.status", &row.status)?,
+        quantity: stored("subscriptions.quantity", &row.quantity)?,
+        discount: Discount {
+            percent: stored("subscriptions.discount_percent", &row.discount_percent)?,
+            minor: row.discount_minor,
+            from: row.discount_from,
+            until: row.discount_until,
+        },
+        anchor_on: row.anchor_on,
+        next_index: row.next_index,
+        starts_on: row.starts_on,
+        terms_from: row.terms_from.unwrap_or(row.starts_on),
+        ends_on: row.ends_on,
+        next_charge_on: row.next_charge_on,
+        charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
+        manual: row.manual != 0,
+        version: row.version,
+    })
+}
+
+fn covered_of(row: &rows::CoveredRow, currency: Currency) -> Result<Covered> {
+    let money = |minor| Money::new(minor, currency);
+    Ok(Covered {
+        charge: ChargeId(row.id),
+        component: ComponentId(row.component_id),
+        used: altyn_domain::calendar::Period::try_new(row.used_start, row.used_end).map_err(internal)?,
+        until: row.covered_until.unwrap_or(row.used_end),
+        billed: Amounts { net: money(row.net_minor), tax: money(row.tax_minor), gross: money(row.gross_minor) },
+        credited: Amounts {
+            net: money(row.credited_minor - row.credited_tax_minor),
+            tax: money(row.credited_tax_minor),
+            gross: money(row.credited_minor),
+        },
+    })
+}
+
+/// The day a scheduled change is executed by a run: the run's business day, and the day and timing it was scheduled with.
+#[derive(Clone, Copy)]
+pub(super) struct Scheduled {
+    pub business_on: NaiveDate,
+    pub effective_on: NaiveDate,
+    pub timing: Timing,
+}
+
+impl Altyn {
+    /// Drafts one change that somebody wishes now.
+    pub(super) async fn draft_of(
+        &self,
+        request: &Request,
+        id: SubscriptionId,
+        command: &ChangeSubscription,
+    ) -> Result<Draft> {
+        let mut fields = Fields::default();
+        command.check(&mut fields);
+        fields.finish()?;
+        self.draft(request, &[(id, command.clone())], None).await
+    }
+
+    /// Drafts a scheduled change on its day.
+    pub(super) async fn draft_scheduled(
+        &self,
+        request: &Request,
+        row: &rows::ChangeRow,
+        command: &ChangeSubscription,
+        business_on: NaiveDate,
+    ) -> Result<Draft> {
+        let timing = stored("subscription_changes.timing", &row.timing)?;
+        let scheduled = Scheduled { business_on, effective_on: row.effective_on, timing };
+        let wish = (SubscriptionId(row.subscription_id), command.clone());
+        self.draft(request, &[wish], Some(scheduled)).await
+    }
+
+    /// Drafts changes of subscriptions of one contract.
+    pub(super) async fn draft(
+        &self,
+        request: &Request,
+        wishes: &[(SubscriptionId, ChangeSubscription)],
+        scheduled: Option<Scheduled>,
+    ) -> Result<Draft> {
+        let (loaded, covered) = self.load(request, wishes, scheduled).await?;
+        let issued_on = scheduled.map_or(loaded.today, |scheduled| scheduled.business_on);
+        let zone: chrono_tz::Tz = stored("tenants.zone", &loaded.zone)?;
+        let day_after = issued_on.succ_opt().unwrap_or(issued_on);
+        let told = (instant_of(day_after, NaiveTime::MIN, zone), loaded.zone.clone(), loaded.locale.clone());
+        let deferred = loaded.items.iter().any(|item| item.effective_on > issued_on);
+        let Loaded { contract, currency, seller, items, .. } = loaded;
+        let mut draft = Draft {
+            tenant: request.tenant,
+            contract,
+            currency,
+            issued_on,
+            deferred,
+            items,
+            lines: Vec::new(),
+            documents: Vec::new(),
+            credits: Vec::new(),
+            recorded: Vec::new(),
+            planned: Vec::new(),
+            pins: Vec::new(),
+            told,
+        };
+        draft.lay_out(&covered);
+        self.check_bounds(&draft)?;
+        let draft = self.price(draft, seller).await?;
+        self.plan_credits(request, draft).await
+    }
+
+    /// The binding that decides for a draft.
+    pub(super) async fn bound_for(&self, draft: &Draft, world: World) -> Result<Bound> {
+        let (now, zone, locale) = &draft.told;
+        self.bound(draft.tenant, world, draft.issued_on, *now, zone, locale).await
+    }
+
+    #[expect(clippy::too_many_lines, reason = "everything a change is decided from, read in one transaction")]
+    async fn load(
+        &self,
+        request: &Request,
+        wishes: &[(SubscriptionId, ChangeSubscription)],
+        scheduled: Option<Scheduled>,
+    ) -> Result<(Loaded, HashMap<ChargeId, NaiveDate>)> {
+        let tenant = request.tenant.0;
+        let mut tx = self.read(request).await?;
+        let acting = tenants::acting(&mut tx, request).await?;
+        let mut contract: Option<(rows::ContractFactsRow, Currency, NaiveDate)> = None;
+        let mut items = Vec::with_capacity(wishes.len());
+        let mut covered_until = HashMap::new();
+        for (id, command) in wishes {
+            let row = subscriptions::find(&mut tx, tenant, id.uuid()).await?;
+            let row = row.ok_or(ServiceError::NotFound("subscription"))?;
+            if contract.is_none() {
+                let facts = rows::contract_facts(&mut tx, tenant, row.contract_id).await?;
+                let facts = facts.ok_or_else(|| internal("a subscription has no contract"))?;
+                let currency = stored("contracts.currency", &facts.currency)?;
+                let today = local_date(self.clock.now(), stored("contracts.zone", &facts.zone)?);
+                contract = Some((facts, currency, today));
+            }
+            let Some((facts, currency, today)) = &contract else { continue };
+            let today = scheduled.map_or(*today, |scheduled| scheduled.business_on);
+            let subscription = subscription_of(&row)?;
+            let wished = command.on.unwrap_or(today);
+            let (plan, plan_id) = version(&mut tx, tenant, row.plan_version_id).await?;
+            let target = match command.kind {
+                ChangeKind::ChangePlan => {
+                    // Deferred changes sell the version of their day; the end of the term is known well enough here.
+                    let day = scheduled.map_or(wished.max(today), |scheduled| scheduled.effective_on);
+                    self.target(&mut tx, tenant, command, day, facts).await?
+                }
+                _ => (Arc::clone(&plan), plan_id),
+            };
+            let quantity = command.quantity.as_deref().map(|text| stored("quantity", text)).transpose()?;
+            let new_quantity: Decimal = quantity.unwrap_or(subscription.quantity);
+            let (mut direction, _, mut direction_reason) =
+                classify((&plan, subscription.quantity), (&target.0, new_quantity)).map_err(internal)?;
+            if let Some(overruled) = command.direction {
+                direction_reason = format!("said so; the classifier says {direction}: {direction_reason}");
+                direction = overruled;
+            }
+            let first = boundary(subscription.anchor_on, plan.cadence, subscription.next_index).map_err(internal)?;
+            let asked = TimingFacts {
+                kind: command.kind,
+                direction,
+                from_plan: plan_id,
+                to_plan: target.1,
+                period: period_change(plan.cadence, target.0.cadence),
+                phase: phase(&subscription, &plan, first)?,
+            };
+            let (mut timing, mut timing_reason) = timings::decide(&mut tx, tenant, &asked).await?;
+            if timing == Timing::Forbidden {
+                return Err(ServiceError::conflict(
+                    "change-forbidden",
+                    format!("{timing_reason} forbids this change; ask whoever keeps the table"),
+                ));
+            }
+            if let Some(wished) = command.timing {
+                timing_reason = format!("wished; {timing_reason} says {timing}");
+                timing = wished;
+            }
+            if let Some(scheduled) = scheduled {
+                timing = scheduled.timing;
+            }
+            let term = effective_on(timing, &subscription, &plan, wished).map_err(refused)?.unwrap_or(wished);
+            let on = match scheduled {
+                Some(scheduled) if timing != Timing::EndOfTerm => scheduled.effective_on,
+                // What has not begun, or has run out, is changed on the wished day at the earliest.
+                _ if timing == Timing::EndOfTerm && command.on.is_some() => term.max(wished),
+                _ => term,
+            };
+            let order = match command.kind {
+                ChangeKind::Cancel => Order::Cancel,
+                ChangeKind::ChangePlan => Order::ChangePlan(&target.0, quantity),
+                ChangeKind::ChangeQuantity => Order::ChangeQuantity(new_quantity),
+                ChangeKind::Pause => Order::Pause,
+                ChangeKind::Resume => Order::Resume,
+                ChangeKind::ChangeBillingDay => Order::ChangeBillingDay(command.billing_day.unwrap_or(0)),
+                ChangeKind::Renew => Order::Renew,
+                ChangeKind::Prolong => Order::Prolong(command.days.unwrap_or(0)),
+                ChangeKind::Shift => Order::Shift(command.days.unwrap_or(0)),
+            };
+            let covered = rows::covered(&mut tx, tenant, row.id, on).await?;
+            let covered: Vec<Covered> = covered.iter().map(|row| covered_of(row, *currency)).collect::<Result<_>>()?;
+            covered_until.extend(covered.iter().map(|charge| (charge.charge, charge.until)));
+            let current_day = command.current_day.unwrap_or(CurrentDay::New);
+            let asked =
+                Facts { subscription: &subscription, plan: &plan, covered: &covered, signed_on: facts.signed_on };
+            let decision = match decide(&asked, &order, on, current_day) {
+                Ok(decision) => decision,
+                // Its periods up to that day will have been charged by then.
+                Err(ChangeError::Unbilled(_)) if on > today && scheduled.is_none() => {
+                    nothing_yet(&subscription, command.kind, on)
+                }
+                Err(error) => return Err(refused(error)),
+            };
+            items.push(Item {
+                effective_on: if command.kind == ChangeKind::Renew { today } else { on },
+                change: ChangeId(self.ids.next()),
+                command: command.clone(),
+                row,
+                subscription,
+                decision,
+                direction,
+                direction_reason,
+                timing,
+                timing_reason,
+                target: target.0,
+                current_day,
+            });
+        }
+        let (facts, currency, today) = contract.ok_or(ServiceError::NotFound("subscription"))?;
+        let seller = runs::sellers(&mut tx, tenant).await?.into_iter().find(|seller| seller.id == facts.seller_id);
+        let loaded = Loaded {
+            seller: seller.ok_or_else(|| internal("a contract has no seller"))?,
+            contract: facts,
+            currency,
+            today,
+            zone: acting.zone,
+            locale: acting.locale,
+            items,
+        };
+        Ok((loaded, covered_until))
+    }
+
+    /// The plan version that a change of the plan leads to.
+    async fn target(
+        &self,
+        tx: &mut altyn_store::Tx,
+        tenant: Uuid,
+        command: &ChangeSubscription,
+        day: NaiveDate,
+        contract: &rows::ContractFactsRow,
+    ) -> Result<(Arc<PlanVersion>, PlanId)> {
+        let plan = match (command.plan_id, &command.plan_code) {
+            (Some(id), _) => catalogue::plan_find(tx, tenant, id.uuid()).await?,
+            (None, Some(code)) => catalogue::plans_by_code(tx, tenant, vec![code.clone()]).await?.pop(),
+            (None, None) => None,
+        };
+        let plan = plan.ok_or_else(|| ServiceError::invalid("/plan_id", "there is no such plan"))?;
+        let sold = version_sold(tx, tenant, &plan, day).await?;
+        if sold.currency != contract.currency {
+            return Err(ServiceError::conflict(
+                "currency-mismatch",
+                format!(
+                    "plan {} is priced in {}, contract {} is in {}; choose a plan in the contract's currency",
+                    plan.code, sold.currency, contract.number, contract.currency
+                ),
+            ));
+        }
+        version(tx, tenant, sold.id).await
+    }
+
+    /// The bounds that hold for runs hold for changes.
+    fn check_bounds(&self, draft: &Draft) -> Result<()> {
+        let most = usize::try_from(self.settings.max_lines_per_contract_day).unwrap_or(usize::MAX);
+        if draft.lines.len() + draft.credits.len() > most {
+            return Err(ServiceError::conflict(
+                "safety-bound",
+                format!("the change has more than the {most} lines allowed per contract and day"),
+            ));
+        }
+        let months = i32::try_from(self.settings.max_months_ahead).map_err(internal)?;
+        let latest = boundary(draft.issued_on, Cadence::Months(1), months).map_err(internal)?;
+        match draft.lines.iter().find(|line| line.due.used.end > latest) {
+            Some(line) => Err(ServiceError::conflict(
+                "safety-bound",
+                format!("{} would be charged up to {}, later than {latest}", line.due.title, line.due.used.end),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the proration and the tax plugin, and checks what they answer.
+    async fn price(&self, draft: Draft, seller: runs::SellerRow) -> Result<Draft> {
+        let shares = draft.lines.iter().any(|line| line.item < draft.items.len());
+        let asked = draft
+            .items
+            .iter()
+            .any(|item| item.decision.credits.iter().any(|credit| matches!(credit.ask, Ask::Share(_))));
+        if !shares && !asked {
+            return Ok(draft);
+        }
+        let strategy = self.bound_for(&draft, World::ProrationStrategy).await?;
+        let rule = if shares { Some(self.bound_for(&draft, World::TaxRule).await?) } else { None };
+        let (runtime, ids, at) = (self.plugins.runtime(), Arc::clone(&self.ids), self.clock.now());
+        blocking(move || {
+            let mut draft = draft;
+            let mut recorder = Recorder { ids: &*ids, run: None, at, recorded: Vec::new(), calls: 0 };
+            draft.share(&mut recorder, &runtime, &strategy)?;
+            draft.pins.push(pin(World::ProrationStrategy, &strategy));
+            if let Some(rule) = &rule {
+                draft.assess(&mut recorder, &runtime, rule, &seller)?;
+                draft.pins.push(pin(World::TaxRule, rule));
+            }
+            draft.recorded = recorder.recorded;
+            Ok(draft)
+        })
+        .await?
+    }
+
+    /// Lets the charges say what giving parts of them back comes to.
+    async fn plan_credits(&self, request: &Request, mut draft: Draft) -> Result<Draft> {
+        if !draft.credits.is_empty() {
+            let credits: Vec<ChargeCredit> = draft.credits.iter().map(|credit| credit.wanted.clone()).collect();
+            let mut tx = self.read(request).await?;
+            draft.planned = credits_plan(&mut tx, &*self.ids, draft.tenant, draft.issued_on, &credits).await?;
+        }
+        Ok(draft)
+    }
+}
+
+fn pin(world: World, bound: &Bound) -> PluginPin {
+    PluginPin { world, component: Digest(bound.plugin.digest().0), config: Digest(bound.config_digest) }
+}
+
+fn phase(subscription: &Subscription, plan: &PlanVersion, next: NaiveDate) -> Result<Phase> {
+    let until = charged_until(subscription, plan).map_err(refused)?;
+    let first = boundary(subscription.anchor_on, plan.cadence, subscription.next_index - 1).map_err(internal)?;
+    let in_first = subscription.terms_from == subscription.starts_on && first <= subscription.starts_on;
+    Ok(if in_first || until <= subscription.starts_on || next <= subscription.starts_on {
+        Phase::First
+    } else {
+        Phase::Later
+    })
+}
+
+/// A decision whose amounts cannot be known before its day.
+fn nothing_yet(subscription: &Subscription, kind: ChangeKind, on: NaiveDate) -> Decision {
+    let terms = Terms::of(subscription);
+    Decision { kind, on, credits: Vec::new(), lines: Vec::new(), terms, gift: None, gap: None }
+}
+
+/// A plan version and its plan.
+async fn version(tx: &mut altyn_store::Tx, tenant: Uuid, id: Uuid) -> Result<(Arc<PlanVersion>, PlanId)> {
+    let found = plan_versions(runs::plan_components(tx, tenant, vec![id]).await?)?;
+    let sold = catalogue::sold(tx, tenant, vec![id]).await?;
+    match (found.into_iter().next(), sold.first()) {
+        (Some((_, version)), Some(sold)) => Ok((version, PlanId(sold.plan_id))),
+        _ => Err(StoreError::Corrupt("plan_versions.id", id.to_string()).into()),
+    }
+}
+
+fn fault(fault: &Fault) -> ServiceError {
+    ServiceError::Plugin { code: REFUSED, message: format!("{}: {}", fault.code, fault.reason) }
+}
+
+fn wrong(violation: &impl ToString) -> ServiceError {
+    ServiceError::Plugin { code: REFUSED, message: violation.to_string() }
+}
+
+impl Draft {
+    /// The latest day on which a part of it takes effect.
+    pub(super) fn effective_on(&self) -> NaiveDate {
+        self.items.iter().map(|item| item.effective_on).max().unwrap_or(self.issued_on)
+    }
+
+    /// Lays out lines and credits without amounts. Lines of one price mode stand together.
+    fn lay_out(&mut self, covered: &HashMap<ChargeId, NaiveDate>) {
+        let zero = Amounts::zero(self.currency);
+        for (index, item) in self.items.iter().enumerate() {
+            for due in &item.decision.lines {
+                let component = &item.target.components[due.component_index];
+                // What is charged once was charged when the subscription began.
+                if component.kind != ComponentKind::Recurring {
+                    continue;
+                }
+                self.lines.push(Line {
+                    item: index,
+                    due: due.clone(),
+                    quantity: item.decision.terms.quantity.normalize().to_string(),
+                    prepayment_percent: component.prepayment_percent,
+                    amount: Money::zero(self.currency),
+                    amounts: zero,
+                    tax_code: String::new(),
+                    tax_rate: None,
+                    explanation: String::new(),
+                    proration_call: CallId(Uuid::nil()),
+                    tax_call: CallId(Uuid::nil()),
+                    mode: item.target.price_mode,
+                });
+            }
+            for credit in &item.decision.credits {
+                let (explanation, amount) = match &credit.ask {
+                    Ask::Whole => ("none of it was used".to_owned(), CreditAmount::Rest),
+                    Ask::Share(_) => (String::new(), CreditAmount::Gross(Money::zero(self.currency))),
+                };
+                self.credits.push(Credit {
+                    item: index,
+                    wanted: ChargeCredit {
+                        charge: credit.charge,
+                        amount,
+                        used: Some((credit.days.start, credit.days.end)),
+                        reason: format!("{} on {}", item.decision.kind, item.decision.on),
+                        change: Some(item.change.uuid()),
+                    },
+                    cover: (covered.get(&credit.charge).copied().unwrap_or(credit.before), credit.days.start),
+                    component: credit.component,
+                    explanation,
+                });
+            }
+        }
+        self.lines.sort_by_key(|line| line.mode != PriceMode::Included);
+        let mut from = 0;
+        while from < self.lines.len() {
+            let mode = self.lines[from].mode;
+            let to = from + self.lines[from..].iter().take_while(|line| line.mode == mode).count();
+            self.documents.push(Document { mode, lines: from..to, totals: zero });
+            from = to;
+        }
+    }
+
+    /// Asks one batch: what each new line costs, and what each cut charge gives back.
+    fn share(&mut self, recorder: &mut Recorder<'_>, runtime: &altyn_runtime::Runtime, bound: &Bound) -> Result<()> {
+        let mut questions: Vec<Question> = Vec::with_capacity(self.lines.len() + self.credits.len());
+        for (index, line) in self.lines.iter().enumerate() {
+            let item = &self.items[line.item];
+            let cut = line.due.used.start == item.decision.on && item.decision.kind != ChangeKind::Renew;
+            questions.push(Question {
+                line: index.to_string(),
+                price: line.due.price,
+                period: line.due.period,
+                used: line.due.used,
+                current_day: if cut { item.current_day } else { CurrentDay::New },
+                billed: Money::zero(self.currency),
+                credited: Money::zero(self.currency),
+            });
+        }
+        let mut shared = Vec::new();
+        let asks = self.items.iter().flat_map(|item| &item.decision.credits).map(|credit| &credit.ask);
+        for (index, ask) in asks.enumerate() {
+            if let Ask::Share(question) = ask {
+                questions.push(Question { line: format!("credit-{index}"), ..question.clone() });
+                shared.push(index);
+            }
+        }
+        let answers = ask(recorder, bound.binding, &questions, &|part: &[Question]| {
+            runtime.prorate(&bound.plugin, &bound.context, part)
+        })?;
+        let mut checked: Vec<(Share, CallId)> = Vec::with_capacity(answers.len());
+        for (answer, question) in answers.into_iter().zip(&questions) {
+            let (share, call) = answer.map_err(|found| fault(&found))?;
+            proration::check(question, &share).map_err(|violation| wrong(&violation))?;
+            checked.push((share, call));
+        }
+        let of_credits = checked.split_off(self.lines.len());
+        for (line, (share, call)) in self.lines.iter_mut().zip(checked) {
+            line.amount = share.used;
+            line.explanation = share.explanation;
+            line.proration_call = call;
+        }
+        for (index, (share, _)) in shared.into_iter().zip(of_credits) {
+            let credit = &mut self.credits[index];
+            credit.wanted.amount = CreditAmount::Gross(share.credit);
+            credit.explanation = share.explanation;
+        }
+        Ok(())
+    }
+
+    /// Asks the tax of every document.
+    fn assess(
+        &mut self,
+        recorder: &mut Recorder<'_>,
+        runtime: &altyn_runtime::Runtime,
+        bound: &Bound,
+        seller: &runs::SellerRow,
+    ) -> Result<()> {
+        let buyer = Party {
+            id: CustomerId(self.contract.customer_id).to_string(),
+            kind: self.contract.customer_kind.clone(),
+            country: self.contract.customer_country.clone(),
+            tax_ids: tax_ids(self.contract.customer_inn.as_ref(), self.contract.customer_kpp.as_ref()),
+            attributes: Vec::new(),
+        };
+        let documents: Vec<TaxDocument> = self
+            .documents
+            .iter()
+            .enumerate()
+            .map(|(index, document)| TaxDocument {
+                id: index.to_string(),
+                seller: seller_party(seller),
+                buyer: buyer.clone(),
+                issued_on: self.issued_on,
+                advance: false,
+                mode: document.mode,
+                lines: document
+                    .lines
+                    .clone()
+                    .map(|index| {
+                        let line = &self.lines[index];
+                        TaxableLine {
+                            id: index.to_string(),
+                            amount: line.amount,
+                            supplied_on: line.last_day(),
+                            category: line.due.tax_category.clone(),
+                            attributes: Vec::new(),
+                        }
+                    })
+                    .collect(),
+            })
+            .collect();
+        let answers = ask(recorder, bound.binding, &documents, &|part: &[TaxDocument]| {
+            runtime.assess(&bound.plugin, &bound.context, part)
+        })?;
+        for (index, (answer, asked)) in answers.into_iter().zip(&documents).enumerate() {
+            let (assessment, call) = answer.map_err(|found| fault(&found))?;
+            tax::check(asked, &assessment).map_err(|violation| wrong(&violation))?;
+            for taxed in assessment.lines {
+                let place: usize = taxed.line.parse().map_err(internal)?;
+                let line = &mut self.lines[place];
+                line.amounts = Amounts { net: taxed.net, tax: taxed.tax, gross: taxed.gross };
+                line.tax_code = taxed.code;
+                line.tax_rate = taxed.rate;
+                line.tax_call = call;
+            }
+            let document = &mut self.documents[index];
+            let lines = self.lines[document.lines.clone()].iter().map(|line| line.amounts);
+            document.totals = totals(self.currency, lines).map_err(internal)?;
+        }
+        Ok(())
+    }
+
+    /// What the lines take from the contract's funds now.
+    pub(super) fn due(&self) -> Result<Option<Transaction>> {
+        let prepaid = self.lines.iter().try_fold(Money::zero(self.currency), |sum, line| sum.add(line.prepaid()?));
+        let prepaid = prepaid.map_err(internal)?;
+        let Some(first) = self.items.first().filter(|_| !prepaid.is_zero()) else { return Ok(None) };
+        let about = About {
+            source_key: format!("change/{}", first.change),
+            effective_on: self.issued_on,
+            description: String::new(),
+        };
+        charge_due(about, ContractId(self.contract.id), prepaid).map(Some).map_err(internal)
+    }
+
+    /// The effects as callers see them.
+    pub(super) fn effects(&self) -> Result<ChangeEffects> {
+        let subscriptions = self.items.iter().enumerate().map(|(index, item)| self.effect(index, item)).collect();
+        let credits = self.planned.iter().filter_map(|credit| credit.transaction.clone());
+        let posted: Vec<Transaction> = credits.chain(self.due()?).collect();
+        let funds = AccountCode::ContractFunds(ContractId(self.contract.id));
+        let moved = posted.iter().flat_map(|transaction| &transaction.entries);
+        let balance_minor = -moved.filter(|entry| entry.account == funds).map(|entry| entry.amount_minor).sum::<i64>();
+        Ok(ChangeEffects {
+            contract_id: ContractId(self.contract.id),
+            currency: self.currency.code().to_owned(),
+            deferred: self.deferred,
+            issued_on: self.issued_on,
+            subscriptions,
+            postings: posted
+                .into_iter()
+                .map(|transaction| PostingEffect { kind: transaction.kind, entries: transaction.entries })
+                .collect(),
+            credited_minor: self.planned.iter().map(|credit| credit.amounts.gross.minor).sum(),
+            charged_minor: self.documents.iter().map(|document| document.totals.gross.minor).sum(),
+            balance_minor,
+            plugins: self.pins.clone(),
+        })
+    }
+
+    fn effect(&self, index: usize, item: &Item) -> SubscriptionEffect {
+        let credits = self.credits.iter().zip(&self.planned).filter(|(credit, _)| credit.item == index);
+        SubscriptionEffect {
+            subscription_id: item.subscription.id,
+            version: item.row.version,
+            kind: item.decision.kind,
+            direction: item.direction,
+            direction_reason: item.direction_reason.clone(),
+            timing: item.timing,
+            timing_reason: item.timing_reason.clone(),
+            effective_on: item.effective_on,
+            before: TermsView::from(&Terms::of(&item.subscription)),
+            after: TermsView::from(&item.decision.terms),
+            credits: credits
+                .map(|(credit, planned)| CreditEffect {
+                    charge_id: credit.wanted.charge,
+                    component_id: credit.component,
+                    days: altyn_domain::calendar::Period { start: credit.cover.1, end: credit.cover.0 },
+                    net_minor: planned.amounts.net.minor,
+                    tax_minor: planned.amounts.tax.minor,
+                    gross_minor: planned.amounts.gross.minor,
+                    after_realisation: planned.after_realisation,
+                    explanation: credit.explanation.clone(),
+                })
+                .collect(),
+            lines: self
+                .lines
+                .iter()
+                .filter(|line| line.item == index)
+                .map(|line| LineEffect {
+                    component_id: line.due.component,
+                    title: line.due.title.clone(),
+                    quantity: line.quantity.clone(),
+                    period: line.due.period,
+                    used: line.due.used,
+                    charged_on: line.due.charged_on,
+                    realises_on: line.last_day(),
+                    net_minor: line.amounts.net.minor,
+                    tax_minor: line.amounts.tax.minor,
+                    gross_minor: line.amounts.gross.minor,
+                    tax_code: line.tax_code.clone(),
+                    tax_rate: line.tax_rate.map(|rate| rate.normalize().to_string()),
+                    explanation: line.explanation.clone(),
+                })
+                .collect(),
+            gift: item.decision.gift,
+            gap: item.decision.gap,
+        }
+    }
+
+    /// The effects with their hash.
+    pub(super) fn preview(&self) -> Result<ChangePreview> {
+        let effects = self.effects()?;
+        // Fields are written in the order of their declaration, so equal effects have equal texts.
+        let text = serde_json::to_vec(&effects).map_err(internal)?;
+        Ok(ChangePreview { plan_hash: hex::encode(sha256(&text)), effects })
+    }
+
+    /// Whether the draft is what a caller saw; if not, the refusal with the differences.
+    pub(super) fn is_what_was_seen(&self, hash: &str, seen: Option<&ChangeEffects>) -> Result<()> {
+        let now = self.preview()?;
+        if now.plan_hash == hash {
+            return Ok(());
+        }
+        let told = match seen {
+            Some(seen) => {
+                let json = |effects: &ChangeEffects| serde_json::to_value(effects).map_err(internal);
+                differences(&json(seen)?, &json(&now.effects)?)
+            }
+            None => vec![
+                format!("now {} minor units are given back", now.effects.credited_minor),
+                format!("now {} minor units are charged", now.effects.charged_minor),
+                format!("now the hash is {}", now.plan_hash),
+            ],
+        };
+        Err(ServiceError::Conflict {
+            code: "change-moved",
+            message: "the change would do something else than you saw; look at a new preview and send its hash"
+                .to_owned(),
+            details: told,
+        })
+    }
+}
+
+impl Line {
+    /// The realisation date: the last day of service.
+    pub(super) fn last_day(&self) -> NaiveDate {
+        self.due.used.end.pred_opt().unwrap_or(self.due.used.start)
+    }
+
+    /// The part of the gross amount that is taken now.
+    pub(super) fn prepaid(&self) -> std::result::Result<Money, altyn_domain::money::MoneyError> {
+        prepaid_part(self.amounts.gross, self.prepayment_percent)
+    }
+}

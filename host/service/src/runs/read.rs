@@ -1,0 +1,139 @@
+//! Reading ahead: due subscriptions and charges to realise, merged into chunks of whole contracts.
+//!
+//! Two streams in contract order, each read a page at a time and kept until the other has come as far: a day on which
+//! one of them is long and the other short reads each row once. Memory is bounded by two pages and the largest contract.
+
+use std::collections::VecDeque;
+
+use altyn_domain::id::TenantId;
+use altyn_store::{Scope, runs as rows};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{context::Altyn, error::Result};
+
+/// What some contracts have due and to realise; whole contracts only.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub due: Vec<rows::DueRow>,
+    pub realisable: Vec<rows::RealisableRow>,
+}
+
+/// A row of a contract.
+trait OfContract {
+    fn contract(&self) -> Uuid;
+}
+
+impl OfContract for rows::DueRow {
+    fn contract(&self) -> Uuid {
+        self.contract_id
+    }
+}
+
+impl OfContract for rows::RealisableRow {
+    fn contract(&self) -> Uuid {
+        self.contract_id
+    }
+}
+
+/// Rows that were read and not handed on yet.
+struct Ahead<T> {
+    rows: VecDeque<T>,
+    /// All rows of contracts up to this one are read; the greatest id when there are no more.
+    through: Uuid,
+}
+
+impl<T: OfContract> Ahead<T> {
+    fn behind(cursor: Uuid) -> Self {
+        Self { rows: VecDeque::new(), through: cursor }
+    }
+
+    fn is_wanting(&self) -> bool {
+        self.rows.is_empty() && self.through != Uuid::max()
+    }
+
+    /// Takes in a page of at most `limit` rows; `false` when one contract is larger than the page.
+    fn take_in(&mut self, mut found: Vec<T>, limit: i64) -> bool {
+        if i64::try_from(found.len()).unwrap_or(i64::MAX) < limit {
+            self.through = Uuid::max();
+        } else {
+            // The last contract may go on behind the limit: leave it for the next page.
+            let last = found.last().map(OfContract::contract);
+            let whole = found.iter().take_while(|row| Some(row.contract()) != last).count();
+            if whole == 0 {
+                return false;
+            }
+            found.truncate(whole);
+            self.through = found.last().map_or(self.through, OfContract::contract);
+        }
+        self.rows.extend(found);
+        true
+    }
+
+    fn hand_on(&mut self, through: Uuid) -> Vec<T> {
+        let count = self.rows.iter().take_while(|row| row.contract() <= through).count();
+        self.rows.drain(..count).collect()
+    }
+}
+
+impl Altyn {
+    /// Reads what is due behind the checkpoint, whole contracts at a time.
+    pub(super) async fn read_chunks(self, tenant: TenantId, run: rows::RunRow, sender: mpsc::Sender<Result<Chunk>>) {
+        let cursor = run.cursor.unwrap_or(Uuid::nil());
+        let (mut due, mut realisable) = (Ahead::behind(cursor), Ahead::behind(cursor));
+        loop {
+            let read = async {
+                self.read_due(tenant, &run, &mut due).await?;
+                self.read_realisable(tenant, &run, &mut realisable).await
+            };
+            if let Err(error) = read.await {
+                let _ = sender.send(Err(error)).await;
+                return;
+            }
+            let through = due.through.min(realisable.through);
+            let chunk = Chunk { due: due.hand_on(through), realisable: realisable.hand_on(through) };
+            let empty = chunk.due.is_empty() && chunk.realisable.is_empty();
+            if !empty && sender.send(Ok(chunk)).await.is_err() {
+                return;
+            }
+            if through == Uuid::max() {
+                return;
+            }
+        }
+    }
+
+    fn page_size(&self) -> i64 {
+        i64::from(self.settings.run_chunk.max(1))
+    }
+
+    async fn read_due(&self, tenant: TenantId, run: &rows::RunRow, ahead: &mut Ahead<rows::DueRow>) -> Result<()> {
+        let mut limit = self.page_size();
+        while ahead.is_wanting() {
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            tx.prefer_indexes().await?;
+            let found = rows::due(&mut tx, tenant.0, ahead.through, run.business_on, limit).await?;
+            if !ahead.take_in(found, limit) {
+                limit *= 4;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_realisable(
+        &self,
+        tenant: TenantId,
+        run: &rows::RunRow,
+        ahead: &mut Ahead<rows::RealisableRow>,
+    ) -> Result<()> {
+        let mut limit = self.page_size();
+        while ahead.is_wanting() {
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            tx.prefer_indexes().await?;
+            let found = rows::realisable(&mut tx, tenant.0, ahead.through, run.business_on, limit).await?;
+            if !ahead.take_in(found, limit) {
+                limit *= 4;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Changes of subscriptions: what is previewed is what happens, on both engines, and the books stay right.
+
+use altyn_domain::{
+    change::{ChangeKind, Direction, Timing, TimingRule},
+    id::{ContractId, SubscriptionId},
+    proration::CurrentDay,
+    run::RunMode,
+    subscription::SubscriptionStatus,
+};
+use altyn_service::{
+    changes::{ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, SetTimings},
+    context::{IdempotencyKey, Request},
+    error::ServiceError,
+    subscriptions::SubscriptionView,
+};
+
+use crate::world::{World, code, day, on_both_engines, page};
+
+/// 590.00 and 199.90 a month, tax included.
+const PLAN: &str = "home-1m";
+
+fn wish(kind: ChangeKind) -> ChangeSubscription {
+    ChangeSubscription::of(kind)
+}
+
+impl World {
+    async fn preview(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangePreview {
+        self.altyn.change_preview(&self.request(), id, change.clone()).await.unwrap()
+    }
+
+    async fn made(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
+        let seen = self.preview(id, change).await;
+        self.execute(id, change, &seen).await.unwrap()
+    }
+
+    async fn execute(
+        &self,
+        id: SubscriptionId,
+        change: &ChangeSubscription,
+        seen: &ChangePreview,
+    ) -> Result<ChangeView, ServiceError> {
+        let command = ExecuteChange {
+            change: change.clone(),
+            plan_hash: seen.plan_hash.clone(),
+            effects: Some(seen.effects.clone()),
+        };
+        self.altyn.change_execute(&self.request(), id, command).await.map(|reply| reply.value)
+    }
+
+    async fn subscription(&self, id: SubscriptionId) -> SubscriptionView {
+        self.altyn.subscription_get(&self.request(), id).await.unwrap()
+    }
+
+    async fn balance(&self, contract: ContractId) -> i64 {
+        self.altyn.contract_get(&self.request(), contract).await.unwrap().balance_minor
+    }
+
+    /// A contract with one subscription, billed on the first of a month that the clock stands in.
+    async fn billed(&self, number: &str, product: &str, on: &str, now: &str) -> (ContractId, SubscriptionView) {
+        let contract = self.import_contract(number, product, 1, on).await;
+        self.clock.set(format!("{now}T09:00:00Z").parse().unwrap());
+        self.close_day(on).await;
+        let subscription = self.subscriptions(contract).await.remove(0);
+        assert_eq!(subscription.status, SubscriptionStatus::Active);
+        (contract, subscription)
+    }
+}
+
+async fn what_is_previewed_is_what_happens(world: &World) {
+    let (contract, subscription) = world.billed("CH-1", PLAN, "2027-01-01", "2027-01-11").await;
+    let before = world.balance(contract).await;
+    let change = ChangeSubscription { quantity: Some("3".into()), ..wish(ChangeKind::ChangeQuantity) };
+    let seen = world.preview(subscription.id, &change).await;
+    let [effect] = seen.effects.subscriptions.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((effect.direction, effect.timing), (Direction::Up, Timing::Immediate));
+    assert_eq!(effect.effective_on, day("2027-01-11"));
+    assert!(!seen.effects.deferred && !effect.credits.is_empty() && !effect.lines.is_empty());
+    assert_eq!(world.balance(contract).await, before, "a preview writes nothing");
+    let done = world.execute(subscription.id, &change, &seen).await.unwrap();
+    assert_eq!((done.state.as_str(), done.ordinal), ("executed", Some(1)));
+    assert_eq!(done.plan_hash.as_deref(), Some(seen.plan_hash.as_str()));
+    assert_eq!((done.credited_minor, done.charged_minor), (seen.effects.credited_minor, seen.effects.charged_minor));
+    assert_eq!(world.balance(contract).await, before + seen.effects.balance_minor);
+    let after = world.subscription(subscription.id).await;
+    assert_eq!((after.id, after.quantity.as_str(), after.changes), (subscription.id, "3", 1));
+    assert_eq!(after.next_charge_on, subscription.next_charge_on, "the schedule stays");
+    world.prove().await;
+    world.clock.set("2027-02-03T09:00:00Z".parse().unwrap());
+    world.close_day("2027-02-01").await;
+    world.prove().await;
+}
+
+async fn a_change_that_moved_is_refused_with_the_difference(world: &World) {
+    let (contract, subscription) = world.billed("CH-2", PLAN, "2027-01-01", "2027-01-11").await;
+    let change = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
+    let seen = world.preview(subscription.id, &change).await;
+    let other = ChangeSubscription { quantity: Some("5".into()), ..wish(ChangeKind::ChangeQuantity) };
+    world.made(subscription.id, &other).await;
+    let balance = world.balance(contract).await;
+    let Err(ServiceError::Conflict { code, details, .. }) = world.execute(subscription.id, &change, &seen).await else {
+        panic!("executed");
+    };
+    assert_eq!(code, "change-moved");
+    assert!(details.iter().any(|told| told.contains("/subscriptions/0/version")), "{details:?}");
+    assert!(details.iter().any(|told| told.contains("/before/quantity")), "{details:?}");
+    assert_eq!(world.balance(contract).await, balance, "nothing is done");
+    world.prove().await;
+}
+
+async fn a_repeated_execution_answers_what_was_done_once(world: &World) {
+    let (_, subscription) = world.billed("CH-3", PLAN, "2027-01-01", "2027-01-11").await;
+    let change = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
+    let seen = world.preview(subscription.id, &change).await;
+    let command = ExecuteChange { change, plan_hash: seen.plan_hash, effects: None };
+    let key = IdempotencyKey { key: "once".into(), request: "POST changes".into(), fingerprint: [7; 32] };
+    let request = Request { key: Some(key), ..world.request() };
+    let first = world.altyn.change_execute(&request, subscription.id, command.clone()).await.unwrap();
+    let again = world.altyn.change_execute(&request, subscription.id, command).await.unwrap();
+    assert!(!first.replayed && again.replayed);
+    assert_eq!(first.value.id, again.value.id);
+    assert_eq!(world.subscription(subscription.id).await.changes, 1);
+    world.prove().await;
+}
+
+async fn many_changes_of_one_day_conserve_money(world: &World) {
+    let (contract, subscription) = world.billed("CH-4", PLAN, "2027-01-01", "2027-01-11").await;
+    let start = world.balance(contract).await;
+    for quantity in ["2", "3.5", "0.000001", "7", "1"] {
+        let change = ChangeSubscription {
+            quantity: Some(quantity.into()),
+            timing: Some(Timing::Immediate),
+            ..wish(ChangeKind::ChangeQuantity)
+        };
+        world.made(subscription.id, &change).await;
+        world.prove().await;
+    }
+    let paused = ChangeSubscription { on: Some(day("2027-01-15")), ..wish(ChangeKind::Pause) };
+    world.clock.set("2027-01-15T09:00:00Z".parse().unwrap());
+    let paused = world.made(subscription.id, &paused).await;
+    assert!(paused.credited_minor > 0);
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Paused);
+    world.prove().await;
+    world.clock.set("2027-01-21T09:00:00Z".parse().unwrap());
+    world.made(subscription.id, &wish(ChangeKind::Resume)).await;
+    world.close_day("2027-01-21").await;
+    world.prove().await;
+    world.clock.set("2027-01-22T09:00:00Z".parse().unwrap());
+    let cancel = ChangeSubscription { timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) };
+    world.made(subscription.id, &cancel).await;
+    let after = world.subscription(subscription.id).await;
+    assert_eq!((after.status, after.ends_on), (SubscriptionStatus::Cancelled, Some(day("2027-01-22"))));
+    world.prove().await;
+    assert!(world.balance(contract).await >= start, "fewer days cost no more");
+}
+
+async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world: &World) {
+    let (contract, subscription) = world.billed("CH-5", PLAN, "2027-01-01", "2027-01-11").await;
+    let balance = world.balance(contract).await;
+    let end = |quantity: &str| ChangeSubscription {
+        quantity: Some(quantity.into()),
+        timing: Some(Timing::EndOfTerm),
+        ..wish(ChangeKind::ChangeQuantity)
+    };
+    let first = world.made(subscription.id, &end("2")).await;
+    assert_eq!((first.state.as_str(), first.effective_on), ("scheduled", day("2027-02-01")));
+    let second = world.made(subscription.id, &end("4")).await;
+    let replaced = world.altyn.change_get(&world.request(), first.id).await.unwrap();
+    assert_eq!(replaced.state, "replaced");
+    let withdrawn = world.altyn.change_withdraw(&world.request(), second.id).await.unwrap().value;
+    assert_eq!(withdrawn.state, "cancelled");
+    let again = world.altyn.change_withdraw(&world.request(), second.id).await;
+    assert_eq!(code(again), "change-not-scheduled");
+    let third = world.made(subscription.id, &end("3")).await;
+    assert_eq!(world.balance(contract).await, balance, "nothing is charged before its day");
+    world.clock.set("2027-02-03T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-31").await;
+    assert_eq!(world.altyn.change_get(&world.request(), third.id).await.unwrap().state, "scheduled");
+    world.close_day("2027-02-01").await;
+    let made = world.altyn.change_get(&world.request(), third.id).await.unwrap();
+    assert_eq!((made.state.as_str(), made.ordinal), ("executed", Some(1)));
+    let after = world.subscription(subscription.id).await;
+    assert_eq!((after.quantity.as_str(), after.next_charge_on), ("3", day("2027-03-01")));
+    world.prove().await;
+    let listed = world.altyn.change_list(&world.request(), subscription.id, &page()).await.unwrap();
+    let states: Vec<&str> = listed.data.iter().map(|change| change.state.as_str()).collect();
+    assert_eq!(states, ["replaced", "cancelled", "executed"]);
+}
+
+async fn a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day(world: &World) {
+    let (contract, subscription) = world.billed("CH-6", PLAN, "2027-01-01", "2027-01-11").await;
+    let balance = world.balance(contract).await;
+    let change =
+        ChangeSubscription { on: Some(day("2027-01-20")), timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) };
+    let scheduled = world.made(subscription.id, &change).await;
+    assert_eq!((scheduled.state.as_str(), scheduled.effective_on), ("scheduled", day("2027-01-20")));
+    world.bind("hostile-proration", serde_json::json!({ "do": "trap" })).await;
+    world.clock.set("2027-01-21T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-20").await;
+    let failed = world.altyn.change_get(&world.request(), scheduled.id).await.unwrap();
+    assert_eq!(failed.state, "failed");
+    assert!(failed.reason.as_deref().is_some_and(|reason| reason.contains("plugin-trap")), "{failed:?}");
+    assert_eq!(world.balance(contract).await, balance);
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Active);
+    world.bind_good_plugins().await;
+    world.prove().await;
+}
+
+async fn the_tables_say_when_and_whether(world: &World) {
+    let (_, subscription) = world.billed("CH-6", PLAN, "2027-01-01", "2027-01-11").await;
+    let less = ChangeSubscription { quantity: Some("0.5".into()), ..wish(ChangeKind::ChangeQuantity) };
+    let seen = world.preview(subscription.id, &less).await;
+    assert_eq!(seen.effects.subscriptions[0].timing, Timing::EndOfTerm, "the built-in table");
+    let set = |plan_id, timing| SetTimings {
+        plan_id,
+        rules: vec![TimingRule { direction: Some(Direction::Down), timing: Some(timing), ..TimingRule::default() }],
+    };
+    let request = world.request();
+    world.altyn.timings_set(&request, set(None, Timing::Immediate)).await.unwrap();
+    let seen = world.preview(subscription.id, &less).await;
+    assert_eq!(seen.effects.subscriptions[0].timing, Timing::Immediate);
+    assert_eq!(seen.effects.subscriptions[0].timing_reason, "row 1 of the tenant's table");
+    world.altyn.timings_set(&request, set(Some(subscription.plan_id), Timing::Forbidden)).await.unwrap();
+    let refused = world.altyn.change_preview(&request, subscription.id, less.clone()).await;
+    assert_eq!(code(refused), "change-forbidden");
+    let overruled = ChangeSubscription { direction: Some(Direction::Up), ..less };
+    let seen = world.preview(subscription.id, &overruled).await;
+    assert_eq!(seen.effects.subscriptions[0].timing, Timing::Immediate, "the direction was overruled");
+    assert_eq!(world.altyn.timings_list(&request, &page()).await.unwrap().data.len(), 2);
+}
+
+async fn the_day_of_the_change_is_paid_by_whom_the_policy_says(world: &World) {
+    let (_, subscription) = world.billed("CH-7", PLAN, "2027-01-01", "2027-01-11").await;
+    let of = |current_day| ChangeSubscription {
+        current_day: Some(current_day),
+        quantity: Some("2".into()),
+        ..wish(ChangeKind::ChangeQuantity)
+    };
+    let mut amounts = Vec::new();
+    for policy in [CurrentDay::Old, CurrentDay::New, CurrentDay::Both, CurrentDay::Neither] {
+        let effects = world.preview(subscription.id, &of(policy)).await.effects;
+        amounts.push((effects.credited_minor, effects.charged_minor));
+    }
+    let [old, new, both, neither] = amounts.as_slice() else { panic!("{amounts:?}") };
+    assert!(old.0 < new.0 && old.1 < new.1);
+    assert_eq!((both.0, both.1), (old.0, new.1));
+    assert_eq!((neither.0, neither.1), (new.0, old.1));
+}
+
+async fn all_subscriptions_of_a_contract_are_renewed_together(world: &World) {
+    let contract = world.import_contract("CH-8", PLAN, 3, "2027-01-01").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-01").await;
+    let request = world.request();
+    let seen = world.altyn.contract_renew_preview(&request, contract).await.unwrap();
+    assert_eq!(seen.effects.subscriptions.len(), 3);
+    let before = world.balance(contract).await;
+    let command = RenewContract { plan_hash: seen.plan_hash, effects: None };
+    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value;
+    assert_eq!(made.len(), 3);
+    assert!(made.iter().all(|change| change.invoice_id == made[0].invoice_id), "on one invoice");
+    assert_eq!(world.balance(contract).await, before + seen.effects.balance_minor);
+    for subscription in world.subscriptions(contract).await {
+        assert_eq!(subscription.next_charge_on, day("2027-03-01"));
+    }
+    world.prove().await;
+    let run = world.begin("2027-01-02", RunMode::Automatic).await;
+    world.advance(run.id).await;
+    world.prove().await;
+}
+
+async fn another_tenants_subscription_and_wrong_wishes_are_refused(world: &World) {
+    let (_, subscription) = world.billed("CH-9", PLAN, "2027-01-01", "2027-01-11").await;
+    let state = world.state().await;
+    let request = world.request();
+    let unknown = SubscriptionId(uuid::Uuid::from_u128(1));
+    let refused = world.altyn.change_preview(&request, unknown, wish(ChangeKind::Cancel)).await;
+    assert_eq!(code(refused), "not-found");
+    for (change, expected) in [
+        (wish(ChangeKind::ChangeQuantity), "invalid-request"),
+        (ChangeSubscription { days: Some(3), ..wish(ChangeKind::Pause) }, "invalid-request"),
+        (ChangeSubscription { billing_day: Some(32), ..wish(ChangeKind::ChangeBillingDay) }, "invalid-request"),
+        (ChangeSubscription { plan_code: Some("no-such".into()), ..wish(ChangeKind::ChangePlan) }, "invalid-request"),
+        (ChangeSubscription { on: Some(day("2026-12-31")), ..wish(ChangeKind::Pause) }, "invalid-request"),
+        (ChangeSubscription { quantity: Some("1".into()), ..wish(ChangeKind::ChangeQuantity) }, "change-nothing"),
+        (wish(ChangeKind::Resume), "change-not-possible"),
+    ] {
+        let refused = world.altyn.change_preview(&request, subscription.id, change.clone()).await;
+        assert_eq!(code(refused), expected, "{change:?}");
+    }
+    assert_eq!(world.state().await, state, "nothing is written");
+}
+
+on_both_engines!(
+    what_is_previewed_is_what_happens,
+    a_change_that_moved_is_refused_with_the_difference,
+    a_repeated_execution_answers_what_was_done_once,
+    many_changes_of_one_day_conserve_money,
+    a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run,
+    a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day,
+    the_tables_say_when_and_whether,
+    the_day_of_the_change_is_paid_by_whom_the_policy_says,
+    all_subscriptions_of_a_contract_are_renewed_together,
+    another_tenants_subscription_and_wrong_wishes_are_refused,
+);

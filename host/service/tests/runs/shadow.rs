@@ -1,0 +1,196 @@
+//! Shadow runs tell what another component would have decided, and post nothing.
+
+use altyn_service::explain::{ShadowOptions, ShadowReason, ShadowReport};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use altyn_domain::id::BindingId;
+use altyn_runtime::World as Point;
+
+use crate::world::{World, code, component, day, on_both_engines, page};
+
+on_both_engines!(
+    an_unchanged_component_is_identical_in_every_line,
+    another_tax_is_told_by_contract_the_largest_difference_first,
+    another_price_is_told_in_money,
+    another_number_is_told_line_by_line,
+    a_candidate_that_fails_is_told_and_harms_nobody,
+    what_cannot_be_compared_is_refused,
+    a_switch_under_load_fails_no_call,
+);
+
+async fn binding(world: &World, point: Point) -> BindingId {
+    let all = world.altyn.binding_list(&world.request(), &page()).await.unwrap().data;
+    all.iter().rfind(|binding| binding.extension_point == point.as_str()).unwrap().id
+}
+
+async fn shadow(world: &World, point: Point, candidate: &str) -> ShadowReport {
+    let options = ShadowOptions { from: day("2026-11-01"), until: None, config: None };
+    let binding = binding(world, point).await;
+    world.altyn.shadow(&world.request(), binding, component(candidate), options, |_| {}).await.unwrap()
+}
+
+async fn an_unchanged_component_is_identical_in_every_line(world: &World) {
+    world.close_day("2026-11-28").await;
+    let before = world.charges().await;
+    let points = [
+        (Point::ProrationStrategy, "day-ratio"),
+        (Point::TaxRule, "ru-vat"),
+        (Point::NumberingScheme, "number-template"),
+    ];
+    for (point, name) in points {
+        let report = shadow(world, point, name).await;
+        assert!(report.lines > 0 && report.calls > 0, "{report:?}");
+        assert_eq!((report.identical_lines, report.identical_percent.as_str()), (report.lines, "100.00"), "{name}");
+        assert!(report.reasons.is_empty() && report.contracts.is_empty() && report.examples.is_empty(), "{report:?}");
+        assert_eq!(report.recorded_fuel, report.candidate_fuel, "the same work");
+        for total in &report.totals {
+            assert_eq!((total.recorded_minor, total.posted_difference_minor), (total.candidate_minor, 0), "{name}");
+        }
+    }
+    assert_eq!(world.charges().await, before, "nothing is posted");
+    world.prove().await;
+}
+
+async fn another_tax_is_told_by_contract_the_largest_difference_first(world: &World) {
+    world.close_day("2026-11-28").await;
+    // The double taxes everything at 20 % where the rule takes 22 % or other rates.
+    let report = shadow(world, Point::TaxRule, "hostile-tax").await;
+    assert_eq!(report.identical_lines, 0);
+    assert_eq!(report.unposted_lines, 0, "an automatic run posts every line");
+    let owned: BTreeSet<_> = world.contracts.iter().map(|contract| contract.id).collect();
+    let told: BTreeSet<_> = report.contracts.iter().map(|contract| contract.contract_id).collect();
+    assert!(told.is_subset(&owned) && told.len() == report.contracts.len());
+    assert_eq!(i64::try_from(told.len()).unwrap(), report.contracts_different);
+    let sizes: Vec<u64> = report.contracts.iter().map(|contract| contract.difference_minor.unsigned_abs()).collect();
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+    let sum: i64 = report.contracts.iter().map(|contract| contract.difference_minor).sum();
+    let total = &report.totals[0];
+    assert_eq!(sum, total.posted_difference_minor);
+    assert_eq!(total.candidate_minor - total.recorded_minor, total.posted_difference_minor);
+    let lines: i64 = report.contracts.iter().map(|contract| contract.lines).sum();
+    assert_eq!(lines, report.lines);
+    assert!(!report.examples.is_empty() && report.examples.len() <= 20);
+    world.prove().await;
+}
+
+async fn another_price_is_told_in_money(world: &World) {
+    world.close_day("2026-11-28").await;
+    world.bind("hostile-proration", json!({})).await;
+    world.close_day("2026-12-28").await;
+    // The double answered here; the strategy is the candidate now, and they share the same days alike.
+    let report = shadow(world, Point::ProrationStrategy, "day-ratio").await;
+    assert!(report.lines > 0);
+    assert_eq!(report.reasons.iter().map(|count| count.lines).sum::<i64>(), report.lines - report.identical_lines);
+    for reason in &report.reasons {
+        assert_eq!(reason.reason, ShadowReason::OtherText, "{report:?}");
+    }
+    for total in &report.totals {
+        assert_eq!(total.recorded_minor, total.candidate_minor);
+    }
+    let charged: i64 =
+        world.charges().await.values().filter(|charge| charge.used.0 >= day("2026-11-29")).map(|c| c.amount).sum();
+    let recorded: i64 = report.totals.iter().map(|total| total.recorded_minor).sum();
+    assert!(charged <= recorded, "{charged} of {recorded}");
+}
+
+async fn another_number_is_told_line_by_line(world: &World) {
+    let run = world.close_day("2026-11-28").await;
+    let config = Some(json!({ "template": "X-{seq:9}" }).to_string());
+    let options = ShadowOptions { from: day("2026-11-01"), until: None, config };
+    let (binding, wasm) = (binding(world, Point::NumberingScheme).await, component("number-template"));
+    let report = world.altyn.shadow(&world.request(), binding, wasm, options, |_| {}).await.unwrap();
+    let reasons: BTreeMap<_, _> = report.reasons.iter().map(|count| (count.reason, count.lines)).collect();
+    assert_eq!(reasons.keys().copied().collect::<Vec<_>>(), [ShadowReason::OtherNumber], "{report:?}");
+    let posted: i64 = report.contracts.iter().map(|contract| contract.lines).sum();
+    assert_eq!(posted, run.invoices, "every issued number would be another");
+    assert!(report.totals.is_empty(), "numbers are no money");
+    assert!(report.examples.iter().any(|line| line.candidate.starts_with("X-00000000")), "{:?}", report.examples);
+}
+
+async fn a_candidate_that_fails_is_told_and_harms_nobody(world: &World) {
+    // The binding's configuration makes the double trap on one buyer; the candidate is asked with it.
+    let victim = world.contracts[20].customer_id.to_string();
+    world.bind("hostile-tax", json!({ "do": "ok", "only": victim })).await;
+    world.close_day("2026-11-28").await;
+    // The strict rule refuses a configuration that is not its own: every line is a fault.
+    let report = shadow(world, Point::TaxRule, "ru-vat").await;
+    assert_eq!(report.identical_lines, 0);
+    assert_eq!(report.reasons.iter().map(|count| count.reason).collect::<Vec<_>>(), [ShadowReason::Fault]);
+    let total = &report.totals[0];
+    assert_eq!((total.recorded_minor, total.posted_difference_minor), (total.candidate_minor, 0));
+    let identical = shadow(world, Point::TaxRule, "hostile-tax").await;
+    assert_eq!(identical.identical_percent, "100.00");
+    let run = world.close_day("2026-12-28").await;
+    assert_eq!(run.parked, 0, "a failing rehearsal opens no circuit");
+}
+
+async fn what_cannot_be_compared_is_refused(world: &World) {
+    world.close_day("2026-11-10").await;
+    let options = ShadowOptions { from: day("2026-11-01"), until: None, config: None };
+    let tax = binding(world, Point::TaxRule).await;
+    let ask = |binding, name: &str, options| {
+        let wasm = component(name);
+        async move { world.altyn.shadow(&world.request(), binding, wasm, options, |_| {}).await }
+    };
+    assert_eq!(code(ask(tax, "day-ratio", options.clone()).await), "plugin-wrong-world");
+    assert_eq!(code(ask(BindingId(uuid::Uuid::nil()), "ru-vat", options.clone()).await), "not-found");
+    let backwards = ShadowOptions { from: day("2026-11-02"), until: Some(day("2026-11-01")), config: None };
+    assert_eq!(code(ask(tax, "ru-vat", backwards).await), "invalid-request");
+    let senseless = ShadowOptions { config: Some("[]".into()), ..options.clone() };
+    assert_eq!(code(ask(tax, "ru-vat", senseless).await), "invalid-request");
+    let later = ShadowOptions { from: day("2026-11-11"), until: None, config: None };
+    let empty = ask(tax, "ru-vat", later).await.unwrap();
+    assert_eq!((empty.calls, empty.identical_percent.as_str()), (0, "100.00"));
+}
+
+async fn a_switch_under_load_fails_no_call(world: &World) {
+    let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (on, now) = (day("2026-11-28"), world.altyn.clock.now());
+    let seen = std::sync::Mutex::new(BTreeSet::new());
+    let load = async {
+        while !done.load(Ordering::Relaxed) {
+            let bound = world.altyn.bound(world.tenant, Point::NumberingScheme, on, now, "UTC", "ru").await.unwrap();
+            let runtime = world.altyn.plugins.runtime();
+            let digest = bound.plugin.digest();
+            let draft = altyn_domain::numbering::Draft {
+                id: "0".into(),
+                kind: "invoice".into(),
+                seller: "s".into(),
+                contract: "c".into(),
+                issued_on: on,
+                attributes: Vec::new(),
+            };
+            let call = altyn_service::plugins::blocking(move || {
+                runtime.numbers(&bound.plugin, &bound.context, &[draft], &[1])
+            });
+            let result = call.await.unwrap().result;
+            assert!(result.is_ok(), "a call failed during a switch: {result:?}");
+            seen.lock().unwrap().insert(digest);
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let switches = async {
+        let wait = || async {
+            let before = calls.load(Ordering::Relaxed);
+            while calls.load(Ordering::Relaxed) < before + 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        wait().await;
+        for _ in 0..5 {
+            world.bind("hostile-numbering", json!({})).await;
+            wait().await;
+            // Rolling back is one command: the binding before it decides again.
+            let id = binding(world, Point::NumberingScheme).await;
+            let all = world.altyn.binding_list(&world.request(), &page()).await.unwrap().data;
+            let version = all.iter().find(|binding| binding.id == id).unwrap().version;
+            world.altyn.binding_end(&world.request(), id, version).await.unwrap();
+            wait().await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load, switches);
+    assert_eq!(seen.lock().unwrap().len(), 2, "both components decided");
+}
