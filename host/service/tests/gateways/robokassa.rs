@@ -4,7 +4,7 @@ use altyn_domain::{
     exchange::Incoming,
     gateway::{Action, Verdict},
 };
-use altyn_service::exchanges::BeginExchange;
+use altyn_service::{exchanges::BeginExchange, verify::VerifyOptions};
 use serde_json::json;
 
 use crate::support::{Place, on_both_engines};
@@ -85,39 +85,9 @@ async fn a_payment_is_made_told_asked_and_given_back(mut place: Place) {
         assert!(!kept.contains("pass_1") && !kept.contains("pass_2") && !kept.contains("pass_3"), "{kept}");
     }
     assert!(kept(&place, asked.id).await.contains("password-2"), "the name stays");
-    let replayed = place.altyn.call_replay_all(&place).await;
-    assert!(replayed > 40, "every recorded call of a gateway replays: {replayed}");
-}
-
-trait Replay {
-    async fn call_replay_all(&self, place: &Place) -> usize;
-}
-
-impl Replay for altyn_service::Altyn {
-    /// Makes every recorded call again, without any secret, and compares.
-    async fn call_replay_all(&self, place: &Place) -> usize {
-        let (mut count, mut cursor) = (0, None);
-        loop {
-            let calls = self.call_list(&place.request(), &crate::support::page(100, cursor)).await.unwrap();
-            for call in &calls.data {
-                let evidence = self.call_evidence(&place.request(), call.id).await.unwrap();
-                let digest = call.component.parse().unwrap();
-                let plugin = self.plugins.component(&self.db, digest).await.unwrap();
-                let input = serde_json::to_vec(&evidence.input).unwrap();
-                let runtime = self.plugins.runtime();
-                let export = call.export.clone();
-                let again =
-                    tokio::task::spawn_blocking(move || runtime.replay(&plugin, &export, &input)).await.unwrap();
-                let output: serde_json::Value = serde_json::from_slice(&again.result.unwrap()).unwrap();
-                assert_eq!(Some(output), evidence.output, "{}", call.export);
-                count += 1;
-            }
-            match calls.next_cursor {
-                Some(next) => cursor = Some(next),
-                None => return count,
-            }
-        }
-    }
+    let report = place.altyn.verify(&place.request(), VerifyOptions { replay_percent: 100 }).await.unwrap();
+    assert!(report.ok && report.calls_replayed > 40, "every recorded call of a gateway replays: {report:?}");
+    assert_eq!(report.calls_identical, report.calls_replayed);
 }
 
 async fn a_secret_goes_only_where_it_is_granted(mut place: Place) {
