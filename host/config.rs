@@ -12,10 +12,14 @@ use std::{
 };
 
 use altyn_runtime::RuntimeConfig;
-use altyn_service::{secrets::SecretSetting, settings::Settings};
+use altyn_service::{
+    settings::{Settings, TrustSettings},
+    vault::{MasterKey, MasterKeys, SecretText},
+};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 /// Prefix and separator of environment variables.
 const PREFIX: &str = "ALTYN__";
@@ -32,10 +36,12 @@ pub struct Config {
     pub http: Http,
     /// The plugin host.
     pub plugins: RuntimeConfig,
+    /// Whose plugins are installed.
+    pub trust: TrustSettings,
+    /// The keys that secrets are kept under.
+    pub secrets: Secrets,
     /// Bounds of billing runs.
     pub runs: Settings,
-    /// Payment gateways.
-    pub gateways: Gateways,
     /// The work that starts by itself.
     pub scheduler: Scheduler,
     /// What is told on stderr.
@@ -52,20 +58,77 @@ pub struct Database {
     pub connections: u32,
 }
 
+/// The keys that secrets are kept under, each as 64 hexadecimal digits or as a file that holds them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// The master key.
+    pub master_key: Option<Hidden>,
+    /// The file of the master key.
+    pub master_key_file: Option<PathBuf>,
+    /// The master key before it, while a rotation is under way.
+    pub previous_master_key: Option<Hidden>,
+    /// The file of the master key before it.
+    pub previous_master_key_file: Option<PathBuf>,
+}
+
+impl Secrets {
+    /// Reads the keys.
+    pub fn master_keys(&self) -> Result<MasterKeys, SecretsError> {
+        let key = |name: &'static str, given: &Option<Hidden>, file: &Option<PathBuf>| match (given, file) {
+            (Some(_), Some(_)) => Err(SecretsError::Twice(name)),
+            (Some(Hidden(text)), None) => {
+                MasterKey::parse(text.reveal()).map(Some).map_err(|_| SecretsError::Malformed(name))
+            }
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path).map(Zeroizing::new);
+                let text = text.map_err(|source| SecretsError::File { path: path.clone(), source })?;
+                MasterKey::parse(&text).map(Some).map_err(|_| SecretsError::Malformed(name))
+            }
+            (None, None) => Ok(None),
+        };
+        let current = key("secrets.master_key", &self.master_key, &self.master_key_file)?;
+        let previous = key("secrets.previous_master_key", &self.previous_master_key, &self.previous_master_key_file)?;
+        Ok(MasterKeys::new(current, previous))
+    }
+}
+
+/// Why a master key cannot be used; the key is never named.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// A value and a file.
+    #[error("both {0} and {0}_file are set; keep one of them")]
+    Twice(&'static str),
+    /// No key.
+    #[error("{0} is not 64 hexadecimal digits; make one with `altyn secret master-key --out FILE`")]
+    Malformed(&'static str),
+    /// No file.
+    #[error("the master key's file {} cannot be read", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A setting that is never shown.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Hidden(SecretText);
+
+impl Serialize for Hidden {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
 /// The HTTP interface.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Address and port.
     pub listen: String,
-}
-
-/// Payment gateways.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gateways {
-    /// Secrets of bindings: tenant, name, value, the hosts that it may be sent to, and a binding when it is for one only.
-    pub secrets: Vec<SecretSetting>,
 }
 
 /// The work that starts by itself.
@@ -213,11 +276,6 @@ impl Config {
         must(self.plugins.tick_ms > 0, "plugins.tick_ms", "must be above zero");
         must((1..=100_000).contains(&self.runs.run_chunk), "runs.run_chunk", "must be between 1 and 100000");
         must(self.runs.run_lease_ms >= 1_000, "runs.run_lease_ms", "must be at least 1000");
-        must(
-            self.gateways.secrets.iter().all(|secret| !secret.value.is_empty()),
-            "gateways.secrets",
-            "must have values",
-        );
         must(self.scheduler.tick_ms > 0, "scheduler.tick_ms", "must be above zero");
         let filter = EnvFilter::builder().parse(&self.log.level).is_ok();
         must(filter, "log.level", "must be a level or filter directives, such as info or info,altyn=debug");
@@ -228,9 +286,6 @@ impl Config {
     pub fn redacted(&self) -> Self {
         let mut shown = self.clone();
         shown.database.url = redacted(&self.database.url);
-        for secret in &mut shown.gateways.secrets {
-            "***".clone_into(&mut secret.value);
-        }
         shown
     }
 }

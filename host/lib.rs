@@ -21,7 +21,7 @@
 //!         \     |      /
 //!           service                       load → decide → save
 //!         /     |      \
-//!     store  runtime   (ports: clock, ids, secrets, egress)
+//!     store  runtime   (ports: clock, ids, egress)
 //!         \     |
 //!          domain                         knows nobody
 //! ```
@@ -45,10 +45,8 @@ use std::sync::Arc;
 
 use altyn_runtime::{Runtime, RuntimeError};
 use altyn_service::{
-    gateways::Gateways,
     plugins::Plugins,
     ports::{Clock, SystemClock, SystemIds},
-    secrets::ConfiguredSecrets,
 };
 use altyn_store::{Db, StoreError};
 
@@ -68,6 +66,9 @@ pub enum ComposeError {
         #[source]
         source: StoreError,
     },
+    /// A master key cannot be used.
+    #[error("the master key cannot be used")]
+    Secrets(#[from] config::SecretsError),
     /// The plugin host did not start.
     #[error("the plugin host did not start")]
     Plugins(#[from] RuntimeError),
@@ -87,7 +88,6 @@ pub async fn compose_at(config: &Config, clock: Arc<dyn Clock>) -> Result<Altyn,
         .await
         .map_err(|source| ComposeError::Database { url: config::redacted(&database.url), source })?;
     let plugins = Plugins::new(Runtime::new(&config.plugins)?);
-    let secrets = ConfiguredSecrets::new(config.gateways.secrets.clone());
-    let gateways = Gateways { secrets: Arc::new(secrets), ..Gateways::default() };
-    Ok(Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone()).with_gateways(gateways))
+    let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone());
+    Ok(altyn.with_trust(config.trust).with_master_keys(config.secrets.master_keys()?))
 }

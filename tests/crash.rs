@@ -24,6 +24,7 @@ use altyn_service::{
     plugins::CreateBinding,
     ports::{Ids as _, SystemIds, VirtualClock},
     runs::{Advanced, ConfirmPlans, RunView, StartRun},
+    settings::TrustSettings,
     tenants::CreateTenant,
     verify::VerifyOptions,
 };
@@ -81,7 +82,11 @@ impl Books {
             }
         };
         Db::migrate(&url).await.unwrap();
-        let config = Config { database: Database { url: url.clone(), connections: 4 }, ..Config::default() };
+        let config = Config {
+            database: Database { url: url.clone(), connections: 4 },
+            trust: TrustSettings::development(),
+            ..Config::default()
+        };
         let clock = Arc::new(VirtualClock::new("2025-04-01T09:00:00Z".parse().unwrap()));
         let altyn = compose_at(&config, clock).await.unwrap();
         let tenant = serde_json::from_value::<CreateTenant>(serde_json::json!({ "name": "Оператор" })).unwrap();

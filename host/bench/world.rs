@@ -8,7 +8,7 @@ use altyn_service::{
     Altyn, Request,
     plugins::{CreateBinding, Plugins},
     ports::{SystemIds, VirtualClock},
-    settings::Settings,
+    settings::{Settings, TrustSettings},
 };
 use altyn_store::{Db, Scope, catalogue, contracts, customers, ledger, sellers, subscriptions, tenants};
 use anyhow::Context as _;
@@ -39,7 +39,8 @@ pub async fn open(url: &str, chunk: Option<u32>) -> anyhow::Result<Altyn> {
     }
     let plugins = Plugins::new(Runtime::new(&RuntimeConfig::default())?);
     let clock = Arc::new(VirtualClock::new(opened_at()));
-    Ok(Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, settings))
+    let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, settings);
+    Ok(altyn.with_trust(TrustSettings::development()))
 }
 
 /// What was written.

@@ -164,6 +164,7 @@ impl From<ComposeError> for Failure {
         let code = match &error {
             ComposeError::Database { .. } => "database-unavailable",
             ComposeError::Plugins(_) => "plugin-host",
+            ComposeError::Secrets(_) => "wrong-master-key",
         };
         Self::new(Exit::Failure, code, chain(&error))
     }

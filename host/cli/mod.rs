@@ -24,7 +24,9 @@ mod plugins;
 mod progress;
 mod promises;
 mod proof;
+mod publishing;
 mod runs;
+mod secrets;
 mod sellers;
 mod serve;
 mod service_terms;
@@ -69,6 +71,9 @@ enum Command {
     /// Look into, install and bind plugins
     #[command(subcommand)]
     Plugin(plugins::PluginCommand),
+    /// What a tenant keeps for its plugins
+    #[command(subcommand)]
+    Secret(secrets::SecretCommand),
     /// Operators and resellers
     #[command(subcommand)]
     Tenant(tenants::TenantCommand),
@@ -182,19 +187,29 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
-    match cli.command {
+    let command = match cli.command {
+        Command::Plugin(command) => match command.without_database(&global).await? {
+            Some(command) => Command::Plugin(command),
+            None => return Ok(()),
+        },
+        Command::Secret(command) => match command.without_database(&global)? {
+            Some(command) => Command::Secret(command),
+            None => return Ok(()),
+        },
+        other => other,
+    };
+    match command {
         Command::Serve(command) => return command.run(&global).await,
         Command::Migrate => return serve::migrate(&global).await,
         Command::Config(command) => return command.run(&global),
         Command::Demo(command) => return command.run(&global).await,
         Command::Bench(command) => return measure(&global, &command).await,
-        Command::Plugin(plugins::PluginCommand::Inspect { file }) => return plugins::inspect(&global, &file).await,
         _ => {}
     }
     let config = global.load(None)?;
     start_log(&config.log);
     let session = Session::open(&global, config).await?;
-    let done = on_database(cli.command, &session).await;
+    let done = on_database(command, &session).await;
     session.close().await;
     done
 }
@@ -202,6 +217,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 async fn on_database(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
         Command::Plugin(command) => command.run(session).await,
+        Command::Secret(command) => command.run(session).await,
         Command::Tenant(command) => command.run(session).await,
         Command::ApiKey(command) => command.run(session).await,
         Command::Seller(command) => command.run(session).await,

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use altyn_domain::id::BindingId;
+use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::BindingId, manifest::SignedManifest};
 use altyn_runtime::Runtime;
 use altyn_service::{
     Request,
+    bindings::{NarrowBinding, ShareBinding, UpgradeBinding},
+    grants::SetGrant,
+    install::{InstallPlugin, read_manifest},
+    page::Listed,
     plugins::{CreateBinding, Plugins},
 };
 use chrono::NaiveDate;
@@ -13,29 +17,49 @@ use clap::Subcommand;
 
 use super::{
     exit::{Exit, Failure},
+    output::Output,
     plugin_limits,
+    publishing::{KeyCommand, Keygen, Sign},
     session::{CREDENTIAL, Global, PageArgs, Session, start_log},
     shadow,
 };
 use crate::ComposeError;
 
+const EXAMINATION: &[&str] = &["digest", "size_bytes", "world", "contract_version", "imports", "exports"];
 const INSPECTION: &[&str] =
-    &["plugin_id", "version", "title", "world", "contract_version", "digest", "size_bytes", "imports", "config_schema"];
-const COMPONENT: &[&str] = &["plugin_id", "version", "world", "title", "size_bytes", "digest"];
-const BINDING: &[&str] = &["id", "extension_point", "effective_from", "priority", "ended_at", "config", "component"];
+    &["plugin_id", "version", "title", "world", "contract_version", "digest", "size_bytes", "imports", "exports"];
+const DESCRIPTION: &[&str] = &["plugin_id", "version", "title", "hosts", "secrets"];
+const COMPONENT: &[&str] = &["plugin_id", "version", "world", "trust_level", "publisher", "size_bytes", "digest"];
+const BINDING: &[&str] =
+    &["id", "extension_point", "effective_from", "priority", "inheritance", "ended_at", "config", "component"];
+const INHERITED: &[&str] = &["binding_id", "owner_id", "limits", "ended_from"];
+const CHANGE: &[&str] = &["version", "kind", "changed_at", "changed_by", "config", "component"];
+const DECIDING: &[&str] = &["extension_point", "binding_id", "owner_id", "limits", "component"];
+const GRANT: &[&str] = &["plugin_id", "hosts", "secrets", "limits", "asked_hosts", "asked_secrets", "version"];
+const CAPABILITIES: &[&str] = &["plugin_id", "asked_hosts", "asked_secrets", "undecided", "effective"];
+const FIELD: &[&str] = &["pointer", "kind", "title", "required", "default", "choices", "description"];
 
 /// Verbs of `altyn plugin`.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// Check a component and show what it says about itself; needs no database
-    Inspect {
-        /// The .wasm file
-        file: PathBuf,
-    },
+    /// Show what a component is before anything of it runs, then what it says about itself; needs no database
+    Inspect(Inspect),
+    /// Make a publisher's key pair; needs no database
+    Keygen(Keygen),
+    /// Sign a component: writes a manifest beside it; needs no database
+    Sign(Sign),
+    /// Publishers whose signature is taken here
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Install a component for the platform
     Install {
         /// The .wasm file
         file: PathBuf,
+        #[command(flatten)]
+        manifest: ManifestArgs,
+        /// Install it although a newer version is there; this is recorded
+        #[arg(long)]
+        allow_downgrade: bool,
     },
     /// List installed components
     List {
@@ -74,21 +98,178 @@ pub enum PluginCommand {
         /// Which
         id: BindingId,
     },
+    /// Give a binding another component or configuration
+    Upgrade {
+        /// Which
+        #[arg(long)]
+        binding: BindingId,
+        /// The component's digest, or its plugin id when one version is installed
+        #[arg(long)]
+        component: String,
+        /// Configuration: JSON, or @FILE; default: the one it has
+        #[arg(long, value_name = "JSON")]
+        plugin_config: Option<String>,
+    },
+    /// Take a binding back to the component and configuration it had before
+    Rollback {
+        /// Which
+        #[arg(long)]
+        binding: BindingId,
+    },
+    /// Show what a binding was
+    History {
+        /// Which
+        #[arg(long)]
+        binding: BindingId,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Say who below uses a binding, and limit it for everybody
+    Share {
+        /// Which
+        #[arg(long)]
+        binding: BindingId,
+        /// none, optional or required
+        #[arg(long)]
+        inheritance: Inheritance,
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
+    /// Lower the limits of a binding from above, or do without it
+    Narrow {
+        /// Which
+        #[arg(long)]
+        binding: BindingId,
+        /// Do without it from this business date on
+        #[arg(long, value_name = "DATE")]
+        end_from: Option<NaiveDate>,
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
+    /// Show what decides at each extension point on a day
+    Deciding {
+        /// The business date
+        #[arg(long, value_name = "DATE")]
+        on: NaiveDate,
+    },
+    /// Grant a plugin some of what it asks for, in place of what was granted before
+    Grant {
+        /// The component's digest, or its plugin id when one version is installed
+        component: String,
+        /// A host that it may reach; repeat for more
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
+        /// A secret that may be used for it; repeat for more
+        #[arg(long = "secret", value_name = "NAME")]
+        secrets: Vec<String>,
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
+    /// List what was granted
+    Grants {
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Show what a component asks for and what it may do
+    Capabilities {
+        /// The component's digest, or its plugin id when one version is installed
+        component: String,
+    },
+    /// Show the settings form of a component
+    Form {
+        /// The component's digest, or its plugin id when one version is installed
+        component: String,
+    },
+}
+
+/// Limits of calls; they only ever lower those of the installation.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct LimitArgs {
+    /// Fuel of a call without lines
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
+    /// Fuel for each line
+    #[arg(long, value_name = "N")]
+    fuel_per_line: Option<u64>,
+    /// Linear memory
+    #[arg(long, value_name = "BYTES")]
+    memory_bytes: Option<u64>,
+    /// Wall time
+    #[arg(long, value_name = "MS")]
+    wall_ms: Option<u64>,
+    /// Bytes of one answer, without lines
+    #[arg(long, value_name = "BYTES")]
+    hostcall_bytes: Option<u64>,
+}
+
+impl From<LimitArgs> for LoweredLimits {
+    fn from(args: LimitArgs) -> Self {
+        let LimitArgs { fuel, fuel_per_line, memory_bytes, wall_ms, hostcall_bytes } = args;
+        Self { fuel, fuel_per_line, memory_bytes, wall_ms, hostcall_bytes, ..Self::default() }
+    }
+}
+
+/// Options of `altyn plugin inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// The .wasm file
+    file: PathBuf,
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// Stop before anything of the component runs
+    #[arg(long = "static")]
+    only_static: bool,
+}
+
+/// Where a component's signed manifest is.
+#[derive(Debug, clap::Args)]
+pub struct ManifestArgs {
+    /// The signed manifest; default: FILE with the ending .manifest.json, if it is there
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+}
+
+impl ManifestArgs {
+    /// The manifest that was named, or that lies beside the component.
+    pub fn read(&self, component: &Path) -> Result<Option<SignedManifest>, Failure> {
+        let file = self.manifest.clone().unwrap_or_else(|| manifest_beside(component));
+        if self.manifest.is_none() && !file.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+        Ok(Some(read_manifest(&text)?))
+    }
+}
+
+/// Where `altyn plugin sign` puts the manifest of a component.
+pub fn manifest_beside(component: &Path) -> PathBuf {
+    component.with_extension("manifest.json")
 }
 
 impl PluginCommand {
+    /// The command that needs no database, run; or the command.
+    pub async fn without_database(self, global: &Global) -> Result<Option<Self>, Failure> {
+        match self {
+            Self::Inspect(command) => command.run(global).await.map(|()| None),
+            Self::Keygen(command) => command.run(global).map(|()| None),
+            Self::Sign(command) => command.run(global).await.map(|()| None),
+            other => Ok(Some(other)),
+        }
+    }
+
     /// Runs the command.
     pub async fn run(self, session: &Session) -> Result<(), Failure> {
         let (altyn, printer) = (&session.altyn, session.printer);
         match self {
-            Self::Inspect { file } => {
-                let inspection = altyn.plugin_inspect(read(&file)?).await?;
-                printer.object(&inspection, INSPECTION)
-            }
-            Self::Install { file } => {
-                let wasm = read(&file)?;
-                let request = session.request().await?;
-                printer.object(&altyn.plugin_install(&request, wasm).await?.value, COMPONENT)
+            // Handled before a database was opened.
+            Self::Inspect(_) | Self::Keygen(_) | Self::Sign(_) => Ok(()),
+            Self::Key(command) => command.run(session).await,
+            Self::Install { file, manifest, allow_downgrade } => {
+                let (wasm, manifest) = (read(&file)?, manifest.read(&file)?);
+                let request = session.root_request().await?;
+                let command = InstallPlugin { wasm, manifest, allow_downgrade };
+                printer.object(&altyn.plugin_install_signed(&request, command).await?.value, COMPONENT)
             }
             Self::List { page } => printer.list(&altyn.plugin_list(&page.page()).await?, COMPONENT),
             Self::Bind { component, from, plugin_config, priority } => {
@@ -111,17 +292,93 @@ impl PluginCommand {
                 let version = altyn.binding_get(&request, id).await?.version;
                 printer.object(&altyn.binding_end(&request, id, version).await?.value, BINDING)
             }
+            Self::Upgrade { binding, component, plugin_config } => {
+                let request = session.request().await?;
+                let component = digest(session, component).await?;
+                let config = plugin_config.as_deref().map(configuration).transpose()?;
+                let version = altyn.binding_get(&request, binding).await?.version;
+                let command = UpgradeBinding { component, config };
+                printer.object(&altyn.binding_upgrade(&request, binding, version, command).await?.value, BINDING)
+            }
+            Self::Rollback { binding } => {
+                let request = session.request().await?;
+                let version = altyn.binding_get(&request, binding).await?.version;
+                printer.object(&altyn.binding_rollback(&request, binding, version).await?.value, BINDING)
+            }
+            Self::History { binding, page } => {
+                let request = session.request().await?;
+                printer.list(&altyn.binding_history(&request, binding, &page.page()).await?, CHANGE)
+            }
+            Self::Share { binding, inheritance, limits } => {
+                let request = session.request().await?;
+                let version = altyn.binding_get(&request, binding).await?.version;
+                let command = ShareBinding { inheritance, limits: limits.into() };
+                printer.object(&altyn.binding_share(&request, binding, version, command).await?.value, BINDING)
+            }
+            Self::Narrow { binding, end_from, limits } => {
+                let request = session.request().await?;
+                let command = NarrowBinding { limits: limits.into(), ended_from: end_from };
+                printer.object(&altyn.binding_narrow(&request, binding, command).await?.value, INHERITED)
+            }
+            Self::Deciding { on } => {
+                let request = session.request().await?;
+                let data = altyn.binding_deciding(&request, on).await?;
+                printer.list(&Listed { data, has_more: false, next_cursor: None }, DECIDING)
+            }
+            Self::Grant { component, hosts, secrets, limits } => {
+                let request = session.request().await?;
+                let component = digest(session, component).await?;
+                let command = SetGrant { component, hosts, secrets, limits: limits.into() };
+                printer.object(&altyn.grant_set(&request, command).await?.value, GRANT)
+            }
+            Self::Grants { page } => {
+                let request = session.request().await?;
+                printer.list(&altyn.grant_list(&request, &page.page()).await?, GRANT)
+            }
+            Self::Capabilities { component } => {
+                let request = session.request().await?;
+                let component = digest(session, component).await?;
+                printer.object(&altyn.plugin_capabilities(&request, &component).await?, CAPABILITIES)
+            }
+            Self::Form { component } => {
+                let component = digest(session, component).await?;
+                let form = altyn.plugin_form(&component).await?;
+                printer.list(&Listed { data: form.fields, has_more: false, next_cursor: None }, FIELD)
+            }
         }
     }
 }
 
-/// `altyn plugin inspect`, which needs a plugin host and nothing else.
-pub async fn inspect(global: &Global, file: &Path) -> Result<(), Failure> {
+/// A plugin host without a database.
+pub fn plugin_host(global: &Global) -> Result<Plugins, Failure> {
     let config = global.load(None)?;
     start_log(&config.log);
-    let wasm = read(file)?;
-    let plugins = Plugins::new(Runtime::new(&config.plugins).map_err(ComposeError::from)?);
-    global.printer().object(&plugins.inspect(wasm).await?, INSPECTION)
+    Ok(Plugins::new(Runtime::new(&config.plugins).map_err(ComposeError::from)?))
+}
+
+impl Inspect {
+    async fn run(self, global: &Global) -> Result<(), Failure> {
+        let (wasm, manifest) = (read(&self.file)?, self.manifest.read(&self.file)?);
+        let plugins = plugin_host(global)?;
+        let printer = global.printer();
+        if self.only_static {
+            return printer.object(&plugins.examine(wasm, manifest).await?.view(), EXAMINATION);
+        }
+        if printer.output == Output::Json {
+            return printer.object(&plugins.inspect(wasm, manifest).await?, INSPECTION);
+        }
+        // Shown before the first instruction of the component, so that it is seen whatever that does.
+        let examined = plugins.examine(wasm, manifest).await?;
+        printer.object(&examined.view(), EXAMINATION)?;
+        let descriptor = plugins.describe(&examined).await?;
+        let schema: serde_json::Value = serde_json::from_str(&descriptor.config_schema).unwrap_or_default();
+        let said = serde_json::json!({
+            "plugin_id": descriptor.id, "version": descriptor.version, "title": descriptor.title,
+            "hosts": descriptor.hosts, "secrets": descriptor.secrets, "config_schema": schema.to_string(),
+        });
+        super::output::line("\nit says about itself");
+        printer.object(&said, DESCRIPTION)
+    }
 }
 
 /// The bytes of a component.

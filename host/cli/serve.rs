@@ -38,6 +38,8 @@ impl Serve {
         let session = Session::open(global, config).await?;
         // A database of another release is told now, not with the first request.
         session.altyn.tenant_list_all(&Page { limit: Some(1), cursor: None }).await?;
+        // A host that cannot open the secrets would find out in the middle of a payment.
+        session.altyn.master_keys_check(true).await?;
         let listener = listen(&session.config.http.listen).await?;
         let tick_ms =
             (session.config.scheduler.enabled && !self.no_scheduler).then_some(session.config.scheduler.tick_ms);

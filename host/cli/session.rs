@@ -94,6 +94,7 @@ impl Session {
             }
         }
         let altyn = compose_at(&config, clock).await?;
+        altyn.master_keys_check(false).await?;
         Ok(Self { altyn, printer: global.printer(), config, tenant: global.tenant })
     }
 
@@ -127,6 +128,18 @@ impl Session {
     /// A request for that tenant.
     pub async fn request(&self) -> Result<Request, Failure> {
         Ok(Request::internal(self.tenant().await?.id, CREDENTIAL))
+    }
+
+    /// A request for what the whole platform shares: by the tenant of `--tenant`, or the oldest one, which is a root.
+    pub async fn root_request(&self) -> Result<Request, Failure> {
+        if let Some(id) = self.tenant {
+            return Ok(Request::internal(id, CREDENTIAL));
+        }
+        let oldest = self.altyn.tenant_list_all(&Page { limit: Some(1), cursor: None }).await?;
+        let Some(tenant) = oldest.data.first() else {
+            return Err(Failure::usage("there is no tenant yet; make one with `altyn tenant create --name NAME`"));
+        };
+        Ok(Request::internal(tenant.id, CREDENTIAL))
     }
 
     /// A request and the printer for amounts in the tenant's currency.

@@ -3,14 +3,14 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use altyn_domain::{id::BindingId, money::Currency, money::Money};
-use altyn_service::explain::{ShadowOptions, ShadowReport};
+use altyn_service::explain::{ShadowCandidate, ShadowOptions, ShadowReport};
 use chrono::NaiveDate;
 use clap::Args;
 
 use super::{
     exit::Failure,
     output::{self, Output, Table},
-    plugins::{configuration, read},
+    plugins::{ManifestArgs, configuration, read},
     session::Session,
 };
 
@@ -23,6 +23,8 @@ pub struct Shadow {
     /// The .wasm file of the candidate
     #[arg(long, value_name = "FILE")]
     candidate: PathBuf,
+    #[command(flatten)]
+    manifest: ManifestArgs,
     /// The first business day
     #[arg(long, value_name = "DATE")]
     from: NaiveDate,
@@ -37,13 +39,14 @@ pub struct Shadow {
 impl Shadow {
     /// Asks and prints.
     pub async fn run(self, session: &Session) -> Result<(), Failure> {
-        let wasm = read(&self.candidate)?;
+        let candidate =
+            ShadowCandidate { wasm: read(&self.candidate)?, manifest: self.manifest.read(&self.candidate)? };
         let request = session.request().await?;
         let config = self.plugin_config.as_deref().map(configuration).transpose()?;
         let options =
             ShadowOptions { from: self.from, until: self.until, config: config.map(|config| config.to_string()) };
         let mut told = 0;
-        let report = session.altyn.shadow(&request, self.binding, wasm, options, |report| {
+        let report = session.altyn.shadow(&request, self.binding, candidate, options, |report| {
             if report.calls >= told + 1_000 {
                 told = report.calls;
                 eprintln!("{} calls, {} % identical", report.calls, report.identical_percent);

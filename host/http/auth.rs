@@ -22,7 +22,18 @@ use super::{error::Problem, openapi::Rules, problems::Code};
 /// The header that selects a tenant of the key's subtree.
 pub const TENANT: HeaderName = HeaderName::from_static("altyn-tenant");
 /// What only an administrator touches: who may act, and which code decides about money.
-const ADMINISTRATION: &[&str] = &["/v1/tenants", "/v1/api-keys", "/v1/plugins", "/v1/plugin-limits", "/v1/bindings"];
+const ADMINISTRATION: &[&str] = &[
+    "/v1/tenants",
+    "/v1/api-keys",
+    "/v1/plugins",
+    "/v1/plugin-keys",
+    "/v1/plugin-limits",
+    "/v1/bindings",
+    "/v1/secrets",
+    "/v1/secret-rotations",
+    "/v1/grants",
+    "/v1/extension-points",
+];
 
 /// An authenticated caller.
 #[derive(Clone, Debug)]

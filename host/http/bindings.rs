@@ -2,15 +2,20 @@
 
 use altyn_domain::id::BindingId;
 use altyn_service::{
+    bindings::{
+        BindingView, ChangeView, CreateBinding, DecidingView, InheritedView, NarrowBinding, ShareBinding,
+        UpgradeBinding,
+    },
     context::Altyn,
-    explain::{ShadowOptions, ShadowReport},
+    explain::{ShadowCandidate, ShadowOptions, ShadowReport},
     page::{Listed, Page},
-    plugins::{BindingView, CreateBinding},
 };
 use axum::{
     Json,
     extract::{DefaultBodyLimit, State},
 };
+use chrono::NaiveDate;
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -20,12 +25,20 @@ use super::{
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Order, Resource, Upload},
     page::{At, Filter, Paged},
-    plugins::{LARGEST_COMPONENT, WASM},
+    plugins::{LARGEST_COMPONENT, Manifest, WASM},
 };
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(list, create)).routes(routes!(get, end))
+    OpenApiRouter::default()
+        .routes(routes!(list, create))
+        .routes(routes!(get, end))
+        .routes(routes!(upgrade))
+        .routes(routes!(rollback))
+        .routes(routes!(share))
+        .routes(routes!(narrow))
+        .routes(routes!(history))
+        .routes(routes!(deciding))
 }
 
 /// The shadow run, which takes as long as the history is.
@@ -101,21 +114,129 @@ async fn end(
     Ok(Answer(altyn.binding_end(&request, id, version).await?))
 }
 
+impl Resource for InheritedView {}
+
+/// Gives a binding another component.
+///
+/// Of the same world, with the same or another configuration; what it was stays in its history. A component that asks for
+/// what no operator has decided about is refused with `consent-required`.
+#[utoipa::path(post, path = "/v1/bindings/{id}/upgrade", operation_id = "binding_upgrade", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding")),
+    request_body(content = UpgradeBinding, example = json!({
+        "component": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    })),
+    responses((status = 200, description = "The binding", body = BindingView)))]
+async fn upgrade(
+    State(altyn): State<Altyn>,
+    At(id): At<BindingId>,
+    IfMatch(version): IfMatch,
+    Command { request, command }: Command<UpgradeBinding>,
+) -> Result<Answer<BindingView>, Problem> {
+    Ok(Answer(altyn.binding_upgrade(&request, id, version, command).await?))
+}
+
+/// Rolls a binding back.
+///
+/// To the component and the configuration it had before what it has now.
+#[utoipa::path(post, path = "/v1/bindings/{id}/rollback", operation_id = "binding_rollback", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding")),
+    responses((status = 200, description = "The binding", body = BindingView)))]
+async fn rollback(
+    State(altyn): State<Altyn>,
+    At(id): At<BindingId>,
+    IfMatch(version): IfMatch,
+    Order(request): Order,
+) -> Result<Answer<BindingView>, Problem> {
+    Ok(Answer(altyn.binding_rollback(&request, id, version).await?))
+}
+
+/// Shares a binding with the tenants below.
+///
+/// `optional` for whoever has none of its own, `required` for everybody, `none` for the owner alone; with limits for all.
+#[utoipa::path(post, path = "/v1/bindings/{id}/share", operation_id = "binding_share", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding")),
+    request_body(content = ShareBinding, example = json!({ "inheritance": "optional", "limits": { "fuel": 1_000_000 } })),
+    responses((status = 200, description = "The binding", body = BindingView)))]
+async fn share(
+    State(altyn): State<Altyn>,
+    At(id): At<BindingId>,
+    IfMatch(version): IfMatch,
+    Command { request, command }: Command<ShareBinding>,
+) -> Result<Answer<BindingView>, Problem> {
+    Ok(Answer(altyn.binding_share(&request, id, version, command).await?))
+}
+
+/// Narrows a binding from above.
+///
+/// Lowers its limits for the acting tenant and those below it, or does without it from a day on. Nothing widens it.
+#[utoipa::path(post, path = "/v1/bindings/{id}/narrow", operation_id = "binding_narrow", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding of a tenant above")),
+    request_body(content = NarrowBinding, example = json!({ "limits": { "wall_ms": 500 } })),
+    responses((status = 200, description = "What the tenant has from above", body = InheritedView)))]
+async fn narrow(
+    State(altyn): State<Altyn>,
+    At(id): At<BindingId>,
+    Command { request, command }: Command<NarrowBinding>,
+) -> Result<Answer<InheritedView>, Problem> {
+    Ok(Answer(altyn.binding_narrow(&request, id, command).await?))
+}
+
+/// Lists the changes of a binding.
+///
+/// Each component and configuration it had, oldest first.
+#[utoipa::path(get, path = "/v1/bindings/{id}/history", operation_id = "binding_history", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding"), Page),
+    responses((status = 200, description = "A page of changes", body = Listed<ChangeView>)))]
+async fn history(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<BindingId>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<ChangeView>>, Problem> {
+    Ok(Json(altyn.binding_history(&request, id, &page).await?))
+}
+
+/// On which day.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DayQuery {
+    /// The business date.
+    on: NaiveDate,
+}
+
+/// Tells what decides.
+///
+/// The binding of each extension point on a business date: the tenant's own, or one from above.
+#[utoipa::path(get, path = "/v1/extension-points", operation_id = "binding_deciding", tag = "bindings",
+    params(DayQuery), responses((status = 200, description = "Each extension point", body = Vec<DecidingView>)))]
+async fn deciding(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    Filter(query): Filter<DayQuery>,
+) -> Result<Json<Vec<DecidingView>>, Problem> {
+    Ok(Json(altyn.binding_deciding(&request, query.on).await?))
+}
+
 /// Runs a candidate in the shadow.
 ///
 /// The body is a component's bytes. It is asked everything the binding's component was asked for the business days from
-/// `from` until before `until`; the answer tells what it would have decided otherwise, in money. Nothing is kept, so it
-/// needs no idempotency key.
+/// `from` until before `until`; the answer tells what it would have decided otherwise, in money. The binding may be one from
+/// above; the history is the acting tenant's. A candidate that is not installed brings its signed manifest, as an installation
+/// would need it. Nothing is kept, so it needs no idempotency key.
 #[utoipa::path(post, path = "/v1/bindings/{id}/shadow", operation_id = "binding_shadow", tag = "bindings",
-    params(("id" = BindingId, Path, description = "The binding"), ShadowOptions),
+    params(("id" = BindingId, Path, description = "The binding"), ShadowOptions,
+        ("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
     responses((status = 200, description = "What would have been decided otherwise", body = ShadowReport)))]
 async fn shadow_run(
     State(altyn): State<Altyn>,
     At(id): At<BindingId>,
     Filter(options): Filter<ShadowOptions>,
+    Manifest(manifest): Manifest,
     upload: Upload,
 ) -> Result<Json<ShadowReport>, Problem> {
     let Upload { request, bytes, .. } = upload.expect(WASM)?;
-    Ok(Json(altyn.shadow(&request, id, bytes.into(), options, |_| {}).await?))
+    let candidate = ShadowCandidate { wasm: bytes.into(), manifest };
+    Ok(Json(altyn.shadow(&request, id, candidate, options, |_| {}).await?))
 }

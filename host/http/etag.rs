@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 use super::{error::Problem, problems::Code};
 
 /// Operations that change an object by a POST.
-const CHANGING: &[&str] = &["/v1/plans/{id}/versions", "/v1/subscriptions/{id}/cancel"];
+const CHANGING: &[&str] = &[
+    "/v1/plans/{id}/versions",
+    "/v1/subscriptions/{id}/cancel",
+    "/v1/bindings/{id}/upgrade",
+    "/v1/bindings/{id}/rollback",
+    "/v1/bindings/{id}/share",
+];
 
 /// Whether an operation refuses a request without `If-Match`.
 pub fn needs_version(method: &Method, path: &str) -> bool {

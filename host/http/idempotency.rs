@@ -19,6 +19,8 @@ use super::{auth::Caller, error::Problem, etag, problems::Code};
 
 /// The header of the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Carries the signed manifest of a component.
+pub const MANIFEST: HeaderName = HeaderName::from_static("altyn-manifest");
 /// Marks an answer that was stored by an earlier request with the same key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Operations that are POST only because they take a body or work long: they leave nothing behind. So do previews.
@@ -132,11 +134,16 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
-/// SHA-256 of everything that makes two requests the same: method, path, query and the raw body.
+/// SHA-256 of everything that makes two requests the same: method, path, query, manifest and the raw body.
 fn fingerprint(parts: &Parts, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default()] {
         hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    // What is installed depends on the manifest that comes with it.
+    if let Some(manifest) = parts.headers.get(MANIFEST) {
+        hash.update(manifest.as_bytes());
         hash.update([0]);
     }
     hash.update(body);

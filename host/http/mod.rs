@@ -21,6 +21,7 @@ mod dunning;
 mod error;
 mod etag;
 mod exchanges;
+mod grants;
 mod health;
 mod idempotency;
 mod imports;
@@ -33,6 +34,7 @@ mod notifications;
 mod openapi;
 mod page;
 mod plans;
+mod plugin_keys;
 mod plugin_limits;
 mod plugins;
 mod problems;
@@ -40,6 +42,7 @@ mod products;
 mod promises;
 mod run_events;
 mod runs;
+mod secrets;
 mod sellers;
 mod service_terms;
 mod subscriptions;
@@ -149,6 +152,9 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(runs::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
+        .merge(plugin_keys::routes())
+        .merge(secrets::routes())
+        .merge(grants::routes())
         .merge(plugin_limits::routes())
         .merge(bindings::routes())
         .merge(exchanges::routes())

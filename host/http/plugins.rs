@@ -1,22 +1,28 @@
 //! `/v1/plugins`: components of the platform, installed as bytes and known by their digest.
 
+use altyn_domain::manifest::SignedManifest;
 use altyn_service::{
     context::Altyn,
+    forms::FormView,
+    grants::CapabilitiesView,
+    install::{InspectionView, InstallPlugin, read_manifest},
     page::{Listed, Page},
-    plugins::{ComponentView, InspectionView},
+    plugins::ComponentView,
     usage::{UsageFilter, UsageView},
 };
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, FromRequestParts, State},
+    http::request::Parts,
 };
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
     auth::Caller,
     error::Problem,
-    idempotency::{Answer, Found, Resource, Upload},
+    idempotency::{Answer, Found, MANIFEST, Resource, Upload},
     page::{At, Filter, Paged},
 };
 
@@ -31,6 +37,8 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(inspect))
         .routes(routes!(usage))
         .routes(routes!(get))
+        .routes(routes!(form))
+        .routes(routes!(capabilities))
         .layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
 }
 
@@ -40,28 +48,64 @@ impl Resource for ComponentView {
     }
 }
 
+/// The signed manifest in the header, if there is one.
+pub(super) struct Manifest(pub(super) Option<SignedManifest>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Manifest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(MANIFEST) else { return Ok(Self(None)) };
+        Ok(Self(Some(read_manifest(value.to_str().unwrap_or_default())?)))
+    }
+}
+
+/// How a component is installed.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct InstallQuery {
+    /// Installs it although a newer version is there; this is recorded.
+    #[serde(default)]
+    #[param(required = false)]
+    allow_downgrade: bool,
+}
+
 /// Installs a component.
 ///
-/// The body is the component's bytes, at most 16 MiB. It is checked, compiled and asked who it is; the same bytes are
-/// installed once and then answer 200.
+/// The body is the component's bytes, at most 16 MiB. It is checked, compiled, compared with its signed manifest and asked who
+/// it is; the same bytes are installed once and then answer 200. A root tenant's administrator does this for the platform.
 #[utoipa::path(post, path = "/v1/plugins", operation_id = "plugin_install", tag = "plugins",
+    params(InstallQuery, ("Altyn-Manifest" = Option<String>, Header,
+        description = "The signed manifest, JSON in one line as `altyn plugin sign` writes it")),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
     responses((status = 201, description = "The component, installed now", body = ComponentView),
         (status = 200, description = "The component, installed before", body = ComponentView)))]
-async fn install(State(altyn): State<Altyn>, upload: Upload) -> Result<Answer<ComponentView>, Problem> {
+async fn install(
+    State(altyn): State<Altyn>,
+    Filter(query): Filter<InstallQuery>,
+    Manifest(manifest): Manifest,
+    upload: Upload,
+) -> Result<Answer<ComponentView>, Problem> {
     let Upload { request, bytes, .. } = upload.expect(WASM)?;
-    Ok(Answer(altyn.plugin_install(&request, bytes.into()).await?))
+    let command = InstallPlugin { wasm: bytes.into(), manifest, allow_downgrade: query.allow_downgrade };
+    Ok(Answer(altyn.plugin_install_signed(&request, command).await?))
 }
 
 /// Looks into a component.
 ///
-/// The body is the component's bytes; nothing is kept. Answers what it is and what it asks for.
+/// The body is the component's bytes; nothing is kept. Answers what it is, what it asks for and what its publisher signed.
 #[utoipa::path(post, path = "/v1/plugins/inspect", operation_id = "plugin_inspect", tag = "plugins",
+    params(("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
     responses((status = 200, description = "What the component says about itself", body = InspectionView)))]
-async fn inspect(State(altyn): State<Altyn>, upload: Upload) -> Result<Json<InspectionView>, Problem> {
+async fn inspect(
+    State(altyn): State<Altyn>,
+    Manifest(manifest): Manifest,
+    upload: Upload,
+) -> Result<Json<InspectionView>, Problem> {
     let Upload { bytes, .. } = upload.expect(WASM)?;
-    Ok(Json(altyn.plugin_inspect(bytes.into()).await?))
+    Ok(Json(altyn.plugin_inspect(bytes.into(), manifest).await?))
 }
 
 /// Lists the installed components.
@@ -95,4 +139,28 @@ async fn usage(
     responses((status = 200, description = "The component", body = ComponentView)))]
 async fn get(State(altyn): State<Altyn>, At(digest): At<String>) -> Result<Found<ComponentView>, Problem> {
     Ok(Found(altyn.plugin_get(&digest).await?))
+}
+
+/// Draws the form of a component's configuration.
+///
+/// The fields that follow from its schema, a group before its own.
+#[utoipa::path(get, path = "/v1/plugins/{digest}/form", operation_id = "plugin_form", tag = "plugins",
+    params(("digest" = String, Path, description = "SHA-256 of the component, 64 hexadecimal digits")),
+    responses((status = 200, description = "The form", body = FormView)))]
+async fn form(State(altyn): State<Altyn>, At(digest): At<String>) -> Result<Json<FormView>, Problem> {
+    Ok(Json(altyn.plugin_form(&digest).await?))
+}
+
+/// Tells what a component may do for the tenant.
+///
+/// What it asks for, what of that is granted from the root of the tree down to the tenant, and what nobody has decided about.
+#[utoipa::path(get, path = "/v1/plugins/{digest}/capabilities", operation_id = "plugin_capabilities", tag = "plugins",
+    params(("digest" = String, Path, description = "SHA-256 of the component, 64 hexadecimal digits")),
+    responses((status = 200, description = "Asked, granted and undecided", body = CapabilitiesView)))]
+async fn capabilities(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(digest): At<String>,
+) -> Result<Json<CapabilitiesView>, Problem> {
+    Ok(Json(altyn.plugin_capabilities(&request, &digest).await?))
 }

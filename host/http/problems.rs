@@ -209,6 +209,51 @@ catalogue! {
     VersionTaken = "version-taken", CONFLICT, "Plugin version taken",
         "Another component is installed under the same id and version.",
         "Raise the version of the component, so that evidence stays unambiguous.";
+    PluginUnsigned = "plugin-unsigned", UNPROCESSABLE_ENTITY, "Plugin not signed",
+        "The component has no signed manifest, and this installation takes signed plugins only.",
+        "Send the manifest that its publisher signed; for development set `trust.unsigned` to `allow`.";
+    PluginSignature = "plugin-signature", UNPROCESSABLE_ENTITY, "Wrong signature",
+        "The signature does not fit the manifest: one of them was changed, or another key made it.",
+        "Get the component and its manifest again from the publisher.";
+    PluginManifest = "plugin-manifest", UNPROCESSABLE_ENTITY, "Manifest refused",
+        "The signed manifest does not read, is for another component, or says something else than the component itself.",
+        "Read `detail`: it names each difference; ask the publisher to sign this component.";
+    PluginKeyUnknown = "plugin-key-unknown", UNPROCESSABLE_ENTITY, "Key not trusted",
+        "The component is signed with a key that is not trusted here.",
+        "Compare the key's id with the publisher's and trust it, or do not install.";
+    PluginKeyRevoked = "plugin-key-revoked", CONFLICT, "Key revoked",
+        "The key was revoked; it vouches for nothing new.",
+        "Ask the publisher for a component signed with another key.";
+    PluginKeyKnown = "plugin-key-known", CONFLICT, "Key known otherwise",
+        "The key is in the list with another publisher or level.",
+        "Revoke it; a key changes neither its publisher nor its level.";
+    PluginDowngrade = "plugin-downgrade", CONFLICT, "An older version",
+        "A newer version of the plugin is installed.",
+        "Install a newer version, or ask for the downgrade with `allow_downgrade=true`; that is recorded.";
+    PluginPublisher = "plugin-publisher", CONFLICT, "Another publisher",
+        "The plugin's id is installed from another publisher.",
+        "Choose another plugin id; an id stays with who brought it first.";
+    MasterKeyAbsent = "master-key-absent", CONFLICT, "No master key",
+        "Secrets are kept under a master key, and this host has none.",
+        "Make a master key and configure it on every host; keep it apart from the database's backups.";
+    MasterKeyNotCurrent = "master-key-not-current", CONFLICT, "Another master key is current",
+        "This host's master key is not the one that the database's secrets are kept under.",
+        "Configure the current one, or finish the rotation with `altyn secret rotate --master`.";
+    WrongMasterKey = "wrong-master-key", CONFLICT, "Wrong master key",
+        "This host's master keys do not open what the database holds.",
+        "Configure the key with the id that `detail` names.";
+    TooManySecrets = "too-many-secrets", CONFLICT, "Too many secrets",
+        "The tenant has as many secrets as a tenant may have.",
+        "Delete a secret that is not used any more.";
+    ConsentRequired = "consent-required", CONFLICT, "The plugin asks for more",
+        "The component asks for hosts or secrets that no operator has decided about; `details` names them.",
+        "Grant them, or grant less on purpose: any answer of an operator counts. Then bind or upgrade again.";
+    NothingToRollBack = "nothing-to-roll-back", CONFLICT, "Nothing to roll back",
+        "The binding has the component it was made with, or was rolled back to it.",
+        "Upgrade the binding instead, or end it.";
+    BindingRequired = "binding-required", CONFLICT, "Required from above",
+        "A tenant above requires its own plugin at this extension point.",
+        "Ask that tenant to share the binding as `optional`.";
     NoBinding = "no-binding", CONFLICT, "No plugin bound",
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
@@ -221,9 +266,6 @@ catalogue! {
     BindingEnded = "binding-ended", CONFLICT, "The binding has ended",
         "No new payments begin through a binding that has ended; those in flight go on.",
         "Use another binding of a gateway.";
-    SecretUnusable = "secret-unusable", CONFLICT, "A secret is not usable",
-        "A secret of the gateway is empty.",
-        "Give the binding the secret that `detail` names.";
     PaymentNotTaken = "payment-not-taken", CONFLICT, "The payment was not taken",
         "Only money that was taken is given back.",
         "Ask how the payment stands; cancel one that is only held.";

@@ -1,4 +1,4 @@
-//! A gateway is exercised from the command line, with a secret of the settings.
+//! A gateway is exercised from the command line, with a secret that the tenant keeps.
 
 use serde_json::json;
 
@@ -7,16 +7,18 @@ use crate::desk::{Desk, plugins};
 #[test]
 fn a_payment_is_made_notified_and_traced_without_showing_a_secret() {
     let desk = Desk::migrated();
-    let tenant = desk.json(&["tenant", "create", "--name", "Меридиан"])["id"].as_str().unwrap().to_owned();
-    let settings = format!(
-        "[[gateways.secrets]]\ntenant = \"{tenant}\"\nname = \"notification-key\"\nvalue = \"s3cret\"\nhosts = []\n"
-    );
-    std::fs::write(desk.path("altyn.toml"), settings).unwrap();
-    let shown = desk.run(&["config", "show"]).succeeded().stdout();
-    assert!(shown.contains("notification-key") && !shown.contains("s3cret"), "{shown}");
+    desk.json(&["tenant", "create", "--name", "Меридиан"]);
+    desk.json(&["secret", "master-key", "--out", "master.key"]);
+    std::fs::write(desk.path("altyn.toml"), "[secrets]\nmaster_key_file = \"master.key\"\n").unwrap();
+    std::fs::write(desk.path("notification.txt"), "s3cret\n").unwrap();
+    let kept = desk.run(&["secret", "set", "notification-key", "--file", "notification.txt"]).succeeded().stdout();
+    assert!(kept.contains("notification-key") && !kept.contains("s3cret"), "{kept}");
 
     let guest = plugins().join("pay-sandbox.wasm");
     desk.json(&["plugin", "install", guest.to_str().unwrap()]);
+    let unanswered = desk.run(&["plugin", "bind", "pay-sandbox", "--from", "2026-01-01"]);
+    assert!(unanswered.refused(3).contains("notification-key"));
+    desk.json(&["plugin", "grant", "pay-sandbox", "--secret", "notification-key"]);
     let binding =
         desk.json(&["plugin", "bind", "pay-sandbox", "--from", "2026-01-01"])["id"].as_str().unwrap().to_owned();
     assert_eq!(desk.json(&["gateway", "show", &binding])["missing_secrets"], json!([]));

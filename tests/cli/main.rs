@@ -9,3 +9,4 @@ mod desk;
 mod gateways;
 mod scheduler;
 mod settings;
+mod trust;

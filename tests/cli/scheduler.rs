@@ -16,6 +16,7 @@ use altyn_service::{
     ports::{Ids as _, SystemIds, VirtualClock},
     runs::{RunView, StartRun},
     scheduler::{JobFilter, JobState},
+    settings::TrustSettings,
     tenants::CreateTenant,
 };
 use altyn_store::Db;
@@ -82,7 +83,11 @@ impl House {
 
     async fn at(url: String, folder: tempfile::TempDir) -> Self {
         Db::migrate(&url).await.unwrap();
-        let config = Config { database: Database { url: url.clone(), connections: 4 }, ..Config::default() };
+        let config = Config {
+            database: Database { url: url.clone(), connections: 4 },
+            trust: TrustSettings::development(),
+            ..Config::default()
+        };
         let clock = Arc::new(VirtualClock::new(at("2026-11-01T09:00:00Z")));
         let altyn = compose_at(&config, Arc::clone(&clock) as _).await.unwrap();
         let scheduler = Scheduler::new(altyn.clone());

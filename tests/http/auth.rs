@@ -32,7 +32,7 @@ async fn a_request_without_a_valid_key_is_refused(host: Host) {
 }
 
 async fn a_role_permits_what_it_says(host: Host) {
-    let areas = ["tenants", "api-keys", "plugins", "plugin-limits", "bindings"];
+    let areas = ["tenants", "api-keys", "plugins", "plugin-keys", "plugin-limits", "bindings", "secrets", "grants"];
     let business = ["customers", "runs", "ledger/accounts"];
     for role in [Role::ReadOnly, Role::Operator, Role::Admin] {
         let (_, key) = host.key(role).await;

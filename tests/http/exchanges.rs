@@ -23,7 +23,7 @@ async fn a_payment_is_begun_asked_about_and_given_back(host: Host) {
     let (_, binding) = bind(&host, "pay-sandbox", json!({ "delay_ms": 0 })).await;
     let gateway = host.get(&format!("/v1/gateways/{}", binding["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(gateway["capabilities"]["refunds"], true);
-    assert_eq!(gateway["missing_secrets"], json!(["notification-key"]));
+    assert_eq!(gateway["missing_secrets"], json!(["notification-key"]), "the tenant keeps none");
 
     let begun = host.post("/v1/exchanges", &pay(&binding, 10_003)).await;
     let location = begun.header("location").unwrap().to_owned();

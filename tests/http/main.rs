@@ -13,3 +13,4 @@ mod exchanges;
 mod objects;
 mod plugins;
 mod requests;
+mod trust;

@@ -10,7 +10,7 @@ use altyn_service::{
     context::{Altyn, Request},
     plugins::Plugins,
     ports::{Ids as _, SystemClock, SystemIds},
-    settings::Settings,
+    settings::{Settings, TrustSettings},
     tenants::CreateTenant,
 };
 use altyn_store::{Db, Engine};
@@ -121,7 +121,8 @@ impl Host {
             Arc::new(SystemIds::default()),
             Plugins::new(Runtime::new(&runtime).unwrap()),
             Settings::default(),
-        );
+        )
+        .with_trust(TrustSettings::development());
         let tenant = root(&altyn, "Оператор").await;
         let admin = key(&altyn, tenant, Role::Admin).await.1;
 

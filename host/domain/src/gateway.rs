@@ -19,7 +19,7 @@ pub type Details = Vec<(String, String)>;
 
 /// What a gateway can do with one configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GatewayCapabilities))]
 pub struct Capabilities {
     /// Currencies that it takes; empty when it does not restrict them.
     pub currencies: Vec<String>,

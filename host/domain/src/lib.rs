@@ -7,6 +7,7 @@
 
 mod text;
 
+pub mod binding;
 pub mod block;
 pub mod calendar;
 pub mod catalogue;
@@ -15,10 +16,13 @@ pub mod charge;
 pub mod credit;
 pub mod dunning;
 pub mod exchange;
+pub mod form;
 pub mod gateway;
+pub mod grant;
 pub mod id;
 pub mod invoice;
 pub mod ledger;
+pub mod manifest;
 pub mod money;
 pub mod numbering;
 pub mod party;
@@ -31,6 +35,7 @@ pub mod run;
 pub mod subscription;
 pub mod tax;
 pub mod terms;
+pub mod trust;
 
 pub use text::{Expected, UnknownName, visible};
 

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use altyn_domain::grant::LoweredLimits;
 use altyn_domain::plugin::World;
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +217,25 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Each limit, or what was wished where that is lower.
+    #[must_use]
+    pub fn lowered(&self, wished: LoweredLimits) -> Self {
+        let narrow = |n: Option<u64>, limit: usize| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(limit);
+        self.at_most(&Self {
+            fuel: wished.fuel.unwrap_or(self.fuel),
+            fuel_per_line: wished.fuel_per_line.unwrap_or(self.fuel_per_line),
+            memory_bytes: narrow(wished.memory_bytes, self.memory_bytes),
+            wall_ms: wished.wall_ms.unwrap_or(self.wall_ms),
+            input_bytes: narrow(wished.input_bytes, self.input_bytes),
+            input_bytes_per_line: narrow(wished.input_bytes_per_line, self.input_bytes_per_line),
+            hostcall_bytes: narrow(wished.hostcall_bytes, self.hostcall_bytes),
+            hostcall_bytes_per_line: narrow(wished.hostcall_bytes_per_line, self.hostcall_bytes_per_line),
+            log_bytes: narrow(wished.log_bytes, self.log_bytes),
+            log_lines: narrow(wished.log_lines, self.log_lines),
+            ..*self
+        })
+    }
+
     pub(crate) fn fuel_for(&self, lines: usize) -> u64 {
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         self.fuel.saturating_add(self.fuel_per_line.saturating_mul(lines))
@@ -250,6 +270,25 @@ impl Limits {
     }
 }
 
+/// What tenants and operators may lower of these.
+impl From<&Limits> for LoweredLimits {
+    fn from(limits: &Limits) -> Self {
+        let wide = |n: usize| u64::try_from(n).ok();
+        Self {
+            fuel: Some(limits.fuel),
+            fuel_per_line: Some(limits.fuel_per_line),
+            memory_bytes: wide(limits.memory_bytes),
+            wall_ms: Some(limits.wall_ms),
+            input_bytes: wide(limits.input_bytes),
+            input_bytes_per_line: wide(limits.input_bytes_per_line),
+            hostcall_bytes: wide(limits.hostcall_bytes),
+            hostcall_bytes_per_line: wide(limits.hostcall_bytes_per_line),
+            log_bytes: wide(limits.log_bytes),
+            log_lines: wide(limits.log_lines),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +306,10 @@ mod tests {
         let other = Limits { fuel: 1, memory_bytes: usize::MAX, log_lines: 0, ..table };
         assert_eq!(table.at_most(&other), Limits { fuel: 1, log_lines: 0, ..table });
         assert_eq!(other.at_most(&table), table.at_most(&other));
+        let wished = LoweredLimits { fuel: Some(7), memory_bytes: Some(u64::MAX), ..LoweredLimits::default() };
+        assert_eq!(table.lowered(wished), Limits { fuel: 7, ..table });
+        assert_eq!(table.lowered(LoweredLimits::default()), table);
+        assert_eq!(table.lowered(LoweredLimits::from(&other)), table.at_most(&other));
     }
 
     #[test]

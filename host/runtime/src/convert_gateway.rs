@@ -10,6 +10,7 @@ use altyn_domain::gateway::{
     Refund, Step, Subject, Verdict,
 };
 use altyn_domain::money::{Currency, Money};
+use altyn_domain::visible;
 
 use crate::bindings::{wit_exchange, wit_gateway, wit_types};
 use crate::convert::{Wrong, attributes, money};
@@ -17,6 +18,8 @@ use crate::vault::{digest_order, template};
 
 /// Most claims of one notification.
 const MAX_CLAIMS: usize = 100;
+/// Longest text for the operator, bytes.
+const MAX_TEXT_BYTES: usize = 1_000;
 
 pub(crate) fn operation(operation: &Operation) -> wit_gateway::Operation {
     match operation {
@@ -197,6 +200,13 @@ fn outcome(it: wit_gateway::Outcome) -> Result<Outcome, Wrong> {
     })
 }
 
+/// A text for the operator: what a guest writes is stored and shown as text, so it must be text.
+fn clean(text: &str) -> String {
+    let mut clean = visible(&text.chars().take(MAX_TEXT_BYTES).collect::<String>());
+    clean.truncate(clean.floor_char_boundary(MAX_TEXT_BYTES));
+    clean
+}
+
 fn verdict(verdict: wit_gateway::Verdict) -> Verdict {
     match verdict {
         wit_gateway::Verdict::Succeeded => Verdict::Succeeded,
@@ -204,12 +214,12 @@ fn verdict(verdict: wit_gateway::Verdict) -> Verdict {
         wit_gateway::Verdict::Pending(ask_after_ms) => Verdict::Pending { ask_after_ms },
         wit_gateway::Verdict::RequiresAction(it) => Verdict::RequiresAction { action: action(it) },
         wit_gateway::Verdict::Declined(it) => {
-            Verdict::Declined { code: it.code, message: it.message, retryable: it.retryable }
+            Verdict::Declined { code: it.code, message: clean(&it.message), retryable: it.retryable }
         }
-        wit_gateway::Verdict::NotAttempted(reason) => Verdict::NotAttempted { reason },
-        wit_gateway::Verdict::Unknown(reason) => Verdict::Unknown { reason },
-        wit_gateway::Verdict::Returned(reason) => Verdict::Returned { reason },
-        wit_gateway::Verdict::Other(text) => Verdict::Other { text },
+        wit_gateway::Verdict::NotAttempted(reason) => Verdict::NotAttempted { reason: clean(&reason) },
+        wit_gateway::Verdict::Unknown(reason) => Verdict::Unknown { reason: clean(&reason) },
+        wit_gateway::Verdict::Returned(reason) => Verdict::Returned { reason: clean(&reason) },
+        wit_gateway::Verdict::Other(text) => Verdict::Other { text: clean(&text) },
     }
 }
 
@@ -226,7 +236,7 @@ fn action(action: wit_gateway::Action) -> Action {
 fn received(received: wit_gateway::Received) -> Result<Received, Wrong> {
     Ok(match received {
         wit_gateway::Received::Rejected(it) => {
-            Received::Rejected { reason: it.reason.chars().take(1_000).collect(), reply: reply(it.reply)? }
+            Received::Rejected { reason: clean(&it.reason), reply: reply(it.reply)? }
         }
         wit_gateway::Received::Authentic(it) => {
             if it.claims.len() > MAX_CLAIMS {

@@ -21,6 +21,31 @@ use crate::vault::{Entry, VaultUse};
 
 type Ran<R> = (Call<R>, Vec<Entry>);
 
+/// What a gateway answered, read back from evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GatewayAnswer {
+    /// What it can do.
+    Capabilities(Capabilities),
+    /// What comes next in an operation.
+    Step(Step),
+    /// What comes next with a notification.
+    Received(ReceiveStep),
+}
+
+/// Reads the recorded answer of a call of the gateway world, with the checks of shape that it passed when it was given.
+pub fn read_gateway_answer(export: &str, output: &[u8]) -> Result<GatewayAnswer, String> {
+    match Export::named(export) {
+        Some(Export::Capabilities) => {
+            evidence::value(output).and_then(to::capabilities).map(GatewayAnswer::Capabilities)
+        }
+        Some(Export::Begin | Export::Resume) => evidence::value(output).and_then(to::step).map(GatewayAnswer::Step),
+        Some(Export::Receive | Export::ReceiveResume) => {
+            evidence::value(output).and_then(to::receive_step).map(GatewayAnswer::Received)
+        }
+        _ => Err(format!("\"{export}\" is not an export of the gateway world")),
+    }
+}
+
 impl Runtime {
     /// Asks a gateway what it can do with this configuration.
     pub fn gateway_capabilities(&self, plugin: &Plugin, ctx: &CallContext) -> Call<Capabilities> {

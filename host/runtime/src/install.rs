@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
+use altyn_domain::grant::{host_name, secret_name};
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -124,10 +125,12 @@ pub enum DescriptorError {
     #[error("the configuration schema must be a JSON Schema object of at most 64 KiB: {0}")]
     Schema(String),
     /// The names of secrets.
-    #[error("the secrets must be at most 16 different names of a-z, 0-9 and -")]
+    #[error("the secrets must be at most 16 different names of a-z, 0-9, - and _")]
     Secrets,
     /// The names of hosts.
-    #[error("the hosts must be at most 16 different exact host names in lower case, without ports and wildcards")]
+    #[error(
+        "the hosts must be at most 16 different exact host names in lower case, without wildcards, with a port that is not 443 behind a colon"
+    )]
     Hosts,
     /// Wishes that its world cannot grant.
     #[error("it wants {what} \"{name}\", which the {world} world does not grant; remove it")]
@@ -154,6 +157,25 @@ pub struct Inspection {
     pub descriptor: Descriptor,
     /// Interfaces that it imports, with versions.
     pub imports: Vec<String>,
+    /// Interfaces that it exports, with versions.
+    pub exports: Vec<String>,
+    /// Size of the component, bytes.
+    pub size_bytes: usize,
+}
+
+/// What the bytes of a component say, before anything of it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// Content address.
+    pub digest: Digest,
+    /// The world that it serves.
+    pub world: World,
+    /// Version of the contract that it was built for.
+    pub contract_version: String,
+    /// Interfaces that it imports, with versions.
+    pub imports: Vec<String>,
+    /// Interfaces that it exports, with versions.
+    pub exports: Vec<String>,
     /// Size of the component, bytes.
     pub size_bytes: usize,
 }
@@ -170,8 +192,6 @@ struct Loaded {
     digest: Digest,
     world: World,
     pre: Pre,
-    /// What it asks for: secrets and hosts. Empty but for gateways.
-    wishes: (Vec<String>, Vec<String>),
 }
 
 /// The component, linked for its world.
@@ -203,16 +223,6 @@ impl Plugin {
         self.loaded.world
     }
 
-    /// Names of the secrets that it asks for; empty unless it is a gateway.
-    pub fn secrets(&self) -> &[String] {
-        &self.loaded.wishes.0
-    }
-
-    /// Hosts that it asks to reach; empty unless it is a gateway.
-    pub fn hosts(&self) -> &[String] {
-        &self.loaded.wishes.1
-    }
-
     pub(crate) fn pre(&self) -> &Pre {
         &self.loaded.pre
     }
@@ -235,27 +245,41 @@ impl Plugin {
     }
 
     /// What one call may use.
-    pub(crate) fn limits(&self, table: &LimitsTable) -> Limits {
+    pub fn limits(&self, table: &LimitsTable) -> Limits {
         let limits = table.of(self.world());
         self.lowered.as_ref().map_or(*limits, |lowered| limits.at_most(lowered))
     }
 }
 
 impl Runtime {
-    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
-    /// nothing granted.
-    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+    /// Reads what a component is from its bytes alone: it is compiled and linked, nothing is instantiated.
+    pub fn examine(&self, bytes: &[u8]) -> Result<(Plugin, Examination), InstallError> {
         let (plugin, shape) = self.shared.load(bytes)?;
-        let descriptor = self.shared.describe(plugin.digest(), plugin.world(), plugin.pre())?;
-        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
-        Ok(Inspection {
+        let examination = Examination {
             digest: plugin.digest(),
             world: plugin.world(),
             contract_version: shape.contract_version,
-            descriptor,
             imports: shape.imports,
+            exports: shape.exports,
             size_bytes: bytes.len(),
-        })
+        };
+        Ok((plugin, examination))
+    }
+
+    /// Instantiates a component once, with nothing granted, and asks it who it is; the answer is checked.
+    pub fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+        let descriptor = self.shared.describe(plugin)?;
+        check_descriptor(&descriptor, plugin.world()).map_err(InstallError::Descriptor)?;
+        Ok(descriptor)
+    }
+
+    /// Examines a file as an operator would install it: compiles, instantiates and asks for its description, with
+    /// nothing granted.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InstallError> {
+        let (plugin, examined) = self.examine(bytes)?;
+        let descriptor = self.describe(&plugin)?;
+        let Examination { digest, world, contract_version, imports, exports, size_bytes } = examined;
+        Ok(Inspection { digest, world, contract_version, descriptor, imports, exports, size_bytes })
     }
 
     /// Compiles a component, or takes it from the cache, and links it. Keep the result: the digest names it.
@@ -282,15 +306,7 @@ impl Shared {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
         let pre = self.link(&component, world).map_err(|error| incompatible(world, &error))?;
-        let digest = Digest::of(bytes);
-        let mut loaded = Loaded { digest, world, pre, wishes: (Vec::new(), Vec::new()) };
-        if world == World::PaymentGateway {
-            // What it may have is decided for each call from what it asks for.
-            let descriptor = self.describe(digest, world, &loaded.pre)?;
-            check_descriptor(&descriptor, world).map_err(InstallError::Descriptor)?;
-            loaded.wishes = (descriptor.secrets, descriptor.hosts);
-        }
-        let loaded = Arc::new(loaded);
+        let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, pre });
         let plugin = Plugin { loaded, lowered: None, purpose: Purpose::Decision };
         Ok((plugin, shape))
     }
@@ -306,14 +322,16 @@ impl Shared {
     }
 
     /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
-    fn describe(&self, digest: Digest, world: World, pre: &Pre) -> Result<Descriptor, InstallError> {
+    fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+        let world = plugin.world();
         let limits = self.config.limits.of(world);
         // Nobody's call, but it takes a place like any other.
-        let _place = self.places.enter("", digest).map_err(|full| InstallError::Describe(guard::busy(full)))?;
+        let _place =
+            self.places.enter("", plugin.digest()).map_err(|full| InstallError::Describe(guard::busy(full)))?;
         let mut store = self
             .store(State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;
-        let guest = match pre {
+        let guest = match plugin.pre() {
             Pre::Proration(pre) => pre.instantiate(&mut store).map(Guest::Proration),
             Pre::Tax(pre) => pre.instantiate(&mut store).map(Guest::Tax),
             Pre::Numbering(pre) => pre.instantiate(&mut store).map(Guest::Numbering),
@@ -374,6 +392,7 @@ struct Shape {
     world: World,
     contract_version: String,
     imports: Vec<String>,
+    exports: Vec<String>,
 }
 
 impl Shape {
@@ -388,7 +407,8 @@ impl Shape {
         for name in &imports {
             check_world_import(name, world)?;
         }
-        Ok(Self { world, contract_version, imports: imports.into_iter().map(str::to_owned).collect() })
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Ok(Self { world, contract_version, imports: owned(imports), exports: owned(exports) })
     }
 }
 
@@ -476,13 +496,12 @@ pub fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), Des
         Err(error) => return Err(DescriptorError::Schema(error.to_string())),
     }
     if world == World::PaymentGateway {
-        let secret = |name: &String| (1..=64).contains(&name.len()) && name.bytes().all(plain);
         let listed =
             |list: &[String]| list.len() <= MAX_WISHES && list.iter().collect::<BTreeSet<_>>().len() == list.len();
-        if !listed(secrets) || !secrets.iter().all(secret) {
+        if !listed(secrets) || !secrets.iter().all(|name| secret_name(name).is_ok()) {
             return Err(DescriptorError::Secrets);
         }
-        if !listed(hosts) || !hosts.iter().all(|host| is_host(host)) {
+        if !listed(hosts) || !hosts.iter().all(|host| host_name(host).is_ok() && !host.ends_with(":443")) {
             return Err(DescriptorError::Hosts);
         }
         return Ok(());
@@ -493,19 +512,6 @@ pub fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), Des
         (None, Some(host)) => Err(wish("the host", host)),
         (None, None) => Ok(()),
     }
-}
-
-/// An exact name of at least two labels in lower case whose last label is no number: never an address.
-fn is_host(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-    };
-    let last_is_a_name =
-        host.rsplit('.').next().is_some_and(|last| last.bytes().next().is_some_and(|b| b.is_ascii_lowercase()));
-    host.len() <= 253 && host.contains('.') && host.split('.').all(label) && last_is_a_name
 }
 
 #[cfg(test)]

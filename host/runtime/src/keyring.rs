@@ -171,8 +171,8 @@ impl Keyring {
         })
     }
 
-    /// The text with every secret and captured value in it replaced by its name, written plainly, in base64 or
-    /// percent-encoded. A server that echoes what it was sent tells the plugin nothing.
+    /// The text with every secret and captured value in it replaced by its name, written plainly, in base64, in
+    /// hexadecimal digits or percent-encoded. A server that echoes what it was sent tells the plugin nothing.
     pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
         let mut masked = text.to_vec();
         let secrets = self.0.iter().map(|entry| ("secret", entry));
@@ -183,7 +183,10 @@ impl Keyring {
             let mark = format!("[{kind} {name}]");
             let encoded = Zeroizing::new(BASE64_STANDARD.encode(value.as_slice()).into_bytes());
             let escaped = Zeroizing::new(percent(value));
-            for form in [value.as_slice(), encoded.as_slice(), escaped.as_slice()] {
+            let digits = Zeroizing::new(hex::encode(value.as_slice()));
+            let capitals = Zeroizing::new(hex::encode_upper(value.as_slice()));
+            let written = [value.as_slice(), encoded.as_slice(), escaped.as_slice()];
+            for form in written.into_iter().chain([digits.as_bytes(), capitals.as_bytes()]) {
                 masked = replaced(&masked, form, mark.as_bytes());
             }
         }

@@ -88,24 +88,22 @@ impl VaultUse {
         secrets: Vec<String>,
         compute: impl FnOnce(&Keyring, i64) -> Result<Answer, VaultError>,
     ) -> Answer {
+        if self.transcript.len() >= MAX_USES {
+            // Not recorded: a guest that goes on asking would fill the evidence. A replay comes to the same bound.
+            return Answer::Limit(format!("the vault is used at most {MAX_USES} times in a call"));
+        }
         let answer = match &mut self.source {
             Source::Recorded(entries) => match entries.pop_front() {
                 Some(entry) if entry.function == function && entry.secrets == secrets => entry.answer,
                 _ => Answer::Invalid("the recorded call did not ask this of the vault".to_owned()),
             },
-            Source::Live(_) if self.transcript.len() >= MAX_USES => {
-                // Not recorded: a guest that goes on asking would fill the evidence.
-                return Answer::Limit(format!("the vault is used at most {MAX_USES} times in a call"));
-            }
             Source::Live(keyring) => compute(keyring, self.now_ms).unwrap_or_else(|error| match error {
                 VaultError::UnknownSecret(_) => Answer::UnknownSecret(error.to_string()),
                 VaultError::Limit(_) => Answer::Limit(error.to_string()),
                 VaultError::NotCaptured(_) | VaultError::Invalid(_) => Answer::Invalid(error.to_string()),
             }),
         };
-        if self.transcript.len() < MAX_USES {
-            self.transcript.push(Entry { function, secrets, answer: answer.clone() });
-        }
+        self.transcript.push(Entry { function, secrets, answer: answer.clone() });
         answer
     }
 }
@@ -263,6 +261,10 @@ mod tests {
             assert!(matches!(ask(&mut vault), Answer::UnknownSecret(_)));
         }
         assert!(matches!(ask(&mut vault), Answer::Limit(_)));
-        assert_eq!(vault.into_transcript().len(), MAX_USES);
+        let transcript = vault.into_transcript();
+        assert_eq!(transcript.len(), MAX_USES);
+        let mut again = VaultUse::recorded(transcript);
+        (0..MAX_USES).for_each(|_| assert!(matches!(ask(&mut again), Answer::UnknownSecret(_))));
+        assert!(matches!(ask(&mut again), Answer::Limit(_)), "a replay comes to the same bound");
     }
 }

@@ -9,12 +9,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
+    egress::Egress,
     error::{Result, ServiceError},
-    gateways::Gateways,
     plugins::Plugins,
     ports::{Clock, Ids},
     poster::Poster,
-    settings::Settings,
+    settings::{Settings, TrustSettings},
+    vault::MasterKeys,
 };
 
 /// The application: everything a use case needs, shared by all edges.
@@ -32,8 +33,12 @@ pub struct Altyn {
     pub settings: Arc<Settings>,
     /// Groups concurrent postings.
     pub poster: Poster,
-    /// What payment gateways may use: secrets and the way out.
-    pub gateways: Arc<Gateways>,
+    /// Whose plugins are installed.
+    pub trust: TrustSettings,
+    /// What tenants' data keys are wrapped with; none until the first secret.
+    pub master_keys: MasterKeys,
+    /// The way out, for payment gateways.
+    pub egress: Egress,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -68,13 +73,25 @@ impl Altyn {
             plugins: Arc::new(plugins),
             settings: Arc::new(settings),
             poster: Poster::default(),
-            gateways: Arc::default(),
+            trust: TrustSettings::default(),
+            master_keys: MasterKeys::default(),
+            egress: Egress::public(),
         }
     }
 
-    /// The same with what payment gateways may use; without it they have no secrets.
-    pub fn with_gateways(self, gateways: Gateways) -> Self {
-        Self { gateways: Arc::new(gateways), ..self }
+    /// The same application with another way out.
+    pub fn with_egress(self, egress: Egress) -> Self {
+        Self { egress, ..self }
+    }
+
+    /// The same application with these master keys.
+    pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
+        Self { master_keys, ..self }
+    }
+
+    /// The same application with another idea of whose plugins it installs; by itself it takes signed ones only.
+    pub fn with_trust(self, trust: TrustSettings) -> Self {
+        Self { trust, ..self }
     }
 }
 

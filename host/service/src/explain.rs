@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use replay::{ReplayDifference, ReplayReport};
-pub use shadow::{ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal};
+pub use shadow::{
+    ShadowCandidate, ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal,
+};
 
 use self::replay::Replayed;
 use crate::{

@@ -1,13 +1,18 @@
 //! A payment gateway ready to be asked: its component, its configuration, its secrets, and the hosts it may reach.
 //!
-//! Owns what a binding may have: what its component asks for **and** what was granted, decided in [`Altyn::gateway_open`]
-//! and nowhere else. Invariant: a secret that was not granted is in no keyring, a host that was not granted is on no list.
+//! What a binding may have is [`Altyn::granted`]'s to say; [`Altyn::gateway_open`] takes that and nothing else. Invariant: a
+//! secret that was not granted is in no keyring, a host that was not granted is on no list, and a secret that is sent as it
+//! is goes to the hosts that it is bound to.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use altyn_domain::{
     exchange::{HttpCall, Incoming, Segment},
     gateway::{Capabilities, Operation, ReceiveStep, Received, Step},
+    grant::Asked,
     id::{BindingId, TenantId},
 };
 use altyn_runtime::{CallContext, CallFailure, CallRecord, Captured, Digest, Keyring, Plugin, Runtime, World};
@@ -18,26 +23,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     context::{Altyn, Request},
-    egress::{Egress, Outgoing, Target},
+    egress::{Outgoing, Target},
     error::{Result, ServiceError},
+    grants::asked,
     plugins::{blocking, digest_of},
-    secrets::{ConfiguredSecrets, Secrets},
+    secrets::OpenSecret,
+    usage::limits_read,
 };
-
-/// What payment gateways may use.
-#[derive(Debug, Clone)]
-pub struct Gateways {
-    /// Who keeps their secrets.
-    pub secrets: Arc<dyn Secrets>,
-    /// The way out.
-    pub egress: Egress,
-}
-
-impl Default for Gateways {
-    fn default() -> Self {
-        Self { secrets: Arc::new(ConfiguredSecrets::default()), egress: Egress::public() }
-    }
-}
 
 /// A bound gateway and what it can do.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -52,10 +44,12 @@ pub struct GatewayView {
     pub capabilities: Capabilities,
     /// Secrets that it asks for.
     pub secrets: Vec<String>,
-    /// Those of them that it was not given.
+    /// Those of them that were not granted, or that the tenant does not keep.
     pub missing_secrets: Vec<String>,
     /// Hosts that it asks to reach.
     pub hosts: Vec<String>,
+    /// Those of them that were not granted.
+    pub missing_hosts: Vec<String>,
 }
 
 /// A gateway ready to be asked.
@@ -70,10 +64,12 @@ pub(crate) struct Gateway {
     tenant: TenantId,
     zone: String,
     locale: String,
+    asked: Asked,
+    /// The hosts that it was granted.
+    hosts: BTreeSet<String>,
+    /// The secrets that it was granted and the tenant keeps.
+    secrets: BTreeMap<String, OpenSecret>,
     keyring: Arc<Keyring>,
-    /// Where each secret may be sent.
-    secret_hosts: BTreeMap<String, Vec<String>>,
-    missing: Vec<String>,
 }
 
 /// What a gateway is asked.
@@ -102,9 +98,16 @@ impl Altyn {
             component: gateway.digest.to_string(),
             notifications_path: format!("/v1/gateways/{binding}/notifications"),
             capabilities,
-            secrets: gateway.plugin.secrets().to_vec(),
-            missing_secrets: gateway.missing.clone(),
-            hosts: gateway.plugin.hosts().to_vec(),
+            missing_secrets: gateway
+                .asked
+                .secrets
+                .iter()
+                .filter(|&name| !gateway.secrets.contains_key(name))
+                .cloned()
+                .collect(),
+            missing_hosts: gateway.asked.hosts.difference(&gateway.hosts).cloned().collect(),
+            secrets: gateway.asked.secrets.into_iter().collect(),
+            hosts: gateway.asked.hosts.into_iter().collect(),
         })
     }
 
@@ -123,18 +126,21 @@ impl Altyn {
             .filter(|row| row.extension_point == World::PaymentGateway.as_str())
             .ok_or(ServiceError::NotFound("gateway"))?;
         let digest = component.map_or_else(|| digest_of(&row.component_digest), Ok)?;
-        let plugin = self.plugins.component(&self.db, digest).await?;
-        let mut keyring = Keyring::new();
-        let (mut secret_hosts, mut missing) = (BTreeMap::new(), Vec::new());
-        for name in plugin.secrets() {
-            match self.gateways.secrets.open(tenant, binding, name).await? {
-                Some(secret) => {
-                    keyring
-                        .add(name, &secret.value)
-                        .map_err(|error| ServiceError::conflict("secret-unusable", error.to_string()))?;
-                    secret_hosts.insert(name.clone(), secret.hosts);
+        let asked = asked(&self.plugin_row(&digest.to_string()).await?)?;
+        let granted = self.granted(tenant, digest).await?;
+        let limits = limits_read("bindings.limits", &row.limits)?.narrowed(granted.limits);
+        let limits = self.limits_in_force(tenant, World::PaymentGateway).await?.lowered(limits);
+        let plugin = self.plugins.component(&self.db, digest).await?.within(limits);
+        let (mut secrets, mut keyring) = (BTreeMap::new(), Keyring::new());
+        for name in granted.secrets {
+            match self.secret_open(tenant, &name).await {
+                Ok(secret) => {
+                    let added = keyring.add(&name, secret.for_digest().as_bytes());
+                    added.map_err(|error| ServiceError::Internal(error.to_string()))?;
+                    secrets.insert(name, secret);
                 }
-                None => missing.push(name.clone()),
+                Err(ServiceError::NotFound(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(Gateway {
@@ -147,9 +153,10 @@ impl Altyn {
             tenant,
             zone: settings.zone,
             locale: settings.locale,
+            asked,
+            hosts: granted.hosts,
+            secrets,
             keyring: Arc::new(keyring),
-            secret_hosts,
-            missing,
         })
     }
 }
@@ -208,12 +215,11 @@ impl Gateway {
         request.check().map_err(|error| error.to_string())?;
         let url = self.joined(&request.url, captured)?;
         let url = std::str::from_utf8(&url).map_err(|_| "the URL is not text".to_owned())?;
-        let target = Target::parse(url, self.plugin.hosts()).map_err(|error| error.to_string())?;
+        let target = Target::parse(url, &self.hosts).map_err(|error| error.to_string())?;
         for name in request.secrets() {
-            let bound = self.secret_hosts.get(name).is_some_and(|hosts| hosts.iter().any(|host| host == target.host()));
             // An unknown secret is named by the filling below.
-            if self.keyring.has(name) && !bound {
-                return Err(format!("the secret {name} is not granted for {}", target.host()));
+            if self.secrets.get(name).is_some_and(|secret| secret.for_host(&target.authority()).is_none()) {
+                return Err(format!("the secret {name} is not bound to {}", target.authority()));
             }
         }
         let mut headers = Vec::with_capacity(request.headers.len());

@@ -5,6 +5,7 @@
 //! network is waited for while a transaction is open. Edges call methods of [`Altyn`] and translate, nothing else.
 
 pub mod api_keys;
+pub mod bindings;
 pub mod blocks;
 pub mod changes;
 pub mod charges;
@@ -19,15 +20,19 @@ pub mod error;
 pub mod evidence;
 pub mod exchanges;
 pub mod explain;
+pub mod forms;
 pub mod funds;
 pub mod gateways;
+pub mod grants;
 pub mod imports;
+pub mod install;
 pub mod invoices;
 pub mod ledger;
 pub mod lives;
 pub mod manual_operations;
 pub mod page;
 pub mod plans;
+pub mod plugin_keys;
 pub mod plugins;
 pub mod ports;
 pub mod poster;
@@ -40,9 +45,11 @@ pub mod secrets;
 pub mod sellers;
 pub mod service_terms;
 pub mod settings;
+pub mod signing;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;
+pub mod vault;
 pub mod verify;
 
 mod requisites;

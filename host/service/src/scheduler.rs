@@ -12,7 +12,7 @@ use altyn_domain::{
     run::RunState,
 };
 use altyn_runtime::World;
-use altyn_store::{Scope, clock, jobs, plugins as bindings, runs, tenants};
+use altyn_store::{Scope, clock, jobs, runs, tenants};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -409,7 +409,7 @@ impl Altyn {
         } else {
             let mut unbound = Vec::new();
             for world in World::BILLING.iter().copied() {
-                if bindings::binding_in_effect(&mut tx, tenant.id.0, world.as_str(), over).await?.is_none() {
+                if self.deciding(tenant.id, world, over).await?.is_none() {
                     unbound.push(world);
                 }
             }

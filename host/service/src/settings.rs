@@ -1,5 +1,6 @@
 //! Sizes and bounds of the use cases, with defaults that suit two cores.
 
+use altyn_domain::trust::Unsigned;
 use serde::{Deserialize, Serialize};
 
 /// Bounds of billing runs and writes.
@@ -27,5 +28,26 @@ impl Default for Settings {
             max_months_ahead: 36,
             max_missed_periods: 120,
         }
+    }
+}
+
+/// Whose plugins are installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrustSettings {
+    /// Whether components without a signature are installed: `deny`, or `allow` for development.
+    pub unsigned: Unsigned,
+}
+
+impl Default for TrustSettings {
+    fn default() -> Self {
+        Self { unsigned: Unsigned::Deny }
+    }
+}
+
+impl TrustSettings {
+    /// Takes unsigned components: for development, demonstrations and tests.
+    pub const fn development() -> Self {
+        Self { unsigned: Unsigned::Allow }
     }
 }

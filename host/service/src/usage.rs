@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+pub use altyn_domain::grant::LoweredLimits;
 use altyn_domain::id::TenantId;
 use altyn_runtime::{Digest, Limits, Usage, UsageKey, World};
 use altyn_store::{
@@ -68,42 +69,6 @@ pub struct UsageFilter {
     pub until: Option<NaiveDate>,
 }
 
-/// Limits of a plugin call; absent ones are those of the platform. Lines are questions, lines of tax documents, or drafts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LoweredLimits {
-    /// Fuel of a call without lines; a unit is about one instruction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel: Option<u64>,
-    /// Fuel for each line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel_per_line: Option<u64>,
-    /// Linear memory, bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
-    /// Wall time, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wall_ms: Option<u64>,
-    /// Bytes of a question without lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_bytes: Option<u64>,
-    /// Bytes of a question for each line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_bytes_per_line: Option<u64>,
-    /// Bytes of an answer without lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostcall_bytes: Option<u64>,
-    /// Bytes of an answer for each line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostcall_bytes_per_line: Option<u64>,
-    /// Bytes of notes kept of one call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_bytes: Option<u64>,
-    /// Notes kept of one call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_lines: Option<u64>,
-}
-
 /// The limits of one world for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LimitsView {
@@ -116,64 +81,6 @@ pub struct LimitsView {
     pub lowered: LoweredLimits,
     /// Version of what it lowered, for `If-Match`; 0 when it lowered nothing yet.
     pub version: i64,
-}
-
-impl LoweredLimits {
-    fn all(limits: &Limits) -> Self {
-        let wide = |n: usize| u64::try_from(n).ok();
-        Self {
-            fuel: Some(limits.fuel),
-            fuel_per_line: Some(limits.fuel_per_line),
-            memory_bytes: wide(limits.memory_bytes),
-            wall_ms: Some(limits.wall_ms),
-            input_bytes: wide(limits.input_bytes),
-            input_bytes_per_line: wide(limits.input_bytes_per_line),
-            hostcall_bytes: wide(limits.hostcall_bytes),
-            hostcall_bytes_per_line: wide(limits.hostcall_bytes_per_line),
-            log_bytes: wide(limits.log_bytes),
-            log_lines: wide(limits.log_lines),
-        }
-    }
-
-    fn named(&self) -> [(&'static str, Option<u64>); 10] {
-        [
-            ("/fuel", self.fuel),
-            ("/fuel_per_line", self.fuel_per_line),
-            ("/memory_bytes", self.memory_bytes),
-            ("/wall_ms", self.wall_ms),
-            ("/input_bytes", self.input_bytes),
-            ("/input_bytes_per_line", self.input_bytes_per_line),
-            ("/hostcall_bytes", self.hostcall_bytes),
-            ("/hostcall_bytes_per_line", self.hostcall_bytes_per_line),
-            ("/log_bytes", self.log_bytes),
-            ("/log_lines", self.log_lines),
-        ]
-    }
-
-    /// `limits`, each no higher than here.
-    fn lower(&self, limits: &Limits) -> Limits {
-        let narrow = |n: Option<u64>, limit: usize| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(limit);
-        limits.at_most(&Limits {
-            fuel: self.fuel.unwrap_or(limits.fuel),
-            fuel_per_line: self.fuel_per_line.unwrap_or(limits.fuel_per_line),
-            memory_bytes: narrow(self.memory_bytes, limits.memory_bytes),
-            wall_ms: self.wall_ms.unwrap_or(limits.wall_ms),
-            input_bytes: narrow(self.input_bytes, limits.input_bytes),
-            input_bytes_per_line: narrow(self.input_bytes_per_line, limits.input_bytes_per_line),
-            hostcall_bytes: narrow(self.hostcall_bytes, limits.hostcall_bytes),
-            hostcall_bytes_per_line: narrow(self.hostcall_bytes_per_line, limits.hostcall_bytes_per_line),
-            log_bytes: narrow(self.log_bytes, limits.log_bytes),
-            log_lines: narrow(self.log_lines, limits.log_lines),
-            component_bytes: limits.component_bytes,
-            component_functions: limits.component_functions,
-            function_bytes: limits.function_bytes,
-        })
-    }
-
-    fn read(row: &LimitsRow) -> Result<Self> {
-        serde_json::from_str(&row.limits)
-            .map_err(|_| StoreError::Corrupt("plugin_limits.limits", row.limits.clone()).into())
-    }
 }
 
 fn narrow(n: u64) -> i64 {
@@ -307,21 +214,15 @@ impl Altyn {
     ) -> Result<Reply<LimitsView>> {
         let above = self.limits_above(request.tenant, world).await?;
         let mut fields = Fields::default();
-        for ((pointer, wanted), (_, most)) in command.named().into_iter().zip(LoweredLimits::all(&above).named()) {
-            if let (Some(wanted), Some(most)) = (wanted, most)
-                && wanted > most
-            {
-                fields.refuse(pointer, format!("must be at most {most}, the limit above; limits are only lowered"));
-            }
+        for (limit, what) in command.beyond(&LoweredLimits::from(&above)) {
+            fields.refuse(format!("/{limit}"), what);
         }
         fields.finish()?;
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
         };
-        let text = serde_json::to_string(&command)
-            .map_err(|error| ServiceError::Internal(format!("limits cannot be stored: {error}")))?;
-        let now = work.now;
+        let (text, now) = (limits_text(&command), work.now);
         if !rows::limits_set(&mut work.tx, request.tenant.0, world.as_str(), text, now, if_match).await? {
             return Err(ServiceError::Stale);
         }
@@ -333,7 +234,7 @@ impl Altyn {
         let above = self.limits_above(tenant, world).await?;
         let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
         let (own, _) = lowered(rows::limits(&mut tx, tenant.0).await?, world)?;
-        Ok(own.lower(&above))
+        Ok(above.lowered(own))
     }
 
     /// The limits of a world as the platform has them and the tenants above lowered them.
@@ -345,17 +246,29 @@ impl Altyn {
         let ids = row.path.split('/').filter_map(|part| Uuid::try_parse(part).ok());
         for above in ids.filter(|id| *id != tenant.0) {
             let mut tx = self.db.read(Scope::Tenant(above)).await?;
-            limits = lowered(rows::limits(&mut tx, above).await?, world)?.0.lower(&limits);
+            limits = limits.lowered(lowered(rows::limits(&mut tx, above).await?, world)?.0);
         }
         Ok(limits)
     }
 }
 
+/// Limits as they were stored.
+pub(crate) fn limits_read(what: &'static str, text: &str) -> Result<LoweredLimits> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(what, error.to_string()).into())
+}
+
+/// Limits as they are stored.
+pub(crate) fn limits_text(limits: &LoweredLimits) -> String {
+    serde_json::to_string(limits).unwrap_or_else(|_| "{}".to_owned())
+}
+
 fn lowered(rows: Vec<LimitsRow>, world: World) -> Result<(LoweredLimits, i64)> {
     let row = rows.into_iter().find(|row| row.extension_point == world.as_str());
-    row.map_or(Ok((LoweredLimits::default(), 0)), |row| Ok((LoweredLimits::read(&row)?, row.version)))
+    row.map_or(Ok((LoweredLimits::default(), 0)), |row| {
+        Ok((limits_read("plugin_limits.limits", &row.limits)?, row.version))
+    })
 }
 
 fn limits_view(world: World, above: &Limits, (lowered, version): (LoweredLimits, i64)) -> LimitsView {
-    LimitsView { world, in_force: LoweredLimits::all(&lowered.lower(above)), lowered, version }
+    LimitsView { world, in_force: LoweredLimits::from(&above.lowered(lowered)), lowered, version }
 }

@@ -4,6 +4,7 @@
 //! the caller opened. The store decides nothing: it loads facts and saves decisions. Time and ids come in as arguments.
 
 pub mod api_keys;
+pub mod bindings;
 pub mod blocks;
 pub mod catalogue;
 pub mod changes;
@@ -24,10 +25,12 @@ pub mod jobs;
 pub mod ledger;
 pub mod lives;
 pub mod manual_operations;
+pub mod plugin_keys;
 pub mod plugins;
 pub mod promises;
 pub mod rows;
 pub mod runs;
+pub mod secrets;
 pub mod sellers;
 pub mod service_terms;
 pub mod shadow;

@@ -24,11 +24,22 @@ pub struct ComponentRow {
     pub size_bytes: i64,
     /// When it was installed.
     pub installed_at: DateTime<Utc>,
+    /// On whose word: `core`, `trusted` or `unsigned-dev`.
+    pub trust_level: String,
+    /// Who signed it.
+    pub publisher: Option<String>,
+    /// The key it was signed with.
+    pub key_id: Option<String>,
+    /// Hosts it asks for, a JSON list.
+    pub hosts: String,
+    /// Secrets it asks for, a JSON list of names.
+    pub secrets: String,
 }
 
 const COMPONENT_INSERT: &str = "insert into components
-    (digest, plugin_id, version, world, title, config_schema, size_bytes, wasm, installed_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (digest) do nothing";
+    (digest, plugin_id, version, world, title, config_schema, size_bytes, wasm, installed_at, trust_level, publisher,
+     key_id, hosts, secrets)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (digest) do nothing";
 /// Keeps a component; `false` when these very bytes are installed already.
 pub async fn component_insert(tx: &mut Tx, row: ComponentRow, wasm: Vec<u8>) -> Result<bool> {
     let params = (
@@ -41,12 +52,17 @@ pub async fn component_insert(tx: &mut Tx, row: ComponentRow, wasm: Vec<u8>) -> 
         row.size_bytes,
         wasm,
         row.installed_at,
+        row.trust_level,
+        row.publisher,
+        row.key_id,
+        row.hosts,
+        row.secrets,
     );
     Ok(tx.execute(COMPONENT_INSERT, params).await? == 1)
 }
 
-const COMPONENT_FIND: &str = "select digest, plugin_id, version, world, title, config_schema, size_bytes, installed_at
-    from components where digest = $1";
+const COMPONENT_FIND: &str = "select digest, plugin_id, version, world, title, config_schema, size_bytes, installed_at,
+    trust_level, publisher, key_id, hosts, secrets from components where digest = $1";
 /// A component by digest.
 pub async fn component_find(tx: &mut Tx, digest: Vec<u8>) -> Result<Option<ComponentRow>> {
     tx.fetch_optional(COMPONENT_FIND, (digest,)).await
@@ -58,8 +74,9 @@ pub async fn component_wasm(tx: &mut Tx, digest: Vec<u8>) -> Result<Option<Vec<u
     Ok(tx.fetch_optional::<(Vec<u8>,)>(COMPONENT_WASM, (digest,)).await?.map(|row| row.0))
 }
 
-const COMPONENTS_LIST: &str = "select digest, plugin_id, version, world, title, config_schema, size_bytes, installed_at
-    from components where digest > $1 order by digest limit $2";
+const COMPONENTS_LIST: &str =
+    "select digest, plugin_id, version, world, title, config_schema, size_bytes, installed_at,
+    trust_level, publisher, key_id, hosts, secrets from components where digest > $1 order by digest limit $2";
 /// A page of components by digest.
 pub async fn components_list(tx: &mut Tx, after: Vec<u8>, limit: i64) -> Result<Vec<ComponentRow>> {
     tx.fetch_all(COMPONENTS_LIST, (after, limit)).await
@@ -86,6 +103,10 @@ pub struct BindingRow {
     pub ended_at: Option<DateTime<Utc>>,
     /// Counts changes.
     pub version: i64,
+    /// Whether tenants below use it: `none`, `optional` or `required`.
+    pub inheritance: String,
+    /// Limits below those of the installation, JSON.
+    pub limits: String,
 }
 
 const BINDING_INSERT: &str = "insert into bindings
@@ -114,7 +135,7 @@ pub async fn binding_end(tx: &mut Tx, tenant: Uuid, id: Uuid, at: DateTime<Utc>,
 }
 
 const BINDING_FIND: &str = "select id, extension_point, component_digest, config, priority, effective_from, created_at,
-    ended_at, version from bindings where tenant_id = $1 and id = $2";
+    ended_at, version, inheritance, limits from bindings where tenant_id = $1 and id = $2";
 /// One binding.
 pub async fn binding_find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<BindingRow>> {
     tx.fetch_optional(BINDING_FIND, (tenant, id)).await
@@ -122,14 +143,14 @@ pub async fn binding_find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<
 
 const BINDINGS_LIST: &str =
     "select id, extension_point, component_digest, config, priority, effective_from, created_at,
-    ended_at, version from bindings where tenant_id = $1 and id > $2 order by id limit $3";
+    ended_at, version, inheritance, limits from bindings where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of bindings by id.
 pub async fn bindings_list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<BindingRow>> {
     tx.fetch_all(BINDINGS_LIST, (tenant, after, limit)).await
 }
 
 const BINDING_IN_EFFECT: &str = "select id, extension_point, component_digest, config, priority, effective_from,
-    created_at, ended_at, version from bindings
+    created_at, ended_at, version, inheritance, limits from bindings
     where tenant_id = $1 and extension_point = $2 and effective_from <= $3 and ended_at is null
     order by effective_from desc, priority, id desc limit 1";
 /// The binding that decides at an extension point on a business date.

@@ -630,16 +630,17 @@ macro_rules! references {
             where e.tenant_id = $1 and a.id is null
             union all
             select 'cal', p.id, case
-                when b.id is null then 'its binding does not exist'
+                when b.id is null and h.binding_id is null then 'its binding does not exist'
                 when m.digest is null then 'its component is not installed'
                 when n.digest is null then 'its input is not kept'
                 else 'its output is not kept' end
             from plugin_calls p
             left join bindings b on b.tenant_id = p.tenant_id and b.id = p.binding_id
+            left join inherited_bindings h on h.tenant_id = p.tenant_id and h.binding_id = p.binding_id
             left join components m on m.digest = p.component_digest
             left join evidence n on n.tenant_id = p.tenant_id and n.digest = p.input_digest
             left join evidence o on o.tenant_id = p.tenant_id and o.digest = p.output_digest
-            where p.tenant_id = $1 and (b.id is null or m.digest is null or n.digest is null
+            where p.tenant_id = $1 and ((b.id is null and h.binding_id is null) or m.digest is null or n.digest is null
                 or (p.output_digest is not null and o.digest is null) or (p.output_digest is null and p.fault_code is null))
             union all
             select 'ctr', k.id, case when a.id is null then 'its funds account does not exist'

@@ -2,6 +2,7 @@
 
 use crate::gateway::{Action, ExchangeKind, Outcome, Verdict, VerdictName};
 use crate::money::Money;
+use crate::text::is_invisible_mark;
 
 /// Longest name that a gateway gives a payment, bytes.
 const MAX_EXTERNAL_ID: usize = 200;
@@ -27,7 +28,7 @@ pub enum OutcomeError {
     /// A fee below zero, above the amount or in another currency.
     #[error("the fee {0} cannot be a part of the payment")]
     Fee(String),
-    /// A text that is too long, or holds control characters, or a name that is none.
+    /// A text that is too long, or holds characters that cannot be seen, or a name that is none.
     #[error("{0} is not usable")]
     Text(&'static str),
     /// The payer would be sent somewhere that is not https.
@@ -48,7 +49,7 @@ fn shown(money: Money) -> String {
 }
 
 fn plain(text: &str, longest: usize) -> bool {
-    text.len() <= longest && !text.chars().any(char::is_control)
+    text.len() <= longest && !text.chars().any(|c| c.is_control() || is_invisible_mark(c))
 }
 
 /// Checks an outcome against what was asked: `asked` is the amount of the operation, for a notification that of the

@@ -39,8 +39,8 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Reads a URL to one of the permitted hosts.
-    pub fn parse(text: &str, permitted: &[String]) -> Result<Self, TargetError> {
+    /// Reads a URL to one of the permitted hosts; one with another port than 443 is permitted with its port.
+    pub fn parse<'a>(text: &str, permitted: impl IntoIterator<Item = &'a String>) -> Result<Self, TargetError> {
         if text.len() > MAX_URL || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
             return Err(TargetError::Form);
         }
@@ -56,8 +56,9 @@ impl Target {
         }
         let Some(Host::Domain(host)) = url.host() else { return Err(TargetError::Address) };
         let port = url.port_or_known_default().unwrap_or(443);
-        if !permitted.iter().any(|known| known == host) {
-            return Err(TargetError::Host(host.to_owned()));
+        let authority = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
+        if !permitted.into_iter().any(|known| *known == authority) {
+            return Err(TargetError::Host(authority));
         }
         if !PORTS.contains(&port) {
             return Err(TargetError::Port(port));
@@ -95,7 +96,10 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Target, TargetError> {
-        Target::parse(url, &["ok.ru".to_owned(), "api-m.paypal.com".to_owned()])
+        Target::parse(
+            url,
+            &["ok.ru".to_owned(), "ok.ru:8443".to_owned(), "ok.ru:22".to_owned(), "paypal.com".to_owned()],
+        )
     }
 
     #[test]
@@ -178,6 +182,7 @@ mod tests {
             "https://@ok.ru/",
             "https://ok.ru/#x",
             "https://ok.ru:22/",
+            "https://paypal.com:8443/",
             "https://ok.ru:80/",
             "https://ok.ru:0/",
             "https://ok.ru/\r\nX-A: b",

@@ -133,7 +133,7 @@ impl Hold<'_> {
             Err(reason) => return Some(Answer::NotSent(reason)),
         };
         let host = outgoing.target.host().to_owned();
-        let answer = self.altyn.gateways.egress.send(outgoing).await;
+        let answer = self.altyn.egress.send(outgoing).await;
         Some(match answer {
             Ok(response) => self.received(call, response),
             Err(error) => {

@@ -16,20 +16,20 @@ use altyn_domain::{
 use altyn_runtime::{Answer, Batch, CallFailure, Plugin, Runtime, World};
 use altyn_store::{
     contracts,
-    plugins::{self as rows, CallRow},
+    plugins::CallRow,
     shadow::{self, Posted},
 };
 use chrono::NaiveDate;
 use uuid::Uuid;
 
 pub use self::report::{
-    ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal,
+    ShadowCandidate, ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal,
 };
 use super::replay::{Kept, load};
 use crate::{
     context::{Altyn, Request},
     error::{Result, ServiceError},
-    plugins::{blocking, refused},
+    plugins::blocking,
 };
 
 /// How many calls are read at once.
@@ -318,11 +318,14 @@ impl Tally {
 impl Altyn {
     /// Asks a candidate everything that a binding's component was asked for some business days, and reports what would
     /// have been decided otherwise; `on_progress` sees the report grow. Nothing is posted and nothing is installed.
+    ///
+    /// The binding is the tenant's own or one from above, and the history is the tenant's own in both cases. The candidate
+    /// is one that could be installed: what nobody vouches for sees nobody's books.
     pub async fn shadow(
         &self,
         request: &Request,
         binding: BindingId,
-        wasm: Vec<u8>,
+        candidate: impl Into<ShadowCandidate> + Send,
         options: ShadowOptions,
         mut on_progress: impl FnMut(&ShadowReport) + Send,
     ) -> Result<ShadowReport> {
@@ -332,34 +335,33 @@ impl Altyn {
         if options.from >= until {
             return Err(ServiceError::invalid("/from", "must be before `until`"));
         }
-        let mut tx = self.read(request).await?;
-        let row = rows::binding_find(&mut tx, request.tenant.0, binding.0).await?;
-        let row = row.ok_or(ServiceError::NotFound("binding"))?;
-        drop(tx);
+        let row = self.binding_used(request, binding).await?;
         if row.extension_point == World::PaymentGateway.as_str() {
             let message = "a gateway decides no lines, so there is no money to compare; try the candidate in another \
                            binding of a test account";
             return Err(ServiceError::conflict("nothing-to-shadow", message));
         }
-        let runtime = self.plugins.runtime();
-        let examined = blocking(move || runtime.inspect(&wasm).and_then(|found| Ok((found, runtime.load(&wasm)?))));
-        let (inspection, plugin) = examined.await?.map_err(|error| refused(&error))?;
-        if inspection.world.as_str() != row.extension_point {
+        let ShadowCandidate { wasm, manifest } = candidate.into();
+        let examined = self.plugins.examine(wasm, manifest).await?;
+        self.rehearsable(&examined).await?;
+        let facts = examined.facts();
+        if facts.world.as_str() != row.extension_point {
             let message = format!(
                 "the candidate is a {} plugin and the binding needs {}; give a component of that world",
-                inspection.world, row.extension_point
+                facts.world, row.extension_point
             );
             return Err(ServiceError::Plugin { code: "plugin-wrong-world", message });
         }
+        let descriptor = self.plugins.describe(&examined).await?;
         if options.config.as_deref().is_some_and(|text| !is_object(text)) {
             return Err(ServiceError::invalid("/config", "must be a JSON object"));
         }
-        let candidate = Candidate { plugin: plugin.rehearsing(), config: options.config };
+        let candidate = Candidate { plugin: examined.plugin().rehearsing(), config: options.config };
         let mut report = ShadowReport {
             binding_id: binding,
             world: row.extension_point,
-            candidate: inspection.digest.to_string(),
-            candidate_name: format!("{} {}", inspection.descriptor.id, inspection.descriptor.version),
+            candidate: facts.digest.to_string(),
+            candidate_name: format!("{} {}", descriptor.id, descriptor.version),
             calls: 0,
             recorded_faults: 0,
             unreadable_calls: 0,
@@ -387,12 +389,12 @@ impl Altyn {
                 self.shadow_call(request, call, &candidate, &mut tally, &mut report).await?;
             }
             if tally.waiting_lines >= MOST_WAITING {
-                self.match_posted(request, inspection.world, &mut tally, &mut report).await?;
+                self.match_posted(request, facts.world, &mut tally, &mut report).await?;
             }
             report.identical_percent = percent(report.identical_lines, report.lines);
             on_progress(&report);
         }
-        self.match_posted(request, inspection.world, &mut tally, &mut report).await?;
+        self.match_posted(request, facts.world, &mut tally, &mut report).await?;
         self.shadow_report(request, tally, &mut report).await?;
         Ok(report)
     }

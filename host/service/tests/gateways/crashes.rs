@@ -40,7 +40,7 @@ impl<F: Future + Unpin> Future for Killed<F> {
 
 async fn wherever_a_host_stops_the_payment_is_made_once(mut place: Place) {
     let server = Server::start(paypal).await;
-    connect(&mut place, &server, &SECRETS);
+    connect(&mut place, &server, &SECRETS).await;
     let gateway = bind(&place, "paypal", json!({ "mode": "sandbox" })).await;
     // Each transaction of PostgreSQL is some polls; of SQLite some others. Every point is tried until one run is whole.
     let stride = if place.altyn.db.engine() == Engine::Sqlite { 1 } else { 2 };
@@ -75,7 +75,7 @@ async fn wherever_a_host_stops_the_payment_is_made_once(mut place: Place) {
 
 async fn a_job_goes_on_with_what_a_host_left(mut place: Place) {
     let server = Server::start(|seen| if seen.line.contains("/v2/") { Deed::Silence } else { paypal(seen) }).await;
-    connect(&mut place, &server, &SECRETS);
+    connect(&mut place, &server, &SECRETS).await;
     let gateway = bind(&place, "paypal", json!({ "mode": "sandbox" })).await;
     let request = place.request();
     let begun =
@@ -96,7 +96,7 @@ async fn a_job_goes_on_with_what_a_host_left(mut place: Place) {
 
 async fn two_hosts_never_talk_about_one_exchange_at_once(mut place: Place) {
     let server = Server::start(|seen| if seen.line.contains("/v2/") { Deed::Silence } else { paypal(seen) }).await;
-    connect(&mut place, &server, &SECRETS);
+    connect(&mut place, &server, &SECRETS).await;
     let gateway = bind(&place, "paypal", json!({ "mode": "sandbox" })).await;
     let (altyn, request) = (place.altyn.clone(), place.request());
     let begun = tokio::spawn(async move { altyn.exchange_begin(&request, pay(gateway, 10_000, "USD")).await });

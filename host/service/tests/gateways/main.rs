@@ -6,8 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attacks;
 mod crashes;
 mod egress;
+mod granted;
 mod paypal;
 mod robokassa;
 mod sandbox;

@@ -67,7 +67,7 @@ pub fn paypal(seen: &Seen) -> Deed {
 
 async fn an_order_is_created_captured_and_given_back_with_a_token_that_nobody_keeps(mut place: Place) {
     let server = Server::start(paypal).await;
-    connect(&mut place, &server, &SECRETS);
+    connect(&mut place, &server, &SECRETS).await;
     let gateway = bind(&place, "paypal", json!({ "mode": "sandbox" })).await;
     let payment = begin(&place, pay(gateway, 10_000, "USD")).await;
     assert_eq!((verdict(&payment), payment.requests), ("requires-action", 2), "{payment:?}");
@@ -98,7 +98,7 @@ async fn an_order_is_created_captured_and_given_back_with_a_token_that_nobody_ke
 
 async fn a_lost_answer_is_asked_for_again_under_the_same_key(mut place: Place) {
     let server = Server::start(|seen| if seen.line.contains("/v2/") { Deed::HangUp } else { paypal(seen) }).await;
-    connect(&mut place, &server, &SECRETS);
+    connect(&mut place, &server, &SECRETS).await;
     let gateway = bind(&place, "paypal", json!({ "mode": "sandbox" })).await;
     let payment = begin(&place, pay(gateway, 10_000, "USD")).await;
     assert_eq!(verdict(&payment), "unknown");
@@ -113,7 +113,7 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_key(mut place: Place) {
 
 async fn a_webhook_is_verified_by_asking_paypal(mut place: Place) {
     let server = Server::start(paypal).await;
-    connect(&mut place, &server, &SECRETS);
+    connect(&mut place, &server, &SECRETS).await;
     let gateway = bind(&place, "paypal", json!({ "mode": "sandbox", "webhook_id": "4JH86294D6297924G" })).await;
     let payment = begin(&place, pay(gateway, 10_000, "USD")).await;
     let incoming = |signature: &str, custom: &str| Incoming {

@@ -1,19 +1,12 @@
 //! The table of amounts of `pay-sandbox`, and what the host makes of it.
 
-use std::sync::Arc;
-
 use altyn_domain::{exchange::Incoming, id::ExchangeId};
-use altyn_service::{
-    ServiceError,
-    exchanges::BeginExchange,
-    gateways::Gateways,
-    secrets::{ConfiguredSecrets, SecretSetting},
-};
+use altyn_service::{ServiceError, exchanges::BeginExchange};
 use serde_json::json;
 use sha2::Digest as _;
 
 use crate::support::{Place, at, new_tenant, on_both_engines, page};
-use crate::wire::{begin, bind, pay, trail, verdict};
+use crate::wire::{begin, bind, keep, pay, trail, verdict};
 
 on_both_engines!(
     the_amount_chooses_the_outcome_and_the_host_records_it,
@@ -142,15 +135,7 @@ fn notification(payment: ExchangeId, verdict: &str, minor: i64) -> Incoming {
 }
 
 async fn a_notification_is_compared_with_the_payment_and_taken_once_or_twice(mut place: Place) {
-    let secret = SecretSetting {
-        tenant: place.tenant,
-        binding: None,
-        name: "notification-key".into(),
-        value: "s3cret-key".into(),
-        hosts: Vec::new(),
-    };
-    let secrets = Arc::new(ConfiguredSecrets::new(vec![secret]));
-    place.altyn = place.altyn.clone().with_gateways(Gateways { secrets, ..Gateways::default() });
+    keep(&mut place, &[("notification-key", "s3cret-key")], &[]).await;
     let gateway = bind(&place, "pay-sandbox", json!({})).await;
     let payment = begin(&place, pay(gateway, 10_008, "RUB")).await.id;
     let notify = async |incoming| {

@@ -7,13 +7,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use altyn_domain::id::{BindingId, ExchangeId};
+use altyn_domain::{
+    grant::LoweredLimits,
+    id::{BindingId, ExchangeId},
+};
 use altyn_service::{
+    bindings::CreateBinding,
     egress::Egress,
     exchanges::{BeginExchange, ExchangeView},
-    gateways::Gateways,
-    plugins::CreateBinding,
-    secrets::{ConfiguredSecrets, SecretSetting},
+    grants::SetGrant,
+    plugins::ComponentView,
+    secrets::SetSecret,
+    vault::{MasterKey, MasterKeys, SecretText},
 };
 use altyn_store::Scope;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -22,6 +27,7 @@ use tokio::{
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
 use crate::support::Place;
 
@@ -161,32 +167,50 @@ pub fn root() -> Vec<u8> {
     CertificateDer::from_pem_slice(include_bytes!("tls/root.pem")).unwrap().to_vec()
 }
 
-/// Gives the place a way to the server under its names, and these secrets for those hosts.
-pub fn connect(place: &mut Place, server: &Server, secrets: &[(&str, &str)]) {
+/// Gives the place a way to the server under its names, and keeps these secrets for those hosts.
+pub async fn connect(place: &mut Place, server: &Server, secrets: &[(&str, &str)]) {
     let names: HashMap<_, _> = HOSTS.iter().map(|host| ((*host).to_owned(), server.address)).collect();
-    let secrets = secrets.iter().map(|&(name, value)| SecretSetting {
-        tenant: place.tenant,
-        binding: None,
-        name: name.into(),
-        value: value.into(),
-        hosts: HOSTS.iter().map(|&host| host.to_owned()).collect(),
-    });
-    let gateways = Gateways {
-        secrets: Arc::new(ConfiguredSecrets::new(secrets.collect())),
-        egress: Egress::over_test_network(names, &root()).unwrap(),
-    };
-    place.altyn = place.altyn.clone().with_gateways(gateways);
+    place.altyn = place.altyn.clone().with_egress(Egress::over_test_network(names, &root()).unwrap());
+    keep(place, secrets, &HOSTS).await;
 }
 
-/// Installs a guest and binds it.
-pub async fn bind(place: &Place, guest: &str, config: serde_json::Value) -> BindingId {
+/// Keeps secrets that may be sent to these hosts.
+pub async fn keep(place: &mut Place, secrets: &[(&str, &str)], hosts: &[&str]) {
+    let master = MasterKey::new(Zeroizing::new([7; 32]));
+    place.altyn = place.altyn.clone().with_master_keys(MasterKeys::new(Some(master), None));
+    for (name, value) in secrets {
+        let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
+        let secret = SetSecret { name: (*name).into(), value: SecretText::new((*value).into()), hosts };
+        place.altyn.secret_set(&place.request(), secret).await.unwrap();
+    }
+}
+
+/// Installs a guest.
+pub async fn install(place: &Place, guest: &str) -> ComponentView {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
     let folder = std::env::var_os("ALTYN_PLUGINS_DIR").map_or(built, Into::into);
     let wasm = std::fs::read(folder.join(guest).with_extension("wasm"));
     let wasm = wasm.unwrap_or_else(|error| panic!("{guest}: {error}; build the guests first: cargo xtask plugins"));
-    let component = place.altyn.plugin_install(&place.request(), wasm).await.unwrap().value.digest;
-    let command = CreateBinding { component, config, priority: 0, effective_from: "2026-11-01".parse().unwrap() };
-    place.altyn.binding_create(&place.request(), command).await.unwrap().value.id
+    place.altyn.plugin_install(&place.request(), wasm).await.unwrap().value
+}
+
+/// Answers what a component asks for.
+pub async fn grant(place: &Place, component: &str, hosts: Vec<String>, secrets: Vec<String>) {
+    let grant = SetGrant { component: component.into(), hosts, secrets, limits: LoweredLimits::default() };
+    place.altyn.grant_set(&place.request(), grant).await.unwrap();
+}
+
+/// A request to bind a component.
+pub fn binding(component: &str, config: serde_json::Value) -> CreateBinding {
+    let effective_from = "2026-11-01".parse().unwrap();
+    CreateBinding { component: component.into(), config, priority: 0, effective_from }
+}
+
+/// Installs a guest, grants it what it asks for, and binds it.
+pub async fn bind(place: &Place, guest: &str, config: serde_json::Value) -> BindingId {
+    let ComponentView { digest, hosts, secrets, .. } = install(place, guest).await;
+    grant(place, &digest, hosts, secrets).await;
+    place.altyn.binding_create(&place.request(), binding(&digest, config)).await.unwrap().value.id
 }
 
 pub fn pay(binding_id: BindingId, amount_minor: i64, currency: &str) -> BeginExchange {

@@ -305,6 +305,11 @@ async fn binding(place: &Place, tenant: TenantId) -> altyn_domain::id::BindingId
         config_schema: "{}".into(),
         size_bytes: 1,
         installed_at: now,
+        trust_level: "unsigned-dev".into(),
+        publisher: None,
+        key_id: None,
+        hosts: "[]".into(),
+        secrets: "[]".into(),
     };
     plugins::component_insert(&mut tx, component, vec![0]).await.unwrap();
     let id = place.altyn.ids.next();
@@ -318,6 +323,8 @@ async fn binding(place: &Place, tenant: TenantId) -> altyn_domain::id::BindingId
         created_at: now,
         ended_at: None,
         version: 1,
+        inheritance: "none".into(),
+        limits: "{}".into(),
     };
     plugins::binding_insert(&mut tx, tenant.0, &row).await.unwrap();
     tx.commit().await.unwrap();

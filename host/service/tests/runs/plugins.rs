@@ -145,7 +145,11 @@ async fn a_plugin_that_refuses_everybody_parks_everybody_and_no_number_is_lost(w
     let run = world.close_day("2026-11-10").await;
     assert_eq!((run.parked, run.invoices), (run.contracts, 0));
     assert!(world.charges().await.is_empty() && world.numbers().await.is_empty());
-    world.bind("hostile-tax", json!({ "do": "nonsense" })).await;
+    // The schema keeps such a configuration out; it comes from before the schema was looked at.
+    world.bind("hostile-tax", json!({ "do": "refuse", "only": "nonsense" })).await;
+    let spoiled =
+        "update bindings set config = '{\"do\":\"nonsense\"}' where tenant_id = $1 and config like '%nonsense%'";
+    assert_eq!(world.change(spoiled, (world.tenant.0,)).await, 1);
     let next = world.close_day("2026-11-11").await;
     let parked = world.plans(next.id, Some(PlanState::Parked)).await;
     assert!(parked.iter().all(|plan| plan.reason_code.as_deref() == Some("plugin-misconfigured")), "{parked:#?}");

@@ -1,12 +1,28 @@
 //! Shadow runs tell what another component would have decided, and post nothing.
 
-use altyn_service::explain::{ShadowOptions, ShadowReason, ShadowReport};
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use altyn_domain::id::BindingId;
+use altyn_domain::{
+    binding::Inheritance,
+    grant::LoweredLimits,
+    id::BindingId,
+    manifest::{Manifest, SignedManifest},
+    trust::TrustLevel,
+};
 use altyn_runtime::World as Point;
+use altyn_service::{
+    Request,
+    bindings::{CreateBinding, ShareBinding},
+    explain::{ShadowCandidate, ShadowOptions, ShadowReason, ShadowReport},
+    install::InstallPlugin,
+    plugin_keys::{RevokeKey, TrustKey},
+    settings::TrustSettings,
+    signing::PublisherKey,
+    tenants::CreateTenant,
+};
+use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::world::{World, code, component, day, on_both_engines, page};
 
@@ -17,6 +33,8 @@ on_both_engines!(
     another_number_is_told_line_by_line,
     a_candidate_that_fails_is_told_and_harms_nobody,
     what_cannot_be_compared_is_refused,
+    a_candidate_is_one_that_could_be_installed,
+    a_binding_from_above_is_asked_about_the_history_of_the_tenant_itself,
     a_switch_under_load_fails_no_call,
 );
 
@@ -143,6 +161,82 @@ async fn what_cannot_be_compared_is_refused(world: &World) {
     let later = ShadowOptions { from: day("2026-11-11"), until: None, config: None };
     let empty = ask(tax, "ru-vat", later).await.unwrap();
     assert_eq!((empty.calls, empty.identical_percent.as_str()), (0, "100.00"));
+}
+
+async fn signed(world: &World, wasm: &[u8], key: &PublisherKey) -> SignedManifest {
+    let examined = world.altyn.plugins.examine(wasm.to_vec(), None).await.unwrap();
+    let descriptor = world.altyn.plugins.describe(&examined).await.unwrap();
+    let facts = examined.facts();
+    key.sign(Manifest::new(&facts.digest.to_string(), &facts.contract_version, facts.world, &descriptor)).unwrap()
+}
+
+async fn a_candidate_is_one_that_could_be_installed(world: &World) {
+    world.close_day("2026-11-10").await;
+    let strict = world.altyn.clone().with_trust(TrustSettings::default());
+    let (tax, key) = (binding(world, Point::TaxRule).await, PublisherKey::new(&Zeroizing::new([9; 32])));
+    let request = world.request();
+    let ask = |name: &str, manifest: Option<SignedManifest>| {
+        let options = ShadowOptions { from: day("2026-11-01"), until: None, config: None };
+        let (candidate, request, strict) = (ShadowCandidate { wasm: component(name), manifest }, &request, &strict);
+        async move { strict.shadow(request, tax, candidate, options, |_| {}).await }
+    };
+    // The rule itself was installed unsigned, when that was allowed.
+    for name in ["hostile-tax", "ru-vat"] {
+        assert_eq!(code(ask(name, None).await), "plugin-unsigned", "{name}");
+    }
+    let manifest = signed(world, &component("ru-vat"), &key).await;
+    assert_eq!(code(ask("hostile-tax", Some(manifest.clone())).await), "plugin-manifest", "another's manifest");
+    assert_eq!(code(ask("ru-vat", Some(manifest.clone())).await), "plugin-key-unknown");
+    let public_key = key.public().to_string();
+    let command = TrustKey { public_key, publisher: "Acme".into(), level: TrustLevel::Trusted };
+    let trusted = strict.plugin_key_trust(&request, command).await.unwrap().value.id;
+    assert_eq!(ask("ru-vat", Some(manifest.clone())).await.unwrap().identical_percent, "100.00");
+    assert_eq!(code(ask("ru-vat", None).await), "plugin-unsigned", "a rehearsal installs nothing");
+    let install = InstallPlugin { wasm: component("ru-vat"), manifest: Some(manifest.clone()), allow_downgrade: false };
+    strict.plugin_install_signed(&request, install).await.unwrap();
+    assert_eq!(ask("ru-vat", None).await.unwrap().identical_percent, "100.00", "it stands on the word it came with");
+    strict.plugin_key_revoke(&request, &trusted, RevokeKey { reason: "lost".into() }).await.unwrap();
+    for manifest in [Some(manifest), None] {
+        assert_eq!(code(ask("ru-vat", manifest).await), "plugin-key-revoked");
+    }
+}
+
+async fn a_binding_from_above_is_asked_about_the_history_of_the_tenant_itself(world: &World) {
+    let named = CreateTenant {
+        name: "Над оператором".into(),
+        locale: None,
+        zone: None,
+        currency: None,
+        run_mode: None,
+        run_at: None,
+    };
+    let above = world.altyn.tenant_create_root(named).await.unwrap().id;
+    let root = Request::internal(above, "test");
+    // The operator comes under another, which requires its own tax rule.
+    let moved = "update tenants set parent_id = $2, path = (select path from tenants where id = $2) || substr(path, 2)
+        where id = $1";
+    assert_eq!(world.change(moved, (world.tenant.0, above.0)).await, 1);
+    let component = world.altyn.plugin_install(&root, component("ru-vat")).await.unwrap().value.digest;
+    let command = CreateBinding { component, config: json!({}), priority: 0, effective_from: day("2026-01-01") };
+    let shared = world.altyn.binding_create(&root, command).await.unwrap().value;
+    let ask = |request: Request, name: &str| {
+        let options = ShadowOptions { from: day("2026-11-01"), until: None, config: None };
+        let wasm = self::component(name);
+        async move { world.altyn.shadow(&request, shared.id, wasm, options, |_| {}).await }
+    };
+    assert_eq!(code(ask(world.request(), "ru-vat").await), "not-found", "it is not shared and decided nothing here");
+    let share = ShareBinding { inheritance: Inheritance::Required, limits: LoweredLimits::default() };
+    world.altyn.binding_share(&root, shared.id, shared.version, share).await.unwrap();
+    let run = world.close_day("2026-11-28").await;
+    assert!(run.invoices > 0 && run.parked == 0, "{run:?}");
+
+    let same = ask(world.request(), "ru-vat").await.unwrap();
+    assert!(same.lines > 0 && same.identical_percent == "100.00", "{same:?}");
+    let other = ask(world.request(), "hostile-tax").await.unwrap();
+    assert!(other.contracts_different > 0 && other.identical_lines == 0 && other.unposted_lines == 0, "{other:?}");
+    let owner = ask(root, "hostile-tax").await.unwrap();
+    assert_eq!((owner.calls, owner.lines), (0, 0), "the owner sees its own history, not that of those below");
+    world.prove().await;
 }
 
 async fn a_switch_under_load_fails_no_call(world: &World) {

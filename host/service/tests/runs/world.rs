@@ -19,7 +19,7 @@ use altyn_service::{
     plugins::Plugins,
     ports::{Ids as _, SystemIds, VirtualClock},
     runs::{Advanced, PlanView, RunView, StartRun},
-    settings::Settings,
+    settings::{Settings, TrustSettings},
     subscriptions::{CancelSubscription, SubscriptionFilter, SubscriptionView},
     verify::VerifyOptions,
 };
@@ -141,7 +141,8 @@ pub async fn connect(url: &str, clock: Arc<VirtualClock>, settings: Settings) ->
     // Its own runtime is never used: an empty one costs little, a compiled component does not.
     let small = RuntimeConfig { instances: 1, pooling: false, ..RuntimeConfig::default() };
     let own = Plugins::new(Runtime::new(&small).unwrap());
-    let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), own, settings);
+    let altyn =
+        Altyn::new(db, clock, Arc::new(SystemIds::default()), own, settings).with_trust(TrustSettings::development());
     Altyn { plugins: plugins(), ..altyn }
 }
 

@@ -12,7 +12,7 @@ use altyn_service::{
     plugins::Plugins,
     ports::{Ids as _, SystemIds, VirtualClock},
     sellers::CreateSeller,
-    settings::Settings,
+    settings::{Settings, TrustSettings},
     tenants::CreateTenant,
 };
 use altyn_store::{Db, Engine, Scope};
@@ -74,7 +74,8 @@ impl Place {
         let runtime = RuntimeConfig { instances: 8, ..RuntimeConfig::default() };
         let plugins = Plugins::new(Runtime::new(&runtime).unwrap());
         let db = Db::connect(&url, 8).await.unwrap();
-        let altyn = Altyn::new(db, clock.clone(), Arc::new(SystemIds::default()), plugins, Settings::default());
+        let altyn = Altyn::new(db, clock.clone(), Arc::new(SystemIds::default()), plugins, Settings::default())
+            .with_trust(TrustSettings::development());
         let tenant = altyn.tenant_create_root(new_tenant("Оператор")).await.unwrap().id;
         Self { altyn, clock, tenant, _directory: directory }
     }

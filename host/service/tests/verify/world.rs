@@ -37,7 +37,7 @@ use altyn_service::{
     promises::GivePromise,
     runs::{Advanced, ConfirmPlans, StartRun},
     sellers::CreateSeller,
-    settings::Settings,
+    settings::{Settings, TrustSettings},
     subscriptions::CreateSubscription,
     tenants::CreateTenant,
 };
@@ -108,7 +108,8 @@ impl World {
         let runtime = RuntimeConfig { instances: 8, ..RuntimeConfig::default() };
         let plugins = Plugins::new(Runtime::new(&runtime).unwrap());
         let db = Db::connect(&url, 4).await.unwrap();
-        let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, Settings::default());
+        let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, Settings::default())
+            .with_trust(TrustSettings::development());
         let tenant = altyn.tenant_create_root(tenant("Оператор")).await.unwrap().id;
         let request = Request::internal(tenant, "test");
         let other = altyn.tenant_create(&request, self::tenant("Реселлер")).await.unwrap().value.id;

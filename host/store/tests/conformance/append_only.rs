@@ -5,7 +5,8 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 9] = [
+pub const APPEND_ONLY: [&str; 10] = [
+    "binding_changes",
     "charge_credits",
     "evidence",
     "exchange_steps",
@@ -16,6 +17,9 @@ pub const APPEND_ONLY: [&str; 9] = [
     "plugin_calls",
     "subscription_transitions",
 ];
+
+/// The table of the platform whose rows are never changed.
+pub const PLATFORM_APPEND_ONLY: &str = "component_installs";
 
 /// The columns of an issued invoice with another value for each, its status left out.
 const INVOICE_COLUMNS: [(&str, &str); 16] = [
@@ -53,6 +57,11 @@ async fn a_row_of_an_append_only_table_is_neither_updated_nor_deleted(place: Pla
         assert_refused(&place.attempt(update, (place.tenant,)).await, update);
         let delete = leaked(format!("delete from {table} where tenant_id = $1"));
         assert_refused(&place.attempt(delete, (place.tenant,)).await, delete);
+    }
+    for verb in
+        ["update component_installs set installed_by = $1", "delete from component_installs where installed_by = $1"]
+    {
+        assert_refused(&place.attempt(verb, ("test",)).await, verb);
     }
 }
 

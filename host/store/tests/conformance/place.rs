@@ -234,6 +234,23 @@ pub async fn history(place: &Place) {
     let error = "insert into import_errors (tenant_id, import_id, position, row_number, column_name, code, message)
         values ($1, $2, 0, 2, 'inn', 'bad-checksum', 'check the number')";
     tx.execute(error, (tenant, id())).await.unwrap();
+    let component = "insert into components (digest, plugin_id, version, world, title, config_schema, size_bytes, wasm,
+            installed_at) values ($1, 'ru-vat', '1.0.0', 'tax-rule', 'VAT', '{}', 1, $1, '2026-11-01T09:00:00+00:00')
+        on conflict (digest) do nothing";
+    tx.execute(component, (vec![7_u8; 32],)).await.unwrap();
+    let install = "insert into component_installs (id, component_digest, trust_level, publisher, key_id, manifest,
+            signature, downgraded_from, installed_by, installed_at)
+        values ($1, $2, 'unsigned-dev', null, null, null, null, null, 'test', '2026-11-01T09:00:00+00:00')";
+    tx.execute(install, (id(), vec![7_u8; 32])).await.unwrap();
+    let (binding, digest) = (id(), vec![7_u8; 32]);
+    let bound = "insert into bindings (tenant_id, id, extension_point, component_digest, config, priority,
+            effective_from, created_at, ended_at, version)
+        values ($1, $2, 'tax-rule', $3, '{}', 0, '2026-11-01', '2026-11-01T09:00:00+00:00', null, 1)";
+    tx.execute(bound, (tenant, binding, digest.clone())).await.unwrap();
+    let change =
+        "insert into binding_changes (tenant_id, binding_id, version, kind, component_digest, config, changed_by,
+            changed_at) values ($1, $2, 1, 'bind', $3, '{}', 'test', '2026-11-01T09:00:00+00:00')";
+    tx.execute(change, (tenant, binding, digest)).await.unwrap();
     let step = "insert into subscription_transitions (tenant_id, id, subscription_id, from_status, to_status, cause,
             business_on, operation_id, recorded_at)
         values ($1, $2, $2, 'active', 'grace', 'unpaid', '2026-11-01', null, '2026-11-01T09:00:00+00:00')";

@@ -1,6 +1,9 @@
 //! What a shadow run is asked and what it answers.
 
-use altyn_domain::id::{BindingId, CallId, ContractId};
+use altyn_domain::{
+    id::{BindingId, CallId, ContractId},
+    manifest::SignedManifest,
+};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,21 @@ pub struct ShadowOptions {
     pub until: Option<NaiveDate>,
     /// Configuration for the candidate, JSON text; the recorded one when absent.
     pub config: Option<String>,
+}
+
+/// What is asked instead.
+#[derive(Clone, Debug)]
+pub struct ShadowCandidate {
+    /// The bytes of a component.
+    pub wasm: Vec<u8>,
+    /// What its publisher signed; not needed for an installed component, and none for an unsigned one.
+    pub manifest: Option<SignedManifest>,
+}
+
+impl From<Vec<u8>> for ShadowCandidate {
+    fn from(wasm: Vec<u8>) -> Self {
+        Self { wasm, manifest: None }
+    }
 }
 
 /// How an answer differs.
