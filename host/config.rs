@@ -5,6 +5,8 @@
 //! secret stands in no process list. It refuses to know what the settings do. Invariant: an unknown key in any layer is
 //! an error, and a [`Config`] that was loaded makes sense.
 
+mod declared;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -20,6 +22,8 @@ use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
+
+pub use self::declared::{Declared, DeclaredBinding, DeclaredPlugin};
 
 /// Prefix and separator of environment variables.
 const PREFIX: &str = "ALTYN__";
@@ -46,6 +50,8 @@ pub struct Config {
     pub scheduler: Scheduler,
     /// What is told on stderr.
     pub log: Log,
+    /// Plugins that `altyn plugin apply` brings into force.
+    pub declared: Declared,
 }
 
 /// Where the data is.

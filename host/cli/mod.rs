@@ -9,6 +9,7 @@ mod changes;
 mod contracts;
 mod credit;
 mod customers;
+mod declared;
 mod demo;
 mod documents;
 mod dunning;

@@ -16,6 +16,7 @@ use chrono::NaiveDate;
 use clap::Subcommand;
 
 use super::{
+    declared,
     exit::{Exit, Failure},
     output::Output,
     plugin_limits,
@@ -61,6 +62,8 @@ pub enum PluginCommand {
         #[arg(long)]
         allow_downgrade: bool,
     },
+    /// Bring the plugins, grants and bindings that the settings declare into force
+    Apply,
     /// List installed components
     List {
         #[command(flatten)]
@@ -226,7 +229,7 @@ pub struct Inspect {
 pub struct ManifestArgs {
     /// The signed manifest; default: FILE with the ending .manifest.json, if it is there
     #[arg(long, value_name = "FILE")]
-    manifest: Option<PathBuf>,
+    pub manifest: Option<PathBuf>,
 }
 
 impl ManifestArgs {
@@ -271,6 +274,7 @@ impl PluginCommand {
                 let command = InstallPlugin { wasm, manifest, allow_downgrade };
                 printer.object(&altyn.plugin_install_signed(&request, command).await?.value, COMPONENT)
             }
+            Self::Apply => declared::apply(session).await,
             Self::List { page } => printer.list(&altyn.plugin_list(&page.page()).await?, COMPONENT),
             Self::Bind { component, from, plugin_config, priority } => {
                 let request = session.request().await?;

@@ -60,6 +60,41 @@ fn a_signed_plugin_comes_from_a_file_to_a_binding() {
     desk.run(&["plugin", "bind", "ru-vat", "--from", "2026-12-01"]).refused(3);
 }
 
+#[test]
+fn what_the_settings_declare_is_applied_once() {
+    let desk = with_guest();
+    let told = desk.run_with(&["plugin", "apply"], STRICT).refused(2);
+    assert!(told.contains("[[declared.plugins]]"), "{told}");
+    let pair = desk.json(&["plugin", "keygen", "--out", "acme.key"]);
+    desk.json(&["plugin", "sign", "ru-vat.wasm", "--key", "acme.key"]);
+    let settings = |regime: &str| {
+        let text = format!(
+            "[[declared.publishers]]\npublic_key = {}\npublisher = \"Acme\"\n\n\
+            [[declared.plugins]]\nfile = \"ru-vat.wasm\"\n\n\
+            [[declared.bindings]]\nplugin = \"ru-vat\"\nfrom = 2026-11-01\nconfig = {{ regime = \"{regime}\" }}\n",
+            pair["public_key"]
+        );
+        std::fs::write(desk.path("altyn.toml"), text).unwrap();
+    };
+    let apply = || {
+        let applied = desk.run_with(&["plugin", "apply", "--output", "json"], STRICT).succeeded().json();
+        let steps = applied["data"].as_array().unwrap().clone();
+        steps.iter().map(|step| step["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    settings("usn-5");
+    assert_eq!(apply(), ["made", "made", "made"]);
+    assert_eq!(apply(), ["unchanged", "unchanged", "unchanged"]);
+    settings("general");
+    assert_eq!(apply(), ["unchanged", "unchanged", "changed"]);
+    settings("imaginary");
+    let told = desk.run_with(&["plugin", "apply"], STRICT).refused(2);
+    assert!(told.contains("declared.bindings[0] ru-vat") && told.contains("/config/regime"), "{told}");
+    let shown = desk.run_with(&["config", "show"], STRICT).succeeded().stdout();
+    assert!(shown.contains("declared.plugins"), "{shown}");
+    std::fs::write(desk.path("altyn.toml"), "[[declared.plugins]]\nflie = \"x\"\n").unwrap();
+    assert!(desk.run_with(&["config", "check"], STRICT).refused(2).contains("flie"));
+}
+
 /// The settings of a host with the master key in this file.
 fn with(file: &str) -> [(&str, &str); 1] {
     [("ALTYN__SECRETS__MASTER_KEY_FILE", file)]

@@ -39,9 +39,9 @@ pub fn plugin(name: &str) -> Vec<u8> {
     })
 }
 
-/// Installs a guest and binds it from the beginning of 2026.
+/// Installs a guest for the platform and binds it from the beginning of 2026.
 pub async fn bind(host: &Host, name: &str, config: Value) -> (Value, Value) {
-    let install = host.ask(Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
+    let install = host.ask_as(&host.root, Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
     let component = send(install.header("content-type", "application/wasm").body(plugin(name))).await.expect(201);
     if component["secrets"] != json!([]) || component["hosts"] != json!([]) {
         let grant =

@@ -51,6 +51,8 @@ pub struct Host {
     pub client: Client,
     pub tenant: TenantId,
     pub admin: String,
+    /// The key of the root tenant, which installs plugins for all.
+    pub root: String,
     stop: Option<oneshot::Sender<()>>,
     _directory: tempfile::TempDir,
 }
@@ -135,7 +137,8 @@ impl Host {
             http::serve(served, listener, shutdown).await.unwrap();
         });
         let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        Self { altyn, url, client, tenant, admin, stop: Some(stop), _directory: directory }
+        let root = admin.clone();
+        Self { altyn, url, client, tenant, admin, root, stop: Some(stop), _directory: directory }
     }
 
     /// A request with the administrator's key.

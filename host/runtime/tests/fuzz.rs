@@ -1,7 +1,7 @@
-//! Whatever a guest hands over, the host answers with a value.
+//! Whatever a guest or a publisher hands over, the host answers with a value.
 //!
-//! Each test mutates real evidence, descriptions and components for a while, side by side with the others; `cargo xtask
-//! fuzz` lets them run longer. A finding prints its target, its seed and its round, which make it again:
+//! Each test mutates real evidence, descriptions, manifests and components for a while, side by side with the others;
+//! `cargo xtask fuzz` lets them run longer. A finding prints its target, its seed and its round, which make it again:
 //! `ALTYN_FUZZ_SEED=… cargo xtask fuzz TARGET`.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use altyn_domain::exchange::Incoming;
 use altyn_domain::gateway::{ExchangeKind, Intent, Operation, ReceiveStep, Received, Reference, Step, check_outcome};
+use altyn_domain::manifest::{Manifest, SignedManifest};
 use altyn_domain::money::{Currency, Money};
 use altyn_runtime::{
     Answer, Batch, CallRecord, Descriptor, GatewayAnswer, Keyring, Limits, LimitsTable, Plugin, Runtime, RuntimeConfig,
@@ -329,6 +330,46 @@ fn descriptions_and_schemas_are_sound_or_refused() {
             assert!(host.parse::<std::net::IpAddr>().is_err(), "{host:?} is an address");
             assert!(secret.bytes().all(|b| plain(b) || b == b'_'), "{secret:?}");
         }
+    });
+}
+
+#[test]
+fn manifests_are_read_or_refused() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let descriptor = Descriptor {
+        id: "ru-vat".into(),
+        version: "1.4.0".into(),
+        title: "НДС".into(),
+        config_schema: "{}".into(),
+        secrets: names(&["password1", "password2"]),
+        hosts: names(&["pay.example.org"]),
+    };
+    let original = SignedManifest {
+        manifest: Manifest::new(&"ab".repeat(32), "0.1.0", World::TaxRule, &descriptor),
+        key_id: "0011223344556677".into(),
+        public_key: "cd".repeat(32),
+        signature: "ef".repeat(64),
+    };
+    original.manifest.check().unwrap();
+    let file = serde_json::to_vec(&original).unwrap();
+    run("manifests_are_read_or_refused", |dice| {
+        let Ok(read) = serde_json::from_slice::<SignedManifest>(&dice.mutate(&file)) else { return };
+        if read.manifest.check().is_err() {
+            return;
+        }
+        let again: SignedManifest = serde_json::from_slice(&serde_json::to_vec(&read).unwrap()).unwrap();
+        assert_eq!(again, read, "what was read is written the same");
+        let same = read.manifest.signed_bytes() == original.manifest.signed_bytes();
+        assert_eq!(same, read.manifest == original.manifest, "nothing that is read is outside of what is signed");
+        assert!(read.manifest.hosts.is_sorted() && read.manifest.secrets.is_sorted());
+        // A manifest never speaks for another component.
+        let named = read.manifest.names(&original.manifest.component_sha256, "0.1.0", World::TaxRule);
+        assert_eq!(
+            named.is_ok(),
+            read.manifest.component_sha256 == original.manifest.component_sha256
+                && read.manifest.contract_version == "0.1.0"
+                && read.manifest.world == World::TaxRule
+        );
     });
 }
 

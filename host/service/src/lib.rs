@@ -14,6 +14,7 @@ pub mod contracts;
 pub mod credit;
 pub mod credits;
 pub mod customers;
+pub mod declared;
 pub mod dunning;
 pub mod egress;
 pub mod error;

@@ -9,5 +9,6 @@ mod support;
 
 mod bench;
 mod bound;
+mod declared;
 mod kept;
 mod signed;

@@ -1,0 +1,269 @@
+//! What a configuration declares about plugins, brought into force without doing anything twice.
+//!
+//! Owns the comparison of what is declared with what is there; the steps themselves are the use cases of keys, installation,
+//! grants and bindings, each in a transaction of its own, so that what stopped half way is applied again. What is not declared
+//! is left alone. Invariant: applying the same declaration again changes nothing.
+
+use std::collections::BTreeMap;
+
+use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::TenantId, manifest::SignedManifest};
+use altyn_store::plugin_keys;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bindings::{BindingView, CreateBinding, ShareBinding, UpgradeBinding},
+    context::{Altyn, Request},
+    error::{Result, ServiceError},
+    grants::SetGrant,
+    install::InstallPlugin,
+    page::{LARGEST_PAGE, Page},
+    plugin_keys::TrustKey,
+};
+
+/// Everything that is declared.
+#[derive(Clone, Debug, Default)]
+pub struct Declaration {
+    /// Publishers whose signature is taken.
+    pub publishers: Vec<TrustKey>,
+    /// Components that are installed.
+    pub plugins: Vec<DeclaredPlugin>,
+    /// What decides for tenants.
+    pub bindings: Vec<DeclaredBinding>,
+}
+
+/// A component that is to be installed.
+#[derive(Clone, Debug)]
+pub struct DeclaredPlugin {
+    /// Its bytes.
+    pub wasm: Vec<u8>,
+    /// What its publisher signed.
+    pub manifest: Option<SignedManifest>,
+    /// What it may do, by the word of the root tenant; absent for no answer.
+    pub grant: Option<DeclaredGrant>,
+}
+
+/// What a plugin may do.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeclaredGrant {
+    /// Hosts that it may reach.
+    pub hosts: Vec<String>,
+    /// Secrets that may be used for it.
+    pub secrets: Vec<String>,
+    /// Limits of its calls below those of the installation.
+    pub limits: LoweredLimits,
+}
+
+/// What decides for a tenant.
+#[derive(Clone, Debug)]
+pub struct DeclaredBinding {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The plugin's id.
+    pub plugin: String,
+    /// Its version; absent for the declared one, or the only one that is installed.
+    pub version: Option<String>,
+    /// The first business date it decides.
+    pub from: NaiveDate,
+    /// Smaller wins between bindings of the same date.
+    pub priority: i32,
+    /// Configuration: a JSON object that fits the component's schema.
+    pub config: serde_json::Value,
+    /// Whether tenants below use it.
+    pub inheritance: Inheritance,
+    /// Limits of its calls below those of the installation.
+    pub limits: LoweredLimits,
+}
+
+/// What was done about one thing that is declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AppliedView {
+    /// `publisher`, `plugin`, `grant` or `binding`.
+    pub what: &'static str,
+    /// Which.
+    pub name: String,
+    /// `made`, `changed` or `unchanged`.
+    pub outcome: Outcome,
+}
+
+/// Whether something had to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was not there.
+    Made,
+    /// It was there and was another.
+    Changed,
+    /// It was there.
+    Unchanged,
+}
+
+impl Outcome {
+    /// Kebab-case text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// What a declaration stopped at; what was done before stays done.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The entry, such as `bindings[2] ru-vat`.
+    pub entry: String,
+    /// Why.
+    pub error: ServiceError,
+}
+
+fn made(status: u16) -> Outcome {
+    if status == 201 { Outcome::Made } else { Outcome::Unchanged }
+}
+
+fn same(a: &[String], b: &[String]) -> bool {
+    let sorted = |names: &[String]| names.iter().cloned().collect::<std::collections::BTreeSet<_>>();
+    sorted(a) == sorted(b)
+}
+
+impl Altyn {
+    /// Brings a declaration into force for `root`, a root tenant of the platform, and the tenants it names; `on_step` is told
+    /// what was done as it is done. The request has no idempotency key: comparing with what is there is one.
+    pub async fn plugins_apply(
+        &self,
+        root: &Request,
+        declared: Declaration,
+        mut on_step: impl FnMut(AppliedView) + Send,
+    ) -> std::result::Result<(), Stopped> {
+        let stopped = |entry: String| move |error| Stopped { entry, error };
+        for (at, key) in declared.publishers.into_iter().enumerate() {
+            let name = key.publisher.clone();
+            let reply = self.plugin_key_trust(root, key).await;
+            let reply = reply.map_err(stopped(format!("publishers[{at}] {name}")))?;
+            let name = format!("{} {}", reply.value.publisher, reply.value.id);
+            on_step(AppliedView { what: "publisher", name, outcome: made(reply.status) });
+        }
+        let mut digests = BTreeMap::new();
+        for (at, plugin) in declared.plugins.into_iter().enumerate() {
+            let entry = format!("plugins[{at}]");
+            let DeclaredPlugin { wasm, manifest, grant } = plugin;
+            let install = InstallPlugin { wasm, manifest, allow_downgrade: false };
+            let reply = self.plugin_install_signed(root, install).await.map_err(stopped(entry.clone()))?;
+            let component = reply.value;
+            let name = format!("{} {}", component.plugin_id, component.version);
+            on_step(AppliedView { what: "plugin", name, outcome: made(reply.status) });
+            if let Some(grant) = grant {
+                let name = component.plugin_id.clone();
+                let applied = self.grant_apply(root, &component.digest, &name, grant).await;
+                let outcome = applied.map_err(stopped(format!("{entry} {name}")))?;
+                on_step(AppliedView { what: "grant", name, outcome });
+            }
+            digests.insert((component.plugin_id.clone(), Some(component.version)), component.digest.clone());
+            digests.insert((component.plugin_id, None), component.digest);
+        }
+        for (at, binding) in declared.bindings.into_iter().enumerate() {
+            let entry = format!("bindings[{at}] {}", binding.plugin);
+            let declared = digests.get(&(binding.plugin.clone(), binding.version.clone())).cloned();
+            let digest = match declared {
+                Some(digest) => digest,
+                None => self.only_installed(&binding).await.map_err(stopped(entry.clone()))?,
+            };
+            let name = format!("{} of {} from {}", binding.plugin, binding.tenant, binding.from);
+            let outcome = self.binding_apply(root, digest, binding).await.map_err(stopped(entry))?;
+            on_step(AppliedView { what: "binding", name, outcome });
+        }
+        Ok(())
+    }
+
+    async fn grant_apply(
+        &self,
+        request: &Request,
+        component: &str,
+        plugin: &str,
+        declared: DeclaredGrant,
+    ) -> Result<Outcome> {
+        let DeclaredGrant { hosts, secrets, limits } = declared;
+        match self.grant_get(request, plugin).await {
+            Ok(grant) => {
+                // A version that asks for more is answered anew, even if the answer is the same.
+                let asked = self.plugin_capabilities(request, component).await?;
+                let answered =
+                    same(&grant.asked_hosts, &asked.asked_hosts) && same(&grant.asked_secrets, &asked.asked_secrets);
+                if answered && same(&grant.hosts, &hosts) && same(&grant.secrets, &secrets) && grant.limits == limits {
+                    return Ok(Outcome::Unchanged);
+                }
+            }
+            Err(ServiceError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let reply =
+            self.grant_set(request, SetGrant { component: component.to_owned(), hosts, secrets, limits }).await?;
+        Ok(if reply.status == 201 { Outcome::Made } else { Outcome::Changed })
+    }
+
+    /// The digest of a plugin that is bound and not declared.
+    async fn only_installed(&self, binding: &DeclaredBinding) -> Result<String> {
+        let mut tx = self.db.read(altyn_store::Scope::Platform).await?;
+        let mut versions = plugin_keys::versions(&mut tx, &binding.plugin).await?;
+        versions.retain(|(_, version, _)| binding.version.as_ref().is_none_or(|wanted| wanted == version));
+        match versions.as_slice() {
+            [(digest, ..)] => Ok(hex::encode(digest)),
+            [] => Err(ServiceError::invalid("/plugin", "is not installed; declare its file, or install it first")),
+            _ => Err(ServiceError::invalid("/version", "is needed: several versions are installed")),
+        }
+    }
+
+    async fn binding_apply(&self, root: &Request, component: String, declared: DeclaredBinding) -> Result<Outcome> {
+        let request = Request { tenant: declared.tenant, ..root.clone() };
+        let DeclaredBinding { from, priority, config, inheritance, limits, .. } = declared;
+        let world = self.plugin_get(&component).await?.world;
+        let there = self.binding_there(&request, &world, from, priority).await?;
+        let (view, mut outcome) = match there {
+            None => {
+                let command = CreateBinding { component, config, priority, effective_from: from };
+                (self.binding_create(&request, command).await?.value, Outcome::Made)
+            }
+            Some(view) if view.component == component && view.config == config => (view, Outcome::Unchanged),
+            Some(view) => {
+                let command = UpgradeBinding { component, config: Some(config) };
+                let upgraded = self.binding_upgrade(&request, view.id, view.version, command).await?;
+                (upgraded.value, Outcome::Changed)
+            }
+        };
+        if view.inheritance != inheritance || view.limits != limits {
+            self.binding_share(&request, view.id, view.version, ShareBinding { inheritance, limits }).await?;
+            if outcome == Outcome::Unchanged {
+                outcome = Outcome::Changed;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// The binding that a declared one is: of the same extension point, date and priority, and not ended; the latest of them,
+    /// which is the one that decides.
+    async fn binding_there(
+        &self,
+        request: &Request,
+        world: &str,
+        from: NaiveDate,
+        priority: i32,
+    ) -> Result<Option<BindingView>> {
+        let mut page = Page { limit: Some(LARGEST_PAGE), cursor: None };
+        let mut there: Option<BindingView> = None;
+        loop {
+            let listed = self.binding_list(request, &page).await?;
+            there = listed
+                .data
+                .into_iter()
+                .filter(|view| view.extension_point == world && view.ended_at.is_none())
+                .filter(|view| view.effective_from == from && view.priority == priority)
+                .fold(there, |_, view| Some(view));
+            match listed.next_cursor {
+                Some(cursor) => page.cursor = Some(cursor),
+                None => return Ok(there),
+            }
+        }
+    }
+}
