@@ -75,6 +75,7 @@ pub fn attacks(place: &mut Place) {
 /// P1 to P6: loops, memory, monstrous answers, traps, floods of notes, in each of the five exports.
 fn every_export_is_contained(place: &mut Place, double: &Double) {
     type Expected = fn(&CallFailure) -> bool;
+    type Made<'a> = Box<dyn Fn() -> Call<()> + 'a>;
     let is_memory: Expected = |failure| {
         matches!(failure, CallFailure::MemoryLimit { .. } | CallFailure::OutOfFuel { .. } | CallFailure::Trap { .. })
     };
@@ -90,7 +91,7 @@ fn every_export_is_contained(place: &mut Place, double: &Double) {
             capture: true,
             details: Vec::new(),
         };
-        let calls: [(&str, Box<dyn Fn() -> Call<()>>); 6] = [
+        let calls: [(&str, Made<'_>); 6] = [
             ("capabilities-of", Box::new(|| plain(runtime.gateway_capabilities(plugin, &ctx)))),
             ("begin", Box::new(|| plain(runtime.gateway_begin(plugin, &ctx, keyring, &pay())))),
             (
