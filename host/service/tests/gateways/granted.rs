@@ -21,7 +21,10 @@ on_both_engines!(
 async fn a_gateway_is_bound_when_its_requests_were_answered(place: Place) {
     let component = install(&place, "robokassa").await;
     assert!(component.hosts.contains(&"auth.robokassa.ru".to_owned()) && component.secrets.len() == 3);
-    let bind = || place.altyn.binding_create(&place.request(), binding(&component.digest, json!({ "login": "demo" })));
+    let bind = async || {
+        let command = binding(&component.digest, json!({ "login": "demo" }));
+        place.altyn.binding_create(&place.request(), command).await
+    };
     let refused = bind().await;
     let Err(ServiceError::Conflict { code: "consent-required", details, .. }) = refused else { panic!("{refused:?}") };
     assert!(
