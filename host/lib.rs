@@ -21,7 +21,7 @@
 //!         \     |      /
 //!           service                       load → decide → save
 //!         /     |      \
-//!     store  runtime   (ports: clock, ids)
+//!     store  runtime   (ports: clock, ids, egress)
 //!         \     |
 //!          domain                         knows nobody
 //! ```

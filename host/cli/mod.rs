@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod dunning;
 mod exit;
+mod gateways;
 mod imports;
 mod jobs;
 mod ledger;
@@ -126,6 +127,9 @@ enum Command {
     /// Import an operator's books
     #[command(subcommand)]
     Import(imports::ImportCommand),
+    /// Exercise a bound payment gateway
+    #[command(subcommand)]
+    Gateway(gateways::GatewayCommand),
     /// Close days: billing runs and their plans
     #[command(subcommand)]
     Run(runs::RunCommand),
@@ -233,6 +237,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Dunning(command) => command.run(session).await,
         Command::Scheduler(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
+        Command::Gateway(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,
         Command::Charge(command) => command.run(session).await,

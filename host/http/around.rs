@@ -1,6 +1,7 @@
 //! What surrounds every request: its id, its trace, its time limit, and the headers of every answer.
 //!
-//! Invariant: every refusal that leaves the host is a problem that carries the request's id, whoever made it.
+//! Invariant: every refusal that leaves the host is a problem that carries the request's id, whoever made it; only what
+//! is answered to payment gateways is theirs.
 
 use std::{any::Any, time::Duration};
 
@@ -21,6 +22,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Answers are data, never pages: nothing in them may be loaded, run or framed.
 const API_CSP: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
 
+/// Marks an answer whose bytes are prescribed by whoever asked: it is not made a problem of.
+#[derive(Clone, Copy, Debug)]
+pub struct Exact;
+
 /// Gives the request its id and its span, and the answer its headers.
 pub async fn request(State(altyn): State<Altyn>, mut request: Request, next: Next) -> Response {
     let id = given_id(&request).unwrap_or_else(|| format!("req_{}", altyn.ids.next().simple()));
@@ -33,7 +38,8 @@ pub async fn request(State(altyn): State<Altyn>, mut request: Request, next: Nex
     let mut response = next.run(request).instrument(span.clone()).await;
     let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status = response.status().as_u16(), elapsed_us, "answered"));
-    if response.status().is_client_error() || response.status().is_server_error() {
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if refused && response.extensions().get::<Exact>().is_none() {
         response = identified(response, &id);
     }
     let headers = response.headers_mut();

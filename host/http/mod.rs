@@ -3,7 +3,8 @@
 //! One file per resource holds its handlers, each described beside its code, so that the document at `/openapi.json` and
 //! the routes cannot differ. A request passes, from the outside in: [`around`] (id, trace, headers), the panic net,
 //! the time limit, [`auth`] (key, tenant, role, and the operation's rules), then its handler, which calls one use case.
-//! It refuses to know SQL, plugins and money. Invariant: every path under `/v1` is authenticated and documented.
+//! It refuses to know SQL, plugins and money. Invariant: every path under `/v1` is authenticated and documented, but that
+//! of [`notifications`], which belongs to the gateways.
 
 mod api_keys;
 mod around;
@@ -19,6 +20,7 @@ mod customers;
 mod dunning;
 mod error;
 mod etag;
+mod exchanges;
 mod grants;
 mod health;
 mod idempotency;
@@ -28,6 +30,7 @@ mod jobs;
 mod ledger;
 mod manual_operations;
 mod metrics;
+mod notifications;
 mod openapi;
 mod page;
 mod plans;
@@ -46,7 +49,7 @@ mod subscriptions;
 mod tenants;
 mod verify;
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
 use altyn_service::context::Altyn;
 use axum::{
@@ -95,7 +98,9 @@ pub async fn serve(
         // Nobody listening means that no stream is open.
         let _ = stop.send(true);
     };
-    axum::serve(listener, build(altyn, stopping)).with_graceful_shutdown(stopped).await
+    // Who sent a request is told to gateways only.
+    let service = build(altyn, stopping).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stopped).await
 }
 
 /// Puts the layers around the operations; the outermost is added last.
@@ -110,7 +115,9 @@ fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
     let document = openapi::finish(&document);
     let rules = Arc::new(openapi::Rules::of(&document));
     let keyed = keyed.route_layer(middleware::from_fn_with_state((altyn.clone(), rules), auth::admit));
+    let notifications = notifications::routes().route_layer(middleware::from_fn(around::in_time));
     open.merge(keyed)
+        .merge(notifications)
         .merge(openapi::pages(&document))
         .fallback(around::unknown_path)
         .method_not_allowed_fallback(around::unknown_method)
@@ -150,12 +157,14 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(grants::routes())
         .merge(plugin_limits::routes())
         .merge(bindings::routes())
+        .merge(exchanges::routes())
         .merge(imports::routes());
     // A file and the books take as long as they are large, and a stream as long as its run.
     timed
         .route_layer(middleware::from_fn(around::in_time))
         .merge(imports::upload())
         .merge(verify::routes())
+        .merge(exchanges::talking())
         .merge(bindings::shadow())
         .merge(run_events::routes())
 }

@@ -257,6 +257,24 @@ catalogue! {
     NoBinding = "no-binding", CONFLICT, "No plugin bound",
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
+    NothingToShadow = "nothing-to-shadow", CONFLICT, "Nothing to compare",
+        "The binding is of a gateway, which decides no lines.",
+        "Try the candidate in another binding of a test account.";
+    GatewayCannot = "gateway-cannot", CONFLICT, "The gateway does not do this",
+        "The bound gateway does not serve this operation, currency or amount with its configuration.",
+        "Read what it can do at `/v1/gateways/{id}`, or use another binding.";
+    BindingEnded = "binding-ended", CONFLICT, "The binding has ended",
+        "No new payments begin through a binding that has ended; those in flight go on.",
+        "Use another binding of a gateway.";
+    PaymentNotTaken = "payment-not-taken", CONFLICT, "The payment was not taken",
+        "Only money that was taken is given back.",
+        "Ask how the payment stands; cancel one that is only held.";
+    RefundExceedsPayment = "refund-exceeds-payment", CONFLICT, "Refunds exceed the payment",
+        "This refund and those before it that were not declined are more than the payment.",
+        "Refund less, or find out how the pending refunds stand.";
+    ExchangeBusy = "exchange-busy", CONFLICT, "The exchange is under way",
+        "Another host talks to the gateway about this exchange right now.",
+        "Read the exchange in a minute.";
     CreditExceedsCharge = "credit-exceeds-charge", CONFLICT, "More than is left of the charge",
         "The credit is larger than what is left of the charge after its earlier credits, or nothing is left.",
         "Read the charge and its credits; give back at most what is left, or leave the amount out to give back all of it.";

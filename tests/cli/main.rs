@@ -6,6 +6,7 @@ mod answers;
 mod books;
 mod credit;
 mod desk;
+mod gateways;
 mod scheduler;
 mod settings;
 mod trust;

@@ -43,6 +43,11 @@ pub fn plugin(name: &str) -> Vec<u8> {
 pub async fn bind(host: &Host, name: &str, config: Value) -> (Value, Value) {
     let install = host.ask_as(&host.root, Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
     let component = send(install.header("content-type", "application/wasm").body(plugin(name))).await.expect(201);
+    if component["secrets"] != json!([]) || component["hosts"] != json!([]) {
+        let grant =
+            json!({ "component": component["digest"], "hosts": component["hosts"], "secrets": component["secrets"] });
+        host.post("/v1/grants", &grant).await.expect(201);
+    }
     let command = json!({ "component": component["digest"], "config": config, "effective_from": "2026-01-01" });
     let binding = host.post("/v1/bindings", &command).await.expect(201);
     (component, binding)

@@ -151,6 +151,13 @@ async fn an_object_of_another_tenant_does_not_exist(mut host: Host) {
     let csv = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/operator/plans.csv")).unwrap();
     let import = import(&host, &books, "kind=plans&file_name=plans.csv&dry_run=true", csv).await.expect(201);
     books.0.insert("/v1/imports", import["id"].as_str().unwrap().to_owned());
+    let (_, gateway) = books::bind(&host, "pay-sandbox", json!({})).await;
+    let pay = json!({ "operation": "pay", "binding_id": gateway["id"], "amount_minor": 100, "currency": "RUB",
+        "description": "x" });
+    let exchange = host.post("/v1/exchanges", &pay).await.expect(201);
+    for (collection, object) in [("/v1/gateways", &gateway), ("/v1/exchanges", &exchange)] {
+        books.0.insert(collection, object["id"].as_str().unwrap().to_owned());
+    }
     let (_, stranger) = host.stranger().await;
 
     let document = host.get("/openapi.json").await.expect(200);

@@ -16,7 +16,14 @@ text_enum! {
         TaxRule = "tax-rule",
         /// Decides which sequence a document draws from and how its number looks.
         NumberingScheme = "numbering-scheme",
+        /// Decides what is sent to a payment gateway and what its answers mean.
+        PaymentGateway = "payment-gateway",
     }
+}
+
+impl World {
+    /// The extension points that a billing run asks; the others are asked by name of their binding.
+    pub const BILLING: &'static [Self] = &[Self::ProrationStrategy, Self::TaxRule, Self::NumberingScheme];
 }
 
 /// What a plugin says about itself.
@@ -66,7 +73,7 @@ mod tests {
         }
         assert_eq!(
             "tax".parse::<World>().unwrap_err().to_string(),
-            "unknown plugin world \"tax\"; use one of: proration-strategy, tax-rule, numbering-scheme"
+            "unknown plugin world \"tax\"; use one of: proration-strategy, tax-rule, numbering-scheme, payment-gateway"
         );
     }
 }

@@ -37,6 +37,21 @@ pub(crate) mod numbering {
     });
 }
 
+/// The `payment-gateway` world.
+pub(crate) mod gateway {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "payment-gateway",
+        with: {
+            "altyn:billing/types": crate::bindings::proration::altyn::billing::types,
+            "altyn:billing/log": crate::bindings::proration::altyn::billing::log,
+        },
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(crate) use gateway::altyn::billing::{exchange as wit_exchange, vault as wit_vault};
+pub(crate) use gateway::exports::altyn::billing::gateway as wit_gateway;
 pub(crate) use numbering::exports::altyn::billing::numbering as wit_numbering;
 pub(crate) use proration::altyn::billing::{log as wit_log, types as wit_types};
 pub(crate) use proration::exports::altyn::billing::proration as wit_proration;

@@ -1,7 +1,8 @@
 //! Circuit breakers: a binding whose plugin only fails is not asked for a while.
 //!
 //! A pure state machine, [`Circuit`], and a table of those that are not at rest. There is one for each component, tenant
-//! and binding, so that a plugin bound anew with a corrected configuration starts afresh. Time is an argument.
+//! and binding, so that a plugin bound anew with a corrected configuration starts afresh; notifications of gateways have
+//! their own. Time is an argument.
 //!
 //! Failures count only in an unbroken row, and the row that opens a circuit is longer than the halving of a batch in
 //! search of one bad item, which fails once a level and succeeds in between. An answer that refuses is an answer.
@@ -120,6 +121,8 @@ pub(crate) struct Line {
     pub(crate) component: Digest,
     pub(crate) tenant: String,
     pub(crate) binding: String,
+    /// Whether it reads what anybody may send: strangers must not stop a binding's own business.
+    pub(crate) notification: bool,
 }
 
 /// The circuits that are not at rest.
@@ -227,7 +230,12 @@ mod tests {
     #[test]
     fn circuits_at_rest_are_not_kept_and_bindings_do_not_share_one() {
         let breakers = Breakers::new(RULES);
-        let line = |binding: &str| Line { component: Digest([0; 32]), tenant: "t".into(), binding: binding.into() };
+        let line = |binding: &str| Line {
+            component: Digest([0; 32]),
+            tenant: "t".into(),
+            binding: binding.into(),
+            notification: false,
+        };
         for round in 0..3 {
             let opened = breakers.heard(&line("bad"), Admitted::Call, Heard::Failed, 0);
             assert_eq!(opened, round == 2);

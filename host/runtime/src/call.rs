@@ -23,6 +23,7 @@ use crate::evidence;
 use crate::failure::{Bulkhead, CallFailure, FaultKind};
 use crate::install::{Plugin, Pre};
 use crate::state::State;
+use crate::vault::{Entry, VaultUse};
 
 /// Longest text of a fault, characters.
 const MAX_FAULT_CHARACTERS: usize = 1_000;
@@ -47,7 +48,7 @@ pub struct CallRecord {
     pub digest: Digest,
     /// Its world.
     pub world: World,
-    /// What was called: `proration.prorate`, `tax.assess`, `numbering.sequences` or `numbering.numbers`.
+    /// What was called, interface and function: `proration.prorate`, `gateway.begin`.
     pub export: &'static str,
     /// The arguments as evidence; [`Runtime::replay`] takes them.
     pub input: Vec<u8>,
@@ -70,10 +71,25 @@ pub(crate) enum Export {
     Assess,
     Sequences,
     Numbers,
+    Capabilities,
+    Begin,
+    Resume,
+    Receive,
+    ReceiveResume,
 }
 
 impl Export {
-    const ALL: [Self; 4] = [Self::Prorate, Self::Assess, Self::Sequences, Self::Numbers];
+    const ALL: [Self; 9] = [
+        Self::Prorate,
+        Self::Assess,
+        Self::Sequences,
+        Self::Numbers,
+        Self::Capabilities,
+        Self::Begin,
+        Self::Resume,
+        Self::Receive,
+        Self::ReceiveResume,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -81,6 +97,11 @@ impl Export {
             Self::Assess => "tax.assess",
             Self::Sequences => "numbering.sequences",
             Self::Numbers => "numbering.numbers",
+            Self::Capabilities => "gateway.capabilities-of",
+            Self::Begin => "gateway.begin",
+            Self::Resume => "gateway.resume",
+            Self::Receive => "gateway.receive",
+            Self::ReceiveResume => "gateway.receive-resume",
         }
     }
 
@@ -93,13 +114,21 @@ impl Export {
             Self::Prorate => World::ProrationStrategy,
             Self::Assess => World::TaxRule,
             Self::Sequences | Self::Numbers => World::NumberingScheme,
+            Self::Capabilities | Self::Begin | Self::Resume | Self::Receive | Self::ReceiveResume => {
+                World::PaymentGateway
+            }
         }
+    }
+
+    /// Whether it reads what a stranger sent.
+    pub(crate) fn is_of_a_notification(self) -> bool {
+        matches!(self, Self::Receive | Self::ReceiveResume)
     }
 }
 
 impl<T> Call<T> {
     /// The same call with its answer converted; an answer that does not convert is invalid and stays in the record.
-    fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, Wrong>) -> Call<U> {
+    pub(crate) fn convert<U>(self, convert: impl FnOnce(T) -> Result<U, Wrong>) -> Call<U> {
         let result =
             self.result.and_then(|answer| convert(answer).map_err(|wrong| CallFailure::InvalidAnswer(visible(&wrong))));
         Call { record: self.record, result }
@@ -242,26 +271,39 @@ fn lines_of(args: &evidence::Assess) -> usize {
     args.documents.iter().map(|document| document.lines.len()).sum()
 }
 
+/// A call that is wanted.
+pub(crate) struct Asked<'a> {
+    pub(crate) export: Export,
+    /// For whom.
+    pub(crate) ctx: &'a wit_types::Context,
+    /// How many lines it decides.
+    pub(crate) lines: usize,
+    /// Its arguments as evidence.
+    pub(crate) input: Vec<u8>,
+    /// What it may compute with secrets.
+    pub(crate) vault: VaultUse,
+}
+
 /// What comes out of the machine: a trap or limit, nothing when the plugin is of another world, the guest's refusal,
 /// or its answer.
 pub(crate) type Ran<R> = wasmtime::Result<Option<Result<R, wit_types::Fault>>>;
 
 impl Shared {
-    /// Makes one call in a fresh store; only [`Shared::run`] calls this, after it let the call in.
+    /// Makes one call in a fresh store; only [`Shared::run_with`] calls this, after it let the call in.
     pub(crate) fn perform<R: Serialize>(
         &self,
         plugin: &Plugin,
-        export: Export,
+        asked: Asked<'_>,
         limits: &Limits,
-        lines: usize,
-        input: Vec<u8>,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
-    ) -> Call<R> {
+    ) -> (Call<R>, Vec<Entry>) {
+        let Asked { export, lines, input, vault, .. } = asked;
         let mut record = record(plugin, export.as_str(), input);
         let started = Instant::now();
-        let mut store = match self.store(plugin.engine(), State::new(plugin.world(), limits), limits, lines) {
+        let state = State { vault, ..State::new(plugin.world(), limits) };
+        let mut store = match self.store(plugin.engine(), state, limits, lines) {
             Ok(store) => store,
-            Err(error) => return Call { record, result: Err(trap(&error)) },
+            Err(error) => return (Call { record, result: Err(trap(&error)) }, Vec::new()),
         };
         let ran = call(plugin.pre(), &mut store);
         record.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -281,6 +323,7 @@ impl Shared {
         };
         let state = store.into_data();
         record.peak_memory_bytes = u64::try_from(state.memory.held).unwrap_or(u64::MAX);
+        let transcript = state.vault.into_transcript();
         record.log = state.notes.into_lines();
         if let Err(failure) = &result {
             tracing::warn!(
@@ -291,7 +334,7 @@ impl Shared {
                 "{failure}"
             );
         }
-        Call { record, result }
+        (Call { record, result }, transcript)
     }
 }
 

@@ -129,6 +129,8 @@ pub struct LimitsTable {
     pub tax_rule: Limits,
     /// Limits of `numbering-scheme`.
     pub numbering_scheme: Limits,
+    /// Limits of `payment-gateway`.
+    pub payment_gateway: Limits,
     /// Limits of composed components, whatever their world: those that carry an interpreter of their language.
     pub composed: Limits,
 }
@@ -139,6 +141,13 @@ impl Default for LimitsTable {
             proration_strategy: Limits::default(),
             tax_rule: Limits::default(),
             numbering_scheme: Limits::default(),
+            // Batches of one, but each may hold a body of 256 KiB.
+            payment_gateway: Limits {
+                fuel: 100_000_000,
+                input_bytes: 1 << 20,
+                hostcall_bytes: 1 << 20,
+                ..Limits::default()
+            },
             composed: Limits::composed(),
         }
     }
@@ -152,6 +161,7 @@ impl LimitsTable {
             (Build::Plain, World::ProrationStrategy) => &self.proration_strategy,
             (Build::Plain, World::TaxRule) => &self.tax_rule,
             (Build::Plain, World::NumberingScheme) => &self.numbering_scheme,
+            (Build::Plain, World::PaymentGateway) => &self.payment_gateway,
         }
     }
 
@@ -226,6 +236,8 @@ impl Limits {
             component_bytes: 32 << 20,
             component_functions: 60_000,
             function_bytes: 1 << 20,
+            input_bytes: 1 << 20,
+            hostcall_bytes: 1 << 20,
             ..Self::default()
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn context(ctx: &CallContext) -> wit_types::Context {
     }
 }
 
-fn money(money: Money) -> wit_types::Money {
+pub(crate) fn money(money: Money) -> wit_types::Money {
     wit_types::Money { minor: money.minor, currency: money.currency.code().to_owned() }
 }
 
@@ -47,7 +47,7 @@ fn period(period: Period) -> wit_types::Period {
     wit_types::Period { start: date(period.start), end: date(period.end) }
 }
 
-fn attributes(pairs: &[(String, String)]) -> Vec<wit_types::Attribute> {
+pub(crate) fn attributes(pairs: &[(String, String)]) -> Vec<wit_types::Attribute> {
     pairs.iter().map(|(name, value)| wit_types::Attribute { name: name.clone(), value: value.clone() }).collect()
 }
 

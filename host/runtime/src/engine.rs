@@ -18,7 +18,7 @@ use wasmtime::{
 };
 
 use crate::admission::Places;
-use crate::bindings::{wit_log, wit_types};
+use crate::bindings::{wit_exchange, wit_log, wit_types, wit_vault};
 use crate::breaker::Breakers;
 use crate::config::{Limits, RuntimeConfig};
 use crate::meter::Meter;
@@ -87,6 +87,9 @@ impl Realm {
         let mut linker = Linker::new(&engine);
         wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
         wit_log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        // Only gateways may import it; the check at installation sees to that.
+        wit_vault::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        wit_exchange::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
         start_clock(&engine, tick_ms)?;
         Ok(Self { engine, linker })
     }

@@ -7,8 +7,9 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::bindings::{wit_numbering, wit_proration, wit_tax, wit_types};
+use crate::bindings::{wit_exchange, wit_gateway, wit_numbering, wit_proration, wit_tax, wit_types};
 use crate::call::Export;
+use crate::vault::Entry;
 
 /// Arguments of `proration.prorate`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,6 +42,41 @@ pub(crate) struct Numbers {
     pub(crate) ctx: wit_types::Context,
     pub(crate) drafts: Vec<wit_numbering::Draft>,
     pub(crate) values: Vec<u64>,
+}
+
+/// Arguments of `gateway.capabilities-of`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capabilities {
+    pub(crate) ctx: wit_types::Context,
+}
+
+/// Arguments of `gateway.begin`, and what the vault answered meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Begin {
+    pub(crate) ctx: wit_types::Context,
+    pub(crate) operation: wit_gateway::Operation,
+    pub(crate) vault: Vec<Entry>,
+}
+
+/// Arguments of `gateway.resume` and `gateway.receive-resume`, and what the vault answered meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resume {
+    pub(crate) ctx: wit_types::Context,
+    pub(crate) continuation: Vec<u8>,
+    pub(crate) answer: wit_exchange::Answer,
+    pub(crate) vault: Vec<Entry>,
+}
+
+/// Arguments of `gateway.receive`, and what the vault answered meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receive {
+    pub(crate) ctx: wit_types::Context,
+    pub(crate) notification: wit_exchange::Incoming,
+    pub(crate) vault: Vec<Entry>,
 }
 
 /// What a piece of evidence is.
@@ -87,6 +123,13 @@ pub fn as_json(export: &str, side: Side, bytes: &[u8]) -> Result<serde_json::Val
         (Export::Sequences, Side::Output) => shown::<Vec<wit_numbering::Sequence>>(bytes),
         (Export::Numbers, Side::Input) => shown::<Numbers>(bytes),
         (Export::Numbers, Side::Output) => shown::<Vec<String>>(bytes),
+        (Export::Capabilities, Side::Input) => shown::<Capabilities>(bytes),
+        (Export::Capabilities, Side::Output) => shown::<wit_gateway::Capabilities>(bytes),
+        (Export::Begin, Side::Input) => shown::<Begin>(bytes),
+        (Export::Resume | Export::ReceiveResume, Side::Input) => shown::<Resume>(bytes),
+        (Export::Begin | Export::Resume, Side::Output) => shown::<wit_gateway::Step>(bytes),
+        (Export::Receive, Side::Input) => shown::<Receive>(bytes),
+        (Export::Receive | Export::ReceiveResume, Side::Output) => shown::<wit_gateway::ReceiveStep>(bytes),
     }
 }
 
@@ -97,6 +140,10 @@ pub(crate) fn from_json(export: Export, value: &serde_json::Value) -> Result<Vec
         Export::Assess => read::<Assess>(value),
         Export::Sequences => read::<Sequences>(value),
         Export::Numbers => read::<Numbers>(value),
+        Export::Capabilities => read::<Capabilities>(value),
+        Export::Begin => read::<Begin>(value),
+        Export::Resume | Export::ReceiveResume => read::<Resume>(value),
+        Export::Receive => read::<Receive>(value),
     }
 }
 

@@ -8,12 +8,13 @@ use wasmtime::Store;
 use crate::admission::Full;
 use crate::bindings::wit_types;
 use crate::breaker::{Admitted, Heard, Line};
-use crate::call::{Call, Export, Ran, not_made};
+use crate::call::{Asked, Call, Export, Ran, not_made};
 use crate::engine::Shared;
 use crate::failure::CallFailure;
 use crate::install::{Plugin, Pre};
 use crate::meter::Purpose;
 use crate::state::State;
+use crate::vault::{Entry, VaultUse};
 
 impl Shared {
     /// Makes one call in a fresh store, if it may be made now.
@@ -26,6 +27,18 @@ impl Shared {
         input: Vec<u8>,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
     ) -> Call<R> {
+        let asked = Asked { export, ctx, lines, input, vault: VaultUse::closed() };
+        self.run_with(plugin, asked, call).0
+    }
+
+    /// Makes one call with a vault, if it may be made now, and gives the vault's transcript back.
+    pub(crate) fn run_with<R: Serialize>(
+        &self,
+        plugin: &Plugin,
+        asked: Asked<'_>,
+        call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
+    ) -> (Call<R>, Vec<Entry>) {
+        let Asked { export, ctx, lines, .. } = asked;
         let span = tracing::debug_span!(
             "plugin_call",
             tenant = ctx.tenant,
@@ -38,42 +51,42 @@ impl Shared {
             duration_us = tracing::field::Empty,
         );
         let _inside = span.enter();
-        let made = self.guarded(plugin, export, ctx, lines, input, call);
+        let (made, transcript) = self.guarded(plugin, asked, call);
         let code = made.result.as_ref().err().map(CallFailure::code);
         span.record("outcome", code.unwrap_or("answered"));
         span.record("fuel", made.record.fuel);
         span.record("duration_us", made.record.duration_us);
         self.meter.count(&ctx.tenant, plugin.purpose(), lines, &made.record, code);
-        made
+        (made, transcript)
     }
 
     fn guarded<R: Serialize>(
         &self,
         plugin: &Plugin,
-        export: Export,
-        ctx: &wit_types::Context,
-        lines: usize,
-        input: Vec<u8>,
+        asked: Asked<'_>,
         call: impl FnOnce(&Pre, &mut Store<State>) -> Ran<R>,
-    ) -> Call<R> {
+    ) -> (Call<R>, Vec<Entry>) {
+        let Asked { export, ctx, lines, .. } = asked;
+        let refused = |asked: Asked<'_>, failure| (not_made(plugin, export.as_str(), asked.input, failure), Vec::new());
         let limits = plugin.limits(&self.config.limits);
-        let (bytes, limit) = (input.len(), limits.input_bytes_for(lines));
+        let (bytes, limit) = (asked.input.len(), limits.input_bytes_for(lines));
         if bytes > limit {
-            return not_made(plugin, export.as_str(), input, CallFailure::InputLimit { bytes, limit });
+            return refused(asked, CallFailure::InputLimit { bytes, limit });
         }
         // A rehearsal asks about the past: it must neither be refused because of today's failures nor cause refusals.
         let line = (plugin.purpose() == Purpose::Decision).then(|| Line {
             component: plugin.digest(),
             tenant: ctx.tenant.clone(),
             binding: ctx.binding.clone(),
+            notification: export.is_of_a_notification(),
         });
         let admitted = line.as_ref().map_or(Admitted::Call, |line| self.breakers.ask(line, self.now_ms()));
         if let Admitted::Refused { retry_after_ms } = admitted {
-            return not_made(plugin, export.as_str(), input, CallFailure::CircuitOpen { retry_after_ms });
+            return refused(asked, CallFailure::CircuitOpen { retry_after_ms });
         }
-        let made = match self.places.enter(&ctx.tenant, plugin.digest()) {
-            Ok(_place) => self.perform(plugin, export, &limits, lines, input, call),
-            Err(full) => not_made(plugin, export.as_str(), input, busy(full)),
+        let (made, transcript) = match self.places.enter(&ctx.tenant, plugin.digest()) {
+            Ok(_place) => self.perform(plugin, asked, &limits, call),
+            Err(full) => refused(asked, busy(full)),
         };
         if let Some(line) = line
             && self.breakers.heard(&line, admitted, heard(&made), self.now_ms())
@@ -85,7 +98,7 @@ impl Shared {
                 "the plugin only fails; it is not asked for a while. Bind another version or configuration"
             );
         }
-        made
+        (made, transcript)
     }
 }
 

@@ -4,19 +4,21 @@
 //! install what. Invariant: a [`Plugin`] is a component of exactly one known world, asks for nothing that its world
 //! does not give, was instantiated once with the limits of its world, and described itself soundly.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use altyn_domain::grant::LoweredLimits;
+use altyn_domain::grant::{LoweredLimits, host_name, secret_name};
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use crate::bindings::gateway::{PaymentGateway, PaymentGatewayPre};
 use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
 use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
 use crate::bindings::tax::{TaxRule, TaxRulePre};
 use crate::call;
-use crate::config::LimitsTable;
+use crate::config::{Limits, LimitsTable};
 use crate::convert;
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
@@ -32,6 +34,8 @@ const PACKAGE: &str = "altyn:billing";
 const TRACK: (u64, u64) = (0, 1);
 /// Longest schema of a configuration, bytes.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
+/// Most secrets, and most hosts, that a gateway asks for.
+const MAX_WISHES: usize = 16;
 
 /// Why a file cannot be installed as a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +78,9 @@ pub enum InstallError {
         interface: String,
     },
     /// It exports no decision.
-    #[error("the component exports none of proration, tax and numbering of {PACKAGE}@0.1; build it for one world")]
+    #[error(
+        "the component exports none of proration, tax, numbering and gateway of {PACKAGE}@0.1; build it for one world"
+    )]
     NoWorld,
     /// It exports several decisions.
     #[error("the component exports {0} and {1}; a plugin serves one world, make two components")]
@@ -118,6 +124,14 @@ pub enum DescriptorError {
     /// The schema.
     #[error("the configuration schema must be a JSON Schema object of at most 64 KiB: {0}")]
     Schema(String),
+    /// The names of secrets.
+    #[error("the secrets must be at most 16 different names of a-z, 0-9, - and _")]
+    Secrets,
+    /// The names of hosts.
+    #[error(
+        "the hosts must be at most 16 different exact host names in lower case, without wildcards, with a port that is not 443 behind a colon"
+    )]
+    Hosts,
     /// Wishes that its world cannot grant.
     #[error("it wants {what} \"{name}\", which the {world} world does not grant; remove it")]
     Wish {
@@ -187,6 +201,7 @@ pub(crate) enum Pre {
     Proration(ProrationStrategyPre<State>),
     Tax(TaxRulePre<State>),
     Numbering(NumberingSchemePre<State>),
+    Gateway(PaymentGatewayPre<State>),
 }
 
 impl fmt::Debug for Plugin {
@@ -309,7 +324,7 @@ impl Shared {
     }
 
     /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
-    fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+    pub(crate) fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
         let world = plugin.world();
         let limits = self.config.limits.of(world, plugin.build());
         // Nobody's call, but it takes a place like any other.
@@ -322,6 +337,7 @@ impl Shared {
             Pre::Proration(pre) => pre.instantiate(&mut store).map(Guest::Proration),
             Pre::Tax(pre) => pre.instantiate(&mut store).map(Guest::Tax),
             Pre::Numbering(pre) => pre.instantiate(&mut store).map(Guest::Numbering),
+            Pre::Gateway(pre) => pre.instantiate(&mut store).map(Guest::Gateway),
         };
         let guest = guest.map_err(|error| match call::failure(&error, store.data(), limits, 0) {
             // Not a crash of the guest: nothing of it ran, or its start function did.
@@ -333,6 +349,7 @@ impl Shared {
             Guest::Proration(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
             Guest::Tax(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
             Guest::Numbering(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
+            Guest::Gateway(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
         };
         match described {
             Ok(descriptor) => Ok(convert::descriptor(descriptor)),
@@ -347,6 +364,7 @@ fn link(linker: &Linker<State>, component: &Component, world: World) -> wasmtime
         World::ProrationStrategy => Pre::Proration(ProrationStrategyPre::new(pre)?),
         World::TaxRule => Pre::Tax(TaxRulePre::new(pre)?),
         World::NumberingScheme => Pre::Numbering(NumberingSchemePre::new(pre)?),
+        World::PaymentGateway => Pre::Gateway(PaymentGatewayPre::new(pre)?),
     })
 }
 
@@ -354,6 +372,7 @@ enum Guest {
     Proration(ProrationStrategy),
     Tax(TaxRule),
     Numbering(NumberingScheme),
+    Gateway(PaymentGateway),
 }
 
 fn incompatible(world: World, error: &wasmtime::Error) -> InstallError {
@@ -391,10 +410,9 @@ struct Shape {
 impl Shape {
     fn read(component: &Component, engine: &Engine, build: Build) -> Result<Self, InstallError> {
         let ty = component.component_type();
-        let mut imports = Vec::new();
-        for (name, _) in ty.imports(engine) {
+        let imports: Vec<&str> = ty.imports(engine).map(|(name, _)| name).collect();
+        for name in &imports {
             check_import(name)?;
-            imports.push(name.to_owned());
         }
         let mut exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
         if build == Build::Composed {
@@ -402,8 +420,11 @@ impl Shape {
             exports.retain(|name| name.starts_with(PACKAGE));
         }
         let (world, contract_version) = world_of(&exports)?;
-        let exports = exports.into_iter().map(str::to_owned).collect();
-        Ok(Self { world, contract_version, imports, exports })
+        for name in &imports {
+            check_world_import(name, world)?;
+        }
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Ok(Self { world, contract_version, imports: owned(imports), exports: owned(exports) })
     }
 }
 
@@ -420,14 +441,25 @@ fn contract_interface(name: &str) -> Result<Option<(&str, &str)>, InstallError> 
 
 fn check_import(name: &str) -> Result<(), InstallError> {
     let advice = match contract_interface(name)? {
-        Some(("types" | "log", _)) => return Ok(()),
-        Some(_) => "plugins of this version import types and log only",
+        Some(("types" | "log" | "vault" | "exchange", _)) => return Ok(()),
+        Some(_) => "plugins of this version import types and log, and gateways also vault and exchange",
         None if name.starts_with("wasi:") => {
             "plugins are pure and get no WASI; build for wasm32-unknown-unknown instead of a WASI target"
         }
         None => "plugins are pure; take it as an argument or remove it",
     };
     Err(InstallError::UnknownImport { interface: name.to_owned(), advice })
+}
+
+/// Secrets and requests are for gateways: no other world gets a capability by naming it.
+fn check_world_import(name: &str, world: World) -> Result<(), InstallError> {
+    match contract_interface(name)? {
+        Some(("vault" | "exchange", _)) if world != World::PaymentGateway => Err(InstallError::UnknownImport {
+            interface: name.to_owned(),
+            advice: "only the payment-gateway world has it; take what you need as an argument",
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
@@ -445,6 +477,7 @@ fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
             "proration" => (World::ProrationStrategy, "proration"),
             "tax" => (World::TaxRule, "tax"),
             "numbering" => (World::NumberingScheme, "numbering"),
+            "gateway" => (World::PaymentGateway, "gateway"),
             _ => return Err(InstallError::UnknownExport(name.to_owned())),
         };
         if let Some((_, other, _)) = found {
@@ -477,6 +510,17 @@ pub fn check_descriptor(descriptor: &Descriptor, world: World) -> Result<(), Des
         Ok(schema) if schema.get("type").and_then(serde_json::Value::as_str) == Some("object") => {}
         Ok(_) => return Err(DescriptorError::Schema("it does not say \"type\": \"object\"".to_owned())),
         Err(error) => return Err(DescriptorError::Schema(error.to_string())),
+    }
+    if world == World::PaymentGateway {
+        let listed =
+            |list: &[String]| list.len() <= MAX_WISHES && list.iter().collect::<BTreeSet<_>>().len() == list.len();
+        if !listed(secrets) || !secrets.iter().all(|name| secret_name(name).is_ok()) {
+            return Err(DescriptorError::Secrets);
+        }
+        if !listed(hosts) || !hosts.iter().all(|host| host_name(host).is_ok() && !host.ends_with(":443")) {
+            return Err(DescriptorError::Hosts);
+        }
+        return Ok(());
     }
     let wish = |what, name: &String| DescriptorError::Wish { what, name: shown(name), world };
     match (secrets.first(), hosts.first()) {

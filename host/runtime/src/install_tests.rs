@@ -28,7 +28,17 @@ fn a_plugin_may_import_types_and_log_only() {
     assert_eq!(check_import("altyn:billing/types@0.1.7"), Ok(()));
     let wasi = check_import("wasi:clocks/wall-clock@0.2.3").unwrap_err().to_string();
     assert!(wasi.contains("wasi:clocks/wall-clock@0.2.3") && wasi.contains("wasm32-unknown-unknown"), "{wasi}");
-    assert!(matches!(check_import("altyn:billing/vault@0.1.0"), Err(InstallError::UnknownImport { .. })));
+    for name in ["altyn:billing/vault@0.1.0", "altyn:billing/exchange@0.1.0"] {
+        assert_eq!(check_import(name), Ok(()));
+        assert_eq!(check_world_import(name, World::PaymentGateway), Ok(()));
+        for world in [World::TaxRule, World::ProrationStrategy, World::NumberingScheme] {
+            assert!(
+                matches!(check_world_import(name, world), Err(InstallError::UnknownImport { .. })),
+                "{name} {world}"
+            );
+        }
+    }
+    assert!(matches!(check_import("altyn:billing/clock@0.1.0"), Err(InstallError::UnknownImport { .. })));
 }
 
 #[test]
@@ -65,4 +75,33 @@ fn a_description_must_be_sound() {
     assert!(matches!(check(Descriptor { config_schema: "[]".into(), ..sound() }), Err(DescriptorError::Schema(_))));
     assert!(matches!(check(Descriptor { secrets: vec!["key".into()], ..sound() }), Err(DescriptorError::Wish { .. })));
     assert!(matches!(check(Descriptor { hosts: vec!["x.ru".into()], ..sound() }), Err(DescriptorError::Wish { .. })));
+}
+
+#[test]
+fn a_gateway_asks_for_names_and_exact_hosts() {
+    let check = |secrets: &[&str], hosts: &[&str]| {
+        let owned = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
+        check_descriptor(&Descriptor { secrets: owned(secrets), hosts: owned(hosts), ..sound() }, World::PaymentGateway)
+    };
+    assert_eq!(check(&["password-1", "password-2"], &["auth.robokassa.ru"]), Ok(()));
+    for secret in ["", "Password", "a b", "ключ"] {
+        assert_eq!(check(&[secret], &[]), Err(DescriptorError::Secrets), "{secret:?}");
+    }
+    assert_eq!(check(&["a", "a"], &[]), Err(DescriptorError::Secrets));
+    for host in [
+        "",
+        "localhost",
+        "*.paypal.com",
+        "127.0.0.1",
+        "10.0.0.1",
+        "a.0x7f",
+        "EXAMPLE.com",
+        "a.com:443",
+        "a.com.",
+        "[::1]",
+        "почта.рф",
+        "a..com",
+    ] {
+        assert_eq!(check(&[], &[host]), Err(DescriptorError::Hosts), "{host:?}");
+    }
 }

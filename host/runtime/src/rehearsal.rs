@@ -63,6 +63,9 @@ impl Batch {
             Export::Assess => Args::Assess(read(input)?),
             Export::Sequences => Args::Sequences(read(input)?),
             Export::Numbers => Args::Numbers(read(input)?),
+            Export::Capabilities | Export::Begin | Export::Resume | Export::Receive | Export::ReceiveResume => {
+                return Err(format!("{} is no batch of questions; make the call again instead", export.as_str()));
+            }
         };
         Ok(Self { export, args })
     }

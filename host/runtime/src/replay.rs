@@ -26,6 +26,15 @@ impl Runtime {
                 .map(|args| self.call_assess(plugin, &args, recorded).into_bytes()),
             Export::Sequences => evidence::value::<evidence::Sequences>(input)
                 .map(|args| self.call_sequences(plugin, &args, recorded).into_bytes()),
+            Export::Capabilities => evidence::value::<evidence::Capabilities>(input)
+                .map(|args| self.call_capabilities(plugin, &args, recorded).into_bytes()),
+            Export::Begin => evidence::value::<evidence::Begin>(input)
+                .map(|args| self.replay_begin(plugin, args, recorded).into_bytes()),
+            Export::Resume | Export::ReceiveResume => {
+                evidence::value::<evidence::Resume>(input).map(|args| self.replay_resume(plugin, known, args, recorded))
+            }
+            Export::Receive => evidence::value::<evidence::Receive>(input)
+                .map(|args| self.replay_receive(plugin, args, recorded).into_bytes()),
             Export::Numbers => evidence::value::<evidence::Numbers>(input)
                 .map(|args| self.call_numbers(plugin, &args, recorded).into_bytes()),
         };

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use altyn_domain::plugin::World;
 use wasmtime::ResourceLimiter;
 
-use crate::bindings::{wit_log, wit_types};
+use crate::bindings::{wit_exchange, wit_log, wit_types};
 use crate::config::Limits;
+use crate::vault::VaultUse;
 
 /// Most entries of a table in a guest.
 const TABLE_ELEMENTS: usize = 20_000;
@@ -17,11 +18,13 @@ const TABLE_ELEMENTS: usize = 20_000;
 pub(crate) struct State {
     pub(crate) memory: MemoryMeter,
     pub(crate) notes: Notes,
+    pub(crate) vault: VaultUse,
 }
 
 impl State {
     pub(crate) fn new(world: World, limits: &Limits) -> Self {
         Self {
+            vault: VaultUse::closed(),
             memory: MemoryMeter { limit: limits.memory_bytes, held: 0, denied: None },
             notes: Notes {
                 world,
@@ -130,6 +133,7 @@ impl wit_log::Host for State {
 }
 
 impl wit_types::Host for State {}
+impl wit_exchange::Host for State {}
 
 #[cfg(test)]
 mod tests {

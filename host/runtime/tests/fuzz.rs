@@ -9,11 +9,18 @@
 #[expect(dead_code, reason = "fixtures of other tests")]
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use altyn_domain::exchange::Incoming;
+use altyn_domain::gateway::{ExchangeKind, Intent, Operation, ReceiveStep, Received, Reference, Step, check_outcome};
 use altyn_domain::manifest::{Manifest, SignedManifest};
-use altyn_runtime::{Answer, Batch, CallRecord, Descriptor, Limits, LimitsTable, Runtime, RuntimeConfig, World};
-use common::{RUNTIME, component, context, document, draft, plugin, question};
+use altyn_domain::money::{Currency, Money};
+use altyn_runtime::{
+    Answer, Batch, CallRecord, Descriptor, GatewayAnswer, Keyring, Limits, LimitsTable, Plugin, Runtime, RuntimeConfig,
+    Side, World, as_json, read_gateway_answer,
+};
+use common::{RUNTIME, component, context, document, draft, plugin, question, rub};
 
 /// How long each target runs when nobody says so.
 const SECONDS: u64 = 20;
@@ -180,6 +187,122 @@ fn recorded_calls_are_made_again_or_refused() {
     });
 }
 
+/// A real call of every export of the gateway world that needs no server, with the plugin that answered it.
+fn recorded_of_gateways() -> Vec<(CallRecord, Plugin)> {
+    let mut keyring = Keyring::new();
+    for name in ["notification-key", "password-1", "password-2", "password-3"] {
+        keyring.add(name, b"s3cret").unwrap();
+    }
+    let keyring = Arc::new(keyring);
+    let pay = |minor| {
+        Operation::Pay(Intent {
+            id: "exc_1".into(),
+            number: 42,
+            amount: rub(minor),
+            description: "Связь".into(),
+            capture: true,
+            return_url: "https://shop.example/back".into(),
+            payer: vec![("email".into(), "a@b.example".into())],
+            saved_method: None,
+            save_method: false,
+            receipt: None,
+        })
+    };
+    let payment = Reference {
+        id: "exc_1".into(),
+        number: 42,
+        external_id: "e".into(),
+        amount: ASKED,
+        capture: true,
+        details: Vec::new(),
+    };
+    let body = br#"{"payment":"exc_1","verdict":"succeeded","amount_minor":10008,"currency":"RUB"}"#;
+    let signature = include_str!("notification.hmac").trim();
+    let incoming = |signature: &str| Incoming {
+        method: "POST".into(),
+        query: String::new(),
+        headers: vec![("x-signature".into(), signature.into())],
+        body: body.to_vec(),
+        source: "192.0.2.1".into(),
+    };
+    let (sandbox, robokassa) = (plugin("pay-sandbox"), plugin("robokassa"));
+    let (plain, login) = (context(""), context(r#"{"login":"demo"}"#));
+    let mut calls = vec![
+        (RUNTIME.gateway_capabilities(&sandbox, &plain).record, sandbox.clone()),
+        (RUNTIME.gateway_receive(&sandbox, &plain, &keyring, &incoming(signature)).record, sandbox.clone()),
+        (RUNTIME.gateway_receive(&sandbox, &plain, &keyring, &incoming("00")).record, sandbox.clone()),
+        (RUNTIME.gateway_begin(&robokassa, &login, &keyring, &pay(10_000)).record, robokassa.clone()),
+        (RUNTIME.gateway_begin(&robokassa, &login, &keyring, &Operation::Status(payment)).record, robokassa.clone()),
+    ];
+    for minor in [10_000, 10_001, 10_003, 10_005, 10_006, 10_009, 10_011] {
+        calls.push((RUNTIME.gateway_begin(&sandbox, &plain, &keyring, &pay(minor)).record, sandbox.clone()));
+    }
+    assert!(calls.iter().all(|(record, _)| !record.output.is_empty()));
+    calls
+}
+
+/// What the payments of [`recorded_of_gateways`] are compared with.
+const ASKED: Money = Money::new(10_000, Currency::RUB);
+
+#[test]
+fn answers_of_gateways_are_read_or_refused() {
+    let calls = recorded_of_gateways();
+    run("answers_of_gateways_are_read_or_refused", |dice| {
+        let (record, _) = &calls[dice.below(calls.len())];
+        let output = dice.mutate(&record.output);
+        let shown = as_json(record.export, Side::Output, &output);
+        let Ok(answer) = read_gateway_answer(record.export, &output) else { return };
+        assert!(shown.is_ok(), "what is believed can be shown");
+        match answer {
+            GatewayAnswer::Step(Step::Send(call)) | GatewayAnswer::Received(ReceiveStep::Send(call)) => {
+                assert_eq!(call.check(), Ok(()));
+            }
+            GatewayAnswer::Step(Step::Done(outcome)) => {
+                if check_outcome(ExchangeKind::Pay, ASKED, &outcome).is_ok() {
+                    assert!(outcome.amount.is_none_or(|amount| amount == ASKED), "no other amount is believed");
+                }
+            }
+            GatewayAnswer::Received(ReceiveStep::Done(received)) => {
+                let replies = match received {
+                    Received::Rejected { reply, .. } => vec![reply],
+                    Received::Authentic { taken, refused, .. } => vec![taken, refused],
+                };
+                for reply in replies {
+                    assert_eq!(reply.clone().checked(), Ok(reply), "nothing is left that is not a plugin's to set");
+                }
+            }
+            GatewayAnswer::Capabilities(can) => assert!(can.currencies.len() <= 200),
+        }
+    });
+}
+
+#[test]
+fn recorded_calls_of_gateways_are_made_again_or_refused() {
+    let calls = recorded_of_gateways();
+    run("recorded_calls_of_gateways_are_made_again_or_refused", |dice| {
+        let (record, plugin) = &calls[dice.below(calls.len())];
+        let input = dice.mutate(&record.input);
+        let call = RUNTIME.replay(plugin, record.export, &input);
+        assert_eq!(call.result.is_ok(), !call.record.output.is_empty());
+        if let Ok(output) = call.result {
+            let again = RUNTIME.replay(plugin, record.export, &input);
+            assert_eq!(again.result, Ok(output), "the same question has the same answer");
+        }
+    });
+}
+
+/// A description that nothing is wrong with.
+fn sound() -> Descriptor {
+    Descriptor {
+        id: "pay".into(),
+        version: "1.0.0".into(),
+        title: "Pay".into(),
+        config_schema: r#"{"type":"object"}"#.into(),
+        secrets: Vec::new(),
+        hosts: Vec::new(),
+    }
+}
+
 #[test]
 fn descriptions_and_schemas_are_sound_or_refused() {
     let schema = br#"{"type":"object","properties":{"regime":{"enum":["general"]}},"required":[]}"#;
@@ -197,6 +320,15 @@ fn descriptions_and_schemas_are_sound_or_refused() {
             assert!((1..=64).contains(&descriptor.id.len()) && !descriptor.title.chars().any(char::is_control));
             let schema: serde_json::Value = serde_json::from_str(&descriptor.config_schema).unwrap();
             assert_eq!(schema["type"], "object");
+        }
+        let asking =
+            Descriptor { secrets: vec![text(b"password-1")], hosts: vec![text(b"auth.robokassa.ru")], ..sound() };
+        if altyn_runtime::check_descriptor(&asking, World::PaymentGateway).is_ok() {
+            let (host, secret) = (&asking.hosts[0], &asking.secrets[0]);
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            assert!(host.contains('.') && host.bytes().all(|b| plain(b) || b == b'.' || b == b':'), "{host:?}");
+            assert!(host.parse::<std::net::IpAddr>().is_err(), "{host:?} is an address");
+            assert!(secret.bytes().all(|b| plain(b) || b == b'_'), "{secret:?}");
         }
     });
 }
@@ -245,7 +377,12 @@ fn manifests_are_read_or_refused() {
 fn components_are_taken_or_refused() {
     // Little fuel, so that a component that was changed into a loop ends soon.
     let limits = Limits { fuel: 1_000_000, ..Limits::default() };
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        ..LimitsTable::default()
+    };
     let runtime = Runtime::new(&RuntimeConfig { limits, instances: 2, ..RuntimeConfig::default() }).unwrap();
     // A small one, made by hand, is mutated more often in the same time than a real one.
     let mut text = include_str!("attacks/numbering.wat").replace("{{pages}}", "2");

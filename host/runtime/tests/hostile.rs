@@ -148,7 +148,12 @@ fn the_call_after_a_crash_is_served() {
 #[test]
 fn more_calls_than_instances_are_busy_and_not_wrong() {
     let limits = Limits { fuel: u64::MAX, wall_ms: 1_000, ..Limits::default() };
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        ..LimitsTable::default()
+    };
     let admission = Admission { tenant_calls: Some(4), plugin_calls: Some(4), queue: 2, queue_ms: 50 };
     let runtime = Runtime::new(&RuntimeConfig { limits, admission, instances: 4, ..RuntimeConfig::default() }).unwrap();
     let plugin = runtime.load(&component("hostile-tax")).unwrap();
@@ -206,7 +211,8 @@ fn a_component_that_needs_more_memory_than_its_world_has_is_refused_at_install()
     let error = runtime.inspect(&component("ru-vat")).unwrap_err();
     assert!(matches!(error, InstallError::Resources(_)), "{error:?}");
     let limits = Limits { memory_bytes: 256 << 10, ..Limits::default() };
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits =
+        LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits, payment_gateway: limits };
     let on_demand = Runtime::new(&RuntimeConfig { limits, pooling: false, ..RuntimeConfig::default() }).unwrap();
     let error = on_demand.inspect(&component("ru-vat")).unwrap_err();
     assert!(matches!(error, InstallError::Resources(_)), "{error:?}");

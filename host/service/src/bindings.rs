@@ -14,7 +14,7 @@ use altyn_runtime::{CallContext, Plugin, World};
 use altyn_store::{
     Scope, Tx,
     bindings::{self as history, ChangeRow, InheritedRow},
-    plugin_keys,
+    exchanges, plugin_keys,
     plugins::{self as rows, BindingRow, ComponentRow},
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -256,6 +256,9 @@ impl Altyn {
         rows::binding_insert(&mut work.tx, request.tenant.0, &row).await?;
         let change = changed(&row, BindingChange::Bind, &request.credential, work.now);
         history::change_insert(&mut work.tx, request.tenant.0, change).await?;
+        if row.extension_point == World::PaymentGateway.as_str() {
+            exchanges::endpoint_insert(&mut work.tx, request.tenant.0, row.id, work.now).await?;
+        }
         work.finish(201, binding_view(row)?).await
     }
 

@@ -9,6 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
+    egress::Egress,
     error::{Result, ServiceError},
     plugins::Plugins,
     ports::{Clock, Ids},
@@ -36,6 +37,8 @@ pub struct Altyn {
     pub trust: TrustSettings,
     /// What tenants' data keys are wrapped with; none until the first secret.
     pub master_keys: MasterKeys,
+    /// The way out, for payment gateways.
+    pub egress: Egress,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -72,7 +75,13 @@ impl Altyn {
             poster: Poster::default(),
             trust: TrustSettings::default(),
             master_keys: MasterKeys::default(),
+            egress: Egress::public(),
         }
+    }
+
+    /// The same application with another way out.
+    pub fn with_egress(self, egress: Egress) -> Self {
+        Self { egress, ..self }
     }
 
     /// The same application with these master keys.

@@ -22,6 +22,7 @@ use crate::{
     context::{Altyn, Begun, Reply, Request},
     dunning::DUNNING_JOB,
     error::{Result, ServiceError, stored},
+    exchanges::EXCHANGE_JOB,
     lives::{CLOSE_JOB, day_of_job},
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
@@ -344,6 +345,7 @@ impl Altyn {
     async fn job_work(&self, tenant: TenantId, owner: &str, job: &jobs::JobRow) -> Result<Advanced> {
         match job.kind.as_str() {
             RUN_JOB => return self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
+            EXCHANGE_JOB => return self.exchange_job(tenant, &job.payload, owner).await,
             BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
             PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
             CLOSE_JOB => self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?,
@@ -406,7 +408,7 @@ impl Altyn {
             day_after(latest)?
         } else {
             let mut unbound = Vec::new();
-            for world in World::ALL.iter().copied() {
+            for world in World::BILLING.iter().copied() {
                 if self.deciding(tenant.id, world, over).await?.is_none() {
                     unbound.push(world);
                 }

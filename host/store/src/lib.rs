@@ -16,6 +16,7 @@ pub mod customers;
 pub mod db;
 pub mod dunning;
 pub mod error;
+pub mod exchanges;
 pub mod explain;
 pub mod idempotency;
 pub mod imports;

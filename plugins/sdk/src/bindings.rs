@@ -68,3 +68,21 @@ pub mod numbering {
         default_bindings_module: "altyn_plugin::macros::numbering",
     });
 }
+
+pub mod gateway {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package altyn:sdk; world paying { import altyn:billing/log@0.1.0; import altyn:billing/vault@0.1.0; export altyn:billing/gateway@0.1.0; }",
+        world: "altyn:sdk/paying",
+        additional_derives: [PartialEq, Eq, PartialOrd, Ord],
+        with: {
+            "altyn:billing/types@0.1.0": crate::bindings::metadata::altyn::billing::types,
+            "altyn:billing/log@0.1.0": crate::bindings::metadata::altyn::billing::log,
+        },
+        generate_unused_types: true,
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_gateway",
+        default_bindings_module: "altyn_plugin::macros::gateway",
+    });
+}

@@ -1,7 +1,7 @@
 //! Write an Altyn billing plugin: one trait and one macro per world of the contract.
 //!
-//! A plugin is a pure function. Implement the trait of its world ([`ProrationStrategy`], [`TaxRule`] or
-//! [`NumberingScheme`]), name the type in the macro of that world, and build for `wasm32-unknown-unknown`:
+//! A plugin is a pure function. Implement the trait of its world ([`ProrationStrategy`], [`TaxRule`],
+//! [`NumberingScheme`] or [`PaymentGateway`]), name the type in the macro of that world, and build for `wasm32-unknown-unknown`:
 //!
 //! ```
 //! use altyn_plugin::proration::{Question, Share};
@@ -39,17 +39,23 @@ mod allocator;
 mod bindings;
 mod config;
 mod days;
+pub mod encoding;
+mod gateway_world;
 mod money;
 mod notes;
 mod numbering_world;
 mod proration_world;
 mod tax_world;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+pub mod vault;
 
 pub use bindings::metadata::altyn::billing::types::{
     Attribute, Context, Date, Descriptor, Fault, Money, Party, Period,
 };
 pub use config::{NO_CONFIG_SCHEMA, NoConfig, config};
-pub use money::{round_div, share_of};
+pub use gateway_world::PaymentGateway;
+pub use money::{major, minor, round_div, share_of};
 pub use notes::{debug, error, info, warn};
 pub use numbering_world::NumberingScheme;
 pub use proration_world::ProrationStrategy;
@@ -73,17 +79,30 @@ pub mod numbering {
     pub use crate::bindings::numbering::exports::altyn::billing::numbering::{Draft, Sequence};
 }
 
+/// Types of the `payment-gateway` world, with shorthands to make them.
+pub mod gateway {
+    pub use crate::bindings::gateway::altyn::billing::exchange::{
+        Answer, Call, Capture, Field, Header, Incoming, Method, Repetition, Reply, Request, Response, Segment,
+    };
+    pub use crate::bindings::gateway::exports::altyn::billing::gateway::{
+        Action, Capabilities, Claim, Decline, Form, Intent, Operation, Outcome, Receipt, ReceiptLine, ReceiptOfClaims,
+        ReceiveStep, Received, Reference, Refund, Rejection, Step, Subject, Verdict,
+    };
+    pub use crate::gateway_world::{bearer, header, reply, state, text};
+}
+
 /// What the macros expand to. Not for plugins.
 #[doc(hidden)]
 pub mod macros {
-    pub use crate::bindings::{metadata, numbering, proration, tax};
+    pub use crate::bindings::{gateway, metadata, numbering, proration, tax};
+    pub use crate::gateway_world::{begin, capabilities, receive, receive_resume, resume};
     pub use crate::notes::note_panics;
     pub use crate::numbering_world::{numbers, sequences};
     pub use crate::proration_world::prorate;
     pub use crate::tax_world::assess;
 }
 
-/// A description without secrets and hosts, which plugins of this version of the contract cannot have.
+/// A description without secrets and hosts, which only gateways have.
 pub fn describe(id: &str, version: &str, title: &str, config_schema: &str) -> Descriptor {
     Descriptor {
         id: id.into(),
@@ -93,6 +112,19 @@ pub fn describe(id: &str, version: &str, title: &str, config_schema: &str) -> De
         secrets: Vec::new(),
         hosts: Vec::new(),
     }
+}
+
+/// A description of a gateway: what it wants the host to fill in, and where it sends requests.
+pub fn describe_gateway(
+    id: &str,
+    version: &str,
+    title: &str,
+    config_schema: &str,
+    secrets: &[&str],
+    hosts: &[&str],
+) -> Descriptor {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
+    Descriptor { secrets: owned(secrets), hosts: owned(hosts), ..describe(id, version, title, config_schema) }
 }
 
 impl Party {

@@ -6,6 +6,7 @@
 //! authors compare equal reports.
 
 mod cases;
+mod gateway;
 mod numbering;
 mod proration;
 mod tax;
@@ -97,6 +98,7 @@ impl Runtime {
             World::ProrationStrategy => examine(&proration::questions(self, plugin), config),
             World::TaxRule => examine(&tax::documents(self, plugin), config),
             World::NumberingScheme => examine(&numbering::drafts(self, plugin), config),
+            World::PaymentGateway => examine(&gateway::questions(self, plugin), config),
         }
     }
 }

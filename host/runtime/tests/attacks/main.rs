@@ -7,8 +7,8 @@
 //!
 //! Elsewhere: floods of notes (P5) in `tests/hostile.rs`; wrong sums, foreign currencies, extreme and negative amounts,
 //! doubled and foreign lines, numbers that are none (P7, P8) in `tests/hostile.rs` and, against whole billing runs on both
-//! engines, in the service's `tests/runs/plugins.rs`. Requests, secrets and stores of keys (P10 to P13) have no world yet.
-//! A guest cannot call back into a plugin (P17): `log` is all there is to call. No plugin is waited for inside a
+//! engines, in the service's `tests/runs/plugins.rs`. Requests and secrets (P10 to P12) are the gateway world's, see `gateway`;
+//! no world has a store of keys (P13). A guest cannot call back into a plugin (P17): `log` and `vault` are all there is to call. No plugin is waited for inside a
 //! transaction (P20), see the service.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
@@ -16,6 +16,7 @@
 #[expect(dead_code, reason = "fixtures of other tests")]
 #[path = "../common/mod.rs"]
 mod common;
+mod gateway;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -137,6 +138,7 @@ fn no_attack_outlives_its_own_call() {
     what_no_world_gives(&mut place);
     components_that_are_none(&mut place);
     work_for_the_compiler(&mut place);
+    gateway::attacks(&mut place);
     tell(&place);
 }
 

@@ -36,7 +36,13 @@ pub fn plugin(name: &str) -> Plugin {
 
 /// A host with the same limits for every world.
 pub fn runtime_with(limits: Limits) -> Runtime {
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        payment_gateway: limits,
+        composed: limits,
+    };
     Runtime::new(&RuntimeConfig { limits, instances: 4, ..RuntimeConfig::default() }).unwrap()
 }
 

@@ -336,6 +336,11 @@ impl Altyn {
             return Err(ServiceError::invalid("/from", "must be before `until`"));
         }
         let row = self.binding_used(request, binding).await?;
+        if row.extension_point == World::PaymentGateway.as_str() {
+            let message = "a gateway decides no lines, so there is no money to compare; try the candidate in another \
+                           binding of a test account";
+            return Err(ServiceError::conflict("nothing-to-shadow", message));
+        }
         let ShadowCandidate { wasm, manifest } = candidate.into();
         let examined = self.plugins.examine(wasm, manifest).await?;
         self.rehearsable(&examined).await?;
@@ -436,6 +441,7 @@ impl Altyn {
             World::ProrationStrategy => Posted::Prorated,
             World::TaxRule => Posted::Taxed,
             World::NumberingScheme => Posted::Numbered,
+            World::PaymentGateway => return Ok(()),
         };
         let mut after = (shortly_before(first), -1);
         while tally.waiting_lines > 0 {

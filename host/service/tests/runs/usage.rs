@@ -24,7 +24,12 @@ on_both_engines!(
 /// The application with a plugin host of its own: its meter counts nobody else's calls.
 fn alone(world: &World) -> Altyn {
     let limits = Limits::default();
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        ..LimitsTable::default()
+    };
     let runtime = RuntimeConfig { instances: 4, limits, ..RuntimeConfig::default() };
     Altyn { plugins: Arc::new(Plugins::new(Runtime::new(&runtime).unwrap())), ..world.altyn.clone() }
 }

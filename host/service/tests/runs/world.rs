@@ -115,7 +115,12 @@ fn plugins() -> Arc<Plugins> {
     static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
     // So much fuel for so little memory that a guest can take all of it.
     let limits = Limits { fuel: 100_000_000, memory_bytes: 8 << 20, ..Limits::default() };
-    let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        ..LimitsTable::default()
+    };
     // All worlds are copies of one tenant, so they share its places.
     let admission = Admission { tenant_calls: Some(16), plugin_calls: Some(16), queue: 1_000, queue_ms: 60_000 };
     let runtime = RuntimeConfig { instances: 16, limits, admission, ..RuntimeConfig::default() };

@@ -5,10 +5,11 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 9] = [
+pub const APPEND_ONLY: [&str; 10] = [
     "binding_changes",
     "charge_credits",
     "evidence",
+    "exchange_steps",
     "import_errors",
     "invoice_lines",
     "ledger_entries",

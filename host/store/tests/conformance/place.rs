@@ -255,5 +255,34 @@ pub async fn history(place: &Place) {
             business_on, operation_id, recorded_at)
         values ($1, $2, $2, 'active', 'grace', 'unpaid', '2026-11-01', null, '2026-11-01T09:00:00+00:00')";
     tx.execute(step, (tenant, id())).await.unwrap();
+    exchange(&mut tx, tenant).await;
     tx.commit().await.unwrap();
+}
+
+/// A binding of a gateway, an exchange through it, and a step of its trail.
+async fn exchange(tx: &mut Tx, tenant: Uuid) {
+    let at = "2026-11-01T09:00:00+00:00";
+    let component = leaked(format!(
+        "insert into components (digest, plugin_id, version, world, title, config_schema, size_bytes, wasm, installed_at)
+        values ($1, 'pay-sandbox', '0.1.0', 'payment-gateway', 'Pay', '{{}}', 1, $1, '{at}') on conflict (digest) do nothing"
+    ));
+    tx.execute(component, (vec![8_u8; 32],)).await.unwrap();
+    let (binding, exchange) = (id(), id());
+    let bind = leaked(format!(
+        "insert into bindings (tenant_id, id, extension_point, component_digest, config, priority, effective_from, created_at,
+            ended_at, version) values ($1, $2, 'payment-gateway', $3, '{{}}', 0, '2026-11-01', '{at}', null, 1)"
+    ));
+    tx.execute(bind, (tenant, binding, vec![8_u8; 32])).await.unwrap();
+    let begin = leaked(format!(
+        "insert into exchanges (tenant_id, id, binding_id, component_digest, kind, about_id, number, amount_minor, currency,
+            asked, state, requests, verdict, external_id, outcome, fault_code, fault, lease_owner, lease_until, fence, version,
+            created_at, updated_at) values ($1, $2, $3, $4, 'pay', null, 1, 100, 'RUB', '{{}}', 'begun', 0, null, '', null,
+            null, null, null, null, 0, 1, '{at}', '{at}')"
+    ));
+    tx.execute(begin, (tenant, exchange, binding, vec![8_u8; 32])).await.unwrap();
+    let step = leaked(format!(
+        "insert into exchange_steps (tenant_id, exchange_id, position, kind, call_id, request, continuation, status, headers,
+            body, note, at) values ($1, $2, 0, 'lost', null, null, null, null, null, null, 'no answer', '{at}')"
+    ));
+    tx.execute(step, (tenant, exchange)).await.unwrap();
 }

@@ -1,0 +1,246 @@
+//! Secrets in the host's memory, and everything that is ever done with them: filling templates and computing digests.
+//!
+//! Owns the bytes of the secrets of one call or one exchange; they are wiped when it is dropped. Invariant: nothing here
+//! prints, logs or serialises a secret; errors name secrets, never show them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use altyn_domain::exchange::{Algorithm, DigestOrder, Encoding, Piece, Segment};
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use md5::Md5;
+use ripemd::Ripemd160;
+use sha1::Sha1;
+use sha2_011::{Digest as _, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// Most pieces of a template.
+const MAX_PIECES: usize = 64;
+/// Most bytes that stand for themselves in a template.
+const MAX_TEMPLATE_BYTES: usize = 256 << 10;
+/// Shortest value that is looked for when an answer is masked: shorter ones would mask ordinary text.
+const SHORTEST_MASKED: usize = 4;
+
+/// Why the vault gives no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// No such secret.
+    #[error("there is no secret \"{0}\" here; name it in the descriptor and have it granted to the binding")]
+    UnknownSecret(String),
+    /// No such captured value, or not here.
+    #[error("there is no captured value \"{0}\" here")]
+    NotCaptured(String),
+    /// A bound of the contract.
+    #[error("{0} exceed the bound of the vault")]
+    Limit(&'static str),
+    /// The arguments make no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// The secrets that one binding was granted, by name.
+#[derive(Clone, Default)]
+pub struct Keyring(BTreeMap<String, Zeroizing<Vec<u8>>>);
+
+/// Values that were taken out of responses of one exchange, by name.
+#[derive(Clone, Default)]
+pub struct Captured(BTreeMap<String, Zeroizing<Vec<u8>>>);
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl fmt::Debug for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Captured {
+    /// Keeps a value; a later one of the same name replaces it.
+    pub fn keep(&mut self, name: &str, value: &[u8]) {
+        self.0.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
+    }
+}
+
+impl Keyring {
+    /// No secrets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a secret. An empty one is not taken: a digest over it would prove nothing.
+    pub fn add(&mut self, name: &str, value: &[u8]) -> Result<(), VaultError> {
+        if value.is_empty() {
+            return Err(VaultError::Invalid(format!("the secret \"{name}\" is empty")));
+        }
+        self.0.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
+        Ok(())
+    }
+
+    /// Whether it has a secret of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Joins the pieces of a template. `captured` is None where captured values have no business.
+    pub fn fill(&self, template: &[Piece], captured: Option<&Captured>) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        if template.len() > MAX_PIECES {
+            return Err(VaultError::Limit("the pieces of a template"));
+        }
+        let plain: usize = template
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.len(),
+                Piece::Bytes(bytes) => bytes.len(),
+                Piece::Secret(_) | Piece::Captured(_) => 0,
+            })
+            .sum();
+        if plain > MAX_TEMPLATE_BYTES {
+            return Err(VaultError::Limit("the bytes of a template"));
+        }
+        let mut filled = Vec::with_capacity(plain + 1_024);
+        for piece in template {
+            match piece {
+                Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
+                Piece::Bytes(bytes) => filled.extend_from_slice(bytes),
+                Piece::Secret(name) => {
+                    filled.extend_from_slice(self.0.get(name).ok_or_else(|| VaultError::UnknownSecret(shown(name)))?);
+                }
+                Piece::Captured(name) => {
+                    let value = captured.and_then(|captured| captured.0.get(name));
+                    filled.extend_from_slice(value.ok_or_else(|| VaultError::NotCaptured(shown(name)))?);
+                }
+            }
+        }
+        Ok(Zeroizing::new(filled))
+    }
+
+    /// Computes a digest or an HMAC, written as the order says.
+    pub fn digest(&self, order: &DigestOrder, captured: Option<&Captured>) -> Result<String, VaultError> {
+        let message = self.fill(&order.message, captured)?;
+        let key = order.key.as_deref().map(|key| self.fill(key, captured)).transpose()?;
+        let key = key.as_deref().map(Vec::as_slice);
+        let bytes = match order.algorithm {
+            Algorithm::Md5 => digest_or_hmac!(Md5, key, &message),
+            Algorithm::Sha1 => digest_or_hmac!(Sha1, key, &message),
+            Algorithm::Ripemd160 => digest_or_hmac!(Ripemd160, key, &message),
+            Algorithm::Sha256 => digest_or_hmac!(Sha256, key, &message),
+            Algorithm::Sha384 => digest_or_hmac!(Sha384, key, &message),
+            Algorithm::Sha512 => digest_or_hmac!(Sha512, key, &message),
+        };
+        Ok(match order.encoding {
+            Encoding::Hex => hex::encode(bytes),
+            Encoding::Base64 => BASE64_STANDARD.encode(bytes),
+            Encoding::Base64Url => BASE64_URL_SAFE_NO_PAD.encode(bytes),
+        })
+    }
+
+    /// Whether `presented` is this digest, in constant time; hexadecimal digits of either case are taken.
+    pub fn matches(&self, order: &DigestOrder, presented: &str) -> Result<bool, VaultError> {
+        let expected = self.digest(order, None)?;
+        let same = match order.encoding {
+            Encoding::Hex => expected.as_bytes().ct_eq(presented.to_ascii_lowercase().as_bytes()),
+            Encoding::Base64 | Encoding::Base64Url => expected.as_bytes().ct_eq(presented.as_bytes()),
+        };
+        Ok(same.into())
+    }
+
+    /// Whether `presented` is exactly this text, in constant time. An empty text equals nothing.
+    pub fn equals(&self, expected: &[Piece], presented: &str) -> Result<bool, VaultError> {
+        let expected = self.fill(expected, None)?;
+        Ok(!expected.is_empty() && bool::from(expected.ct_eq(presented.as_bytes())))
+    }
+
+    /// The bytes that a segment of a request stands for.
+    pub fn segment(&self, segment: &Segment, captured: &Captured) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let captured = Some(captured);
+        Ok(match segment {
+            Segment::Text(text) => Zeroizing::new(text.clone().into_bytes()),
+            Segment::Filled(template) => self.fill(template, captured)?,
+            Segment::Base64(template) => {
+                Zeroizing::new(BASE64_STANDARD.encode(self.fill(template, captured)?.as_slice()).into_bytes())
+            }
+            Segment::Percent(template) => Zeroizing::new(percent(&self.fill(template, captured)?)),
+            Segment::Digest(order) => Zeroizing::new(self.digest(order, captured)?.into_bytes()),
+        })
+    }
+
+    /// The text with every secret and captured value in it replaced by its name, written plainly, in base64, in
+    /// hexadecimal digits or percent-encoded. A server that echoes what it was sent tells the plugin nothing.
+    pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
+        let mut masked = text.to_vec();
+        let secrets = self.0.iter().map(|entry| ("secret", entry));
+        for (kind, (name, value)) in secrets.chain(captured.0.iter().map(|entry| ("captured", entry))) {
+            if value.len() < SHORTEST_MASKED {
+                continue;
+            }
+            let mark = format!("[{kind} {name}]");
+            let encoded = Zeroizing::new(BASE64_STANDARD.encode(value.as_slice()).into_bytes());
+            let escaped = Zeroizing::new(percent(value));
+            let digits = Zeroizing::new(hex::encode(value.as_slice()));
+            let capitals = Zeroizing::new(hex::encode_upper(value.as_slice()));
+            let written = [value.as_slice(), encoded.as_slice(), escaped.as_slice()];
+            for form in written.into_iter().chain([digits.as_bytes(), capitals.as_bytes()]) {
+                masked = replaced(&masked, form, mark.as_bytes());
+            }
+        }
+        masked
+    }
+}
+
+/// `expected` digest or HMAC of a message as bytes.
+macro_rules! digest_or_hmac {
+    ($hash:ty, $key:expr, $message:expr) => {
+        match $key {
+            None => <$hash>::digest($message.as_slice()).to_vec(),
+            Some(key) => {
+                // RFC 2104 takes keys of any length, so this constructor has nothing to refuse.
+                let mut mac = Hmac::<$hash>::new_from_slice(key)
+                    .map_err(|_| VaultError::Invalid("the key of the HMAC is not usable".to_owned()))?;
+                mac.update($message.as_slice());
+                mac.finalize().into_bytes().to_vec()
+            }
+        }
+    };
+}
+use digest_or_hmac;
+
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect::<String>().escape_debug().to_string()
+}
+
+/// Percent-encoding of everything but the unreserved characters of RFC 3986.
+fn percent(bytes: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte);
+        } else {
+            let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+            encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    encoded
+}
+
+fn replaced(text: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(what.len()).position(|window| window == what) {
+        result.extend_from_slice(&rest[..at]);
+        result.extend_from_slice(with);
+        rest = &rest[at + what.len()..];
+    }
+    result.extend_from_slice(rest);
+    result
+}
+
+#[cfg(test)]
+#[path = "keyring_tests.rs"]
+mod tests;

@@ -1,0 +1,174 @@
+//! Notifications: what a gateway claims, what the host knows, and what is answered.
+//!
+//! A notification is a stranger's word until the plugin has verified it, and a claim until it agrees with the payment that
+//! was begun: the same binding, the same amount, the same currency. One that proves nothing leaves no row behind, so
+//! nobody fills the database from outside.
+
+use altyn_domain::{
+    exchange::{HttpReply, Incoming},
+    gateway::{ExchangeKind, Outcome, Received, Subject, check_outcome},
+    id::{BindingId, ExchangeId, Id as _, TenantId},
+    money::{Currency, Money},
+};
+use altyn_runtime::Captured;
+use altyn_store::{Scope, Tx, exchanges as rows};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Asked,
+    machine::{Hold, learn, step},
+    written,
+};
+use crate::{
+    context::Altyn,
+    error::{Result, ServiceError},
+    gateways::{Question, Told},
+    ports::{Clock as _, SystemClock},
+};
+
+/// What became of the claims of a notification.
+pub(super) struct Judged {
+    pub(super) reply: HttpReply,
+    /// Why they were not taken.
+    pub(super) refused: Option<String>,
+}
+
+/// The answer when nothing could be decided: gateways send a notification again.
+pub(super) fn try_again() -> HttpReply {
+    let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+    HttpReply { status: 503, headers, body: b"try again later".to_vec() }
+}
+
+impl Altyn {
+    /// Takes a notification that came to the address of a binding, and answers what the gateway wants to hear.
+    pub async fn gateway_notification(&self, binding: BindingId, incoming: Incoming) -> Result<HttpReply> {
+        let mut tx = self.db.read(Scope::Platform).await?;
+        let tenant = rows::endpoint_tenant(&mut tx, binding.0).await?.ok_or(ServiceError::NotFound("gateway"))?;
+        drop(tx);
+        let tenant = TenantId(tenant);
+        let gateway = self.gateway_open(tenant, binding, None).await?;
+        let now = self.clock.now();
+        let (record, told) = gateway.ask(Question::Receive(incoming.clone()), now).await?;
+        match &told {
+            Ok(Told::Received(Received::Rejected { reason, reply })) => {
+                tracing::warn!(target: "altyn::gateway", %binding, source = incoming.source, reason, "a notification proves nothing");
+                return Ok(reply.clone());
+            }
+            Err(failure) => {
+                tracing::warn!(target: "altyn::gateway", %binding, code = failure.code(), "a notification was not understood");
+                return Ok(try_again());
+            }
+            Ok(_) => {}
+        }
+        let asked = Asked::Notification(incoming);
+        let row = self.notification_store(tenant, binding, gateway.digest.0.to_vec(), &asked, now).await?;
+        let captured = Captured::default();
+        let mut hold = Hold { altyn: self, tenant, gateway, row, asked, captured, reply: None };
+        let mut fresh = None;
+        if hold.store_told(&record, told, &mut fresh).await? {
+            hold.go_on(fresh).await?;
+        }
+        Ok(hold.reply.take().unwrap_or_else(try_again))
+    }
+
+    /// Begins the exchange of a notification, held by this host.
+    async fn notification_store(
+        &self,
+        tenant: TenantId,
+        binding: BindingId,
+        component: Vec<u8>,
+        asked: &Asked,
+        now: DateTime<Utc>,
+    ) -> Result<rows::ExchangeRow> {
+        let row = rows::ExchangeRow {
+            id: self.ids.next(),
+            binding_id: binding.0,
+            component_digest: component,
+            kind: ExchangeKind::Notification.as_str().to_owned(),
+            about_id: None,
+            number: 0,
+            amount_minor: 0,
+            currency: String::new(),
+            asked: written(asked)?,
+            state: "begun".into(),
+            requests: 0,
+            verdict: None,
+            external_id: String::new(),
+            outcome: None,
+            fault_code: None,
+            fault: None,
+            fence: 0,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let (owner, wall) = (super::owner(self), SystemClock.now());
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        rows::insert(&mut tx, tenant.0, &row).await?;
+        rows::take(&mut tx, tenant.0, row.id, &owner, wall + TimeDelta::seconds(60), wall).await?;
+        tx.commit().await?;
+        Ok(rows::ExchangeRow { fence: 1, ..row })
+    }
+}
+
+/// Compares claims with what is known, and takes all of them or none.
+pub(super) async fn judge(
+    tx: &mut Tx,
+    tenant: TenantId,
+    binding: BindingId,
+    received: Received,
+    now: DateTime<Utc>,
+) -> Result<Judged> {
+    let (claims, taken, refused) = match received {
+        Received::Rejected { reason, reply } => return Ok(Judged { reply, refused: Some(reason) }),
+        Received::Authentic { claims, taken, refused } => (claims, taken, refused),
+    };
+    let mut agreed: Vec<(uuid::Uuid, Outcome)> = Vec::with_capacity(claims.len());
+    for claim in claims {
+        let Some(payment) = payment_of(tx, tenant, binding, &claim.subject).await? else {
+            return Ok(Judged {
+                reply: refused,
+                refused: Some(format!("no payment {:?} was begun here", claim.subject)),
+            });
+        };
+        let currency = Currency::parse(&payment.currency)
+            .map_err(|error| ServiceError::Internal(format!("stored value of exchanges.currency: {error}")))?;
+        let asked = Money::new(payment.amount_minor, currency);
+        if let Err(error) = check_outcome(ExchangeKind::Notification, asked, &claim.outcome) {
+            let reason = format!("{}: {error}", ExchangeId(payment.id));
+            return Ok(Judged { reply: refused, refused: Some(reason) });
+        }
+        agreed.push((payment.id, claim.outcome));
+    }
+    // In one order, so that two notifications about the same payments wait for each other and never for ever.
+    agreed.sort_by_key(|(id, _)| *id);
+    for (id, outcome) in agreed {
+        let note = Some(written(&outcome)?);
+        learn(tx, tenant, id, outcome, now).await?;
+        let claimed = rows::StepRow { note, ..step("claim", now) };
+        rows::step_insert(tx, tenant.0, id, claimed).await?;
+    }
+    Ok(Judged { reply: taken, refused: None })
+}
+
+/// The payment that a claim is about, begun through the same binding.
+async fn payment_of(
+    tx: &mut Tx,
+    tenant: TenantId,
+    binding: BindingId,
+    subject: &Subject,
+) -> Result<Option<rows::ExchangeRow>> {
+    let row = match subject {
+        Subject::Intent(id) => match id.parse::<ExchangeId>() {
+            Ok(id) => rows::find(tx, tenant.0, id.uuid()).await?,
+            Err(_) => None,
+        },
+        Subject::Number(number) => match i64::try_from(*number) {
+            Ok(number) if number > 0 => rows::find_by_number(tx, tenant.0, binding.0, number).await?,
+            _ => None,
+        },
+        Subject::External(name) if name.is_empty() => None,
+        Subject::External(name) => rows::find_by_external(tx, tenant.0, binding.0, name).await?,
+    };
+    Ok(row.filter(|row| row.binding_id == binding.0 && row.kind == ExchangeKind::Pay.as_str()))
+}

@@ -1,0 +1,99 @@
+//! Exchanges with gateways over the interface, and the one path that gateways themselves use.
+
+use altyn_service::api_keys::Role;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    books::bind,
+    support::{Host, on_both_engines, send},
+};
+
+on_both_engines!(
+    a_payment_is_begun_asked_about_and_given_back,
+    a_repeated_request_is_the_same_payment,
+    a_notification_needs_no_key_and_is_answered_in_the_gateways_words,
+);
+
+fn pay(binding: &serde_json::Value, amount_minor: i64) -> serde_json::Value {
+    json!({ "operation": "pay", "binding_id": binding["id"], "amount_minor": amount_minor, "currency": "RUB", "description": "Internet" })
+}
+
+async fn a_payment_is_begun_asked_about_and_given_back(host: Host) {
+    let (_, binding) = bind(&host, "pay-sandbox", json!({ "delay_ms": 0 })).await;
+    let gateway = host.get(&format!("/v1/gateways/{}", binding["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(gateway["capabilities"]["refunds"], true);
+    assert_eq!(gateway["missing_secrets"], json!(["notification-key"]), "the tenant keeps none");
+
+    let begun = host.post("/v1/exchanges", &pay(&binding, 10_003)).await;
+    let location = begun.header("location").unwrap().to_owned();
+    let payment = begun.expect(201);
+    assert_eq!(
+        (&payment["verdict"]["is"], &payment["verdict"]["action"]["kind"]),
+        (&json!("requires-action"), &json!("redirect"))
+    );
+    let ask = json!({ "operation": "status", "payment_id": payment["id"] });
+    let asked = host.post("/v1/exchanges", &ask).await.expect(201);
+    assert_eq!((&asked["about_id"], &asked["verdict"]["is"]), (&payment["id"], &json!("succeeded")));
+    assert_eq!(host.get(&location).await.expect(200)["verdict"]["is"], "succeeded");
+
+    let refund = json!({ "operation": "refund", "payment_id": payment["id"], "amount_minor": 3 });
+    assert_eq!(host.post("/v1/exchanges", &refund).await.expect(201)["verdict"]["is"], "succeeded");
+    let whole = json!({ "operation": "refund", "payment_id": payment["id"] });
+    host.post("/v1/exchanges", &whole).await.problem(409, "refund-exceeds-payment");
+    let steps = host.get(&format!("{location}/steps?limit=1")).await.expect(200);
+    assert_eq!(steps["data"][0]["kind"], "outcome");
+    let call = format!("/v1/plugin-calls/{}/evidence", steps["data"][0]["call_id"].as_str().unwrap());
+    assert_eq!(host.get(&call).await.expect(200)["call"]["export"], "gateway.begin");
+    let resumed =
+        send(host.ask(Method::POST, &format!("{location}/resume")).header("idempotency-key", host.fresh())).await;
+    assert_eq!(resumed.expect(200)["state"], "done");
+
+    for wrong in [
+        json!({ "operation": "pay", "binding_id": binding["id"], "amount_minor": 0, "currency": "RUB", "description": "x" }),
+        json!({ "operation": "pay", "binding_id": binding["id"], "amount_minor": 1, "currency": "RUB", "description": "x", "shoes": 1 }),
+        json!({ "operation": "steal", "payment_id": payment["id"] }),
+    ] {
+        let refused = host.post("/v1/exchanges", &wrong).await;
+        assert_eq!(refused.status.as_u16(), 422, "{}", refused.text);
+    }
+    let (_, reader) = host.key(Role::ReadOnly).await;
+    let tried =
+        host.ask_as(&reader, Method::POST, "/v1/exchanges").header("idempotency-key", "k").json(&pay(&binding, 1));
+    send(tried).await.problem(403, "forbidden");
+    let (_, stranger) = host.stranger().await;
+    send(host.ask_as(&stranger, Method::GET, &location)).await.problem(404, "not-found");
+}
+
+async fn a_repeated_request_is_the_same_payment(host: Host) {
+    let (_, binding) = bind(&host, "pay-sandbox", json!({})).await;
+    let begin = || {
+        send(host.ask(Method::POST, "/v1/exchanges").header("idempotency-key", "order-1").json(&pay(&binding, 10_000)))
+    };
+    let (first, again) = (begin().await, begin().await);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let (first, again) = (first.expect(201), again.expect(201));
+    assert_eq!((&first["id"], &first["verdict"]), (&again["id"], &again["verdict"]));
+    assert_eq!(host.get("/v1/exchanges").await.expect(200)["data"].as_array().unwrap().len(), 1);
+}
+
+async fn a_notification_needs_no_key_and_is_answered_in_the_gateways_words(host: Host) {
+    let (_, binding) = bind(&host, "pay-sandbox", json!({})).await;
+    let address = format!("{}/v1/gateways/{}/notifications", host.url, binding["id"].as_str().unwrap());
+    for request in [host.client.post(&address).body("{}"), host.client.get(format!("{address}?a=b"))] {
+        let answer = send(request).await;
+        // A refusal in the words of the plugin, and no problem of ours.
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (403, "REJECTED"));
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+    assert!(
+        host.get("/v1/exchanges").await.expect(200)["data"].as_array().unwrap().is_empty(),
+        "nothing is left behind"
+    );
+    let signed = host.client.post(&address).header("x-signature", "00").body("{}");
+    assert_eq!(send(signed).await.status.as_u16(), 503, "without its secret it is asked to come again");
+    let nowhere = format!("{}/v1/gateways/bnd_0000000000000000000000000000002a/notifications", host.url);
+    send(host.client.post(nowhere).body("x")).await.problem(404, "not-found");
+    send(host.client.post(&address).body(vec![b'x'; (64 << 10) + 1])).await.problem(413, "body-too-large");
+    send(host.client.delete(&address)).await.problem(405, "method-not-allowed");
+}
