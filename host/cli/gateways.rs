@@ -18,7 +18,8 @@ use super::{
 const EXCHANGE: &[&str] =
     &["id", "kind", "amount_minor", "currency", "state", "verdict", "about_id", "external_id", "fault"];
 const STEP: &[&str] = &["position", "at", "kind", "status", "note"];
-const GATEWAY: &[&str] = &["binding_id", "notifications_path", "missing_secrets", "capabilities", "secrets", "hosts"];
+const GATEWAY: &[&str] =
+    &["binding_id", "notifications_path", "missing_secrets", "missing_hosts", "capabilities", "secrets", "hosts"];
 
 /// Verbs of `altyn gateway`.
 #[derive(Debug, Subcommand)]

@@ -116,5 +116,7 @@ fn what_is_sent_is_filled_and_what_comes_back_is_masked() {
         String::from_utf8(echoed).unwrap(),
         "you sent [secret key], [secret key], [secret key] and [captured token]"
     );
+    let digits = keyring.masked(b"7040737320776f7264 7040737320776F7264", &captured);
+    assert_eq!(String::from_utf8(digits).unwrap(), "[secret key] [secret key]");
     assert!(!format!("{keyring:?}{captured:?}").contains("A21AAF"));
 }
