@@ -301,4 +301,33 @@ on_both_engines!(
     the_day_of_the_change_is_paid_by_whom_the_policy_says,
     all_subscriptions_of_a_contract_are_renewed_together,
     another_tenants_subscription_and_wrong_wishes_are_refused,
+    an_end_after_a_change_leaves_what_was_charged,
+    a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
 );
+
+async fn an_end_after_a_change_leaves_what_was_charged(world: &World) {
+    let (_, subscription) = world.billed("CH-E1", PLAN, "2027-01-01", "2027-01-11").await;
+    let change = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
+    world.made(subscription.id, &change).await;
+    world.cancel(&world.altyn, subscription.id, "2027-01-20").await;
+    world.prove().await;
+    world.clock.set("2027-02-03T09:00:00Z".parse().unwrap());
+    world.close_day("2027-02-01").await;
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn a_change_after_an_early_renewal_cuts_what_was_charged_before_it(world: &World) {
+    let (_, subscription) = world.billed("CH-E2", PLAN, "2027-01-01", "2027-01-11").await;
+    let renewal = world.made(subscription.id, &wish(ChangeKind::Renew)).await;
+    assert!(renewal.charged_minor > 0);
+    world.prove().await;
+    let day_of_month = ChangeSubscription {
+        billing_day: Some(25),
+        timing: Some(Timing::Immediate),
+        ..wish(ChangeKind::ChangeBillingDay)
+    };
+    let moved = world.made(subscription.id, &day_of_month).await;
+    assert!(moved.credited_minor > renewal.charged_minor, "the renewed month is given back whole: {moved:?}");
+    world.prove().await;
+}
