@@ -303,6 +303,7 @@ on_both_engines!(
     another_tenants_subscription_and_wrong_wishes_are_refused,
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
+    a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause,
 );
 
 async fn an_end_after_a_change_leaves_what_was_charged(world: &World) {
@@ -329,5 +330,19 @@ async fn a_change_after_an_early_renewal_cuts_what_was_charged_before_it(world: 
     };
     let moved = world.made(subscription.id, &day_of_month).await;
     assert!(moved.credited_minor > renewal.charged_minor, "the renewed month is given back whole: {moved:?}");
+    world.prove().await;
+}
+
+async fn a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause(world: &World) {
+    let (_, subscription) = world.billed("CH-E3", PLAN, "2027-01-01", "2027-01-11").await;
+    world.made(subscription.id, &wish(ChangeKind::Pause)).await;
+    world.clock.set("2027-01-25T09:00:00Z".parse().unwrap());
+    let change = ChangeSubscription { timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) };
+    let seen = world.preview(subscription.id, &change).await;
+    let gap = seen.effects.subscriptions[0].gap.unwrap();
+    assert_eq!((gap.start, gap.end), (day("2027-01-11"), day("2027-01-25")));
+    let cancelled = world.execute(subscription.id, &change, &seen).await.unwrap();
+    assert_eq!((cancelled.credited_minor, cancelled.charged_minor), (0, 0));
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
     world.prove().await;
 }
