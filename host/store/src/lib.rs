@@ -16,6 +16,7 @@ pub mod db;
 pub mod dunning;
 pub mod error;
 pub mod explain;
+pub mod fuse;
 pub mod idempotency;
 pub mod imports;
 pub mod invoices;
@@ -37,4 +38,5 @@ pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};
 pub use error::StoreError;
+pub use fuse::Fuse;
 pub use rows::{Column, Rows};
