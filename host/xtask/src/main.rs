@@ -11,6 +11,7 @@ mod fuzz;
 mod guests;
 mod postgres;
 mod shell;
+mod simulate;
 mod test;
 
 use std::{
@@ -35,6 +36,9 @@ usage: cargo xtask <command>
   bench [--subscriptions N] [--only billing|ledger|plugin] [--output table|json]
                                  measure the release build against a private PostgreSQL
   fuzz [--seconds N] [target]    mutate what guests hand over, 300 seconds each target
+  simulate [--seeds N] [--seed S] [--steps N] [--database URL|none] [--output table|json]
+                                 live two years of operators' lives from numbers, on SQLite and on a private PostgreSQL,
+                                 and look at every rule of the books on the way
   postgres                       start a private PostgreSQL, print its address, run until stdin ends or Ctrl-C
   books [--customers N] [--seed S] [--into DIR]
                                  write the example books (default: examples/operator)
@@ -70,6 +74,7 @@ fn run(command: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "demo" => demo::run(&root, rest),
         "bench" => bench::run(&root, rest),
         "fuzz" => fuzz::run(&root, rest),
+        "simulate" => simulate::run(&root, rest),
         "postgres" => {
             shell::no_arguments(rest)?;
             serve_postgres(&root)
