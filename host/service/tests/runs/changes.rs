@@ -304,6 +304,7 @@ on_both_engines!(
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
     a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause,
+    a_renewal_for_a_day_behind_periods_that_are_not_charged_is_refused,
 );
 
 async fn an_end_after_a_change_leaves_what_was_charged(world: &World) {
@@ -344,5 +345,18 @@ async fn a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause(
     let cancelled = world.execute(subscription.id, &change, &seen).await.unwrap();
     assert_eq!((cancelled.credited_minor, cancelled.charged_minor), (0, 0));
     assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn a_renewal_for_a_day_behind_periods_that_are_not_charged_is_refused(world: &World) {
+    let (contract, subscription) = world.billed("CH-E4", PLAN, "2027-01-01", "2027-01-11").await;
+    let balance = world.balance(contract).await;
+    let change = ChangeSubscription { on: Some(day("2027-02-10")), ..wish(ChangeKind::Renew) };
+    let refused = world.altyn.change_preview(&world.request(), subscription.id, change.clone()).await;
+    assert_eq!(code(refused), "change-unbilled");
+    let now = ChangeSubscription { on: Some(day("2027-01-20")), ..change };
+    let renewed = world.made(subscription.id, &now).await;
+    assert_eq!(world.balance(contract).await, balance - renewed.charged_minor);
+    assert_eq!(world.subscription(subscription.id).await.next_charge_on, day("2027-03-01"));
     world.prove().await;
 }
