@@ -345,7 +345,7 @@ impl Life<'_> {
         amount: i64,
         by: u8,
     ) -> anyhow::Result<String> {
-        let through = if by % 2 == 0 { "bank/40702810938120061991" } else { "cash" };
+        let through = if by.is_multiple_of(2) { "bank/40702810938120061991" } else { "cash" };
         let entries = [(through.to_owned(), amount), (format!("contract/{contract}/funds"), -amount)];
         let posted = self.post(place, &format!("payment-{number}"), "payment-received", &entries).await?;
         if let Ok(id) = posted {

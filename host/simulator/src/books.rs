@@ -11,6 +11,7 @@ use altyn_service::{
     blocks::BlockFilter,
     charges::ChargeFilter,
     contracts::ContractFilter,
+    invoices::InvoiceFilter,
     manual_operations::OperationFilter,
     page::{Listed, Page},
     promises::PromiseFilter,
@@ -181,7 +182,8 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
 }
 
 async fn write_invoices(altyn: &Altyn, request: &Request, writer: &mut Writer) -> anyhow::Result<()> {
-    let invoices = all(|page| async move { altyn.invoice_list(request, Default::default(), &page).await }).await?;
+    let invoices =
+        all(|page| async move { altyn.invoice_list(request, InvoiceFilter::default(), &page).await }).await?;
     let ids: Vec<_> = invoices.iter().map(|one| one.id).collect();
     writer.put("invoice", invoices)?;
     for id in ids {

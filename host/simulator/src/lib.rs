@@ -28,6 +28,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use crate::{
+    books::Books,
     life::{Broken, Life, Lived, Manner},
     place::{Guests, Place},
     step::{Step, steps},
@@ -93,6 +94,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// SHA-256 over the books of all seeds, hexadecimal.
+    pub fn digest(&self) -> String {
+        books::digest(&[Books { lines: self.books.values().cloned().collect() }])
+    }
+
     fn add(&mut self, steps: &[Step], lived: &Lived) {
         self.lives += 1;
         self.steps += u64::try_from(lived.outcomes.len()).unwrap_or(0);

@@ -190,6 +190,8 @@ impl<'p> Life<'p> {
             return Ok(told);
         }
         for place in 0..self.operators.len() {
+            // Dunning looks at what is owed now, which the last step may have changed; the second look is the same again.
+            self.run_again(place).await?;
             let before = books(&self.altyn, &self.operators[place]).await?;
             self.run_again(place).await?;
             let after = books(&self.altyn, &self.operators[place]).await?;
@@ -466,6 +468,7 @@ impl<'p> Life<'p> {
 }
 
 /// An error that nobody made.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub(crate) fn failed(error: ServiceError) -> anyhow::Error {
     anyhow::anyhow!("{}", told(&error))
 }
@@ -473,8 +476,10 @@ pub(crate) fn failed(error: ServiceError) -> anyhow::Error {
 /// A refusal that a client may get; what only a fault explains is an error.
 pub(crate) fn expected(error: ServiceError) -> anyhow::Result<ServiceError> {
     match error {
-        ServiceError::Store(_) | ServiceError::Internal(_) | ServiceError::Plugin { .. } => Err(failed(error)),
-        ServiceError::Conflict { code: "busy", .. } => Err(failed(error)),
+        ServiceError::Store(_)
+        | ServiceError::Internal(_)
+        | ServiceError::Plugin { .. }
+        | ServiceError::Conflict { code: "busy", .. } => Err(failed(error)),
         other => Ok(other),
     }
 }

@@ -84,6 +84,7 @@ fn tell(report: &Report, output: Output) -> anyhow::Result<()> {
     writeln!(out, "steps        {}", report.steps)?;
     writeln!(out, "days closed  {}", report.days_closed)?;
     writeln!(out, "crashes      {}", report.crashes)?;
+    writeln!(out, "books        {}", report.digest())?;
     writeln!(out, "broken       {}", report.failures.len())?;
     Ok(())
 }

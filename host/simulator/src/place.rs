@@ -68,17 +68,14 @@ pub struct Place {
 impl Place {
     /// A database of its own: a file for SQLite, a new database called `name` on `server` for PostgreSQL.
     pub async fn new(server: Option<&str>, name: &str, guests: &Guests) -> anyhow::Result<Self> {
-        let (url, folder) = match server {
-            Some(server) => {
-                let created = Db::create_postgres_database(server, name).await;
-                (created.context("cannot create a database on the server")?, None)
-            }
-            None => {
-                let memory = Path::new("/dev/shm");
-                let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-                let folder = folder.context("no place for a SQLite file")?;
-                (format!("sqlite:{}", folder.path().join("altyn.db").display()), Some(folder))
-            }
+        let (url, folder) = if let Some(server) = server {
+            let created = Db::create_postgres_database(server, name).await;
+            (created.context("cannot create a database on the server")?, None)
+        } else {
+            let memory = Path::new("/dev/shm");
+            let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+            let folder = folder.context("no place for a SQLite file")?;
+            (format!("sqlite:{}", folder.path().join("altyn.db").display()), Some(folder))
         };
         Db::migrate(&url).await?;
         let db = Db::connect(&url, 4).await?;
