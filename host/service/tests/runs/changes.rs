@@ -11,7 +11,7 @@ use altyn_service::{
     changes::{ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, SetTimings},
     context::{IdempotencyKey, Request},
     error::ServiceError,
-    subscriptions::SubscriptionView,
+    subscriptions::{CancelSubscription, SubscriptionView},
 };
 
 use crate::world::{World, code, day, on_both_engines, page};
@@ -304,6 +304,7 @@ on_both_engines!(
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
     a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause,
+    an_end_up_to_which_a_period_was_charged_is_not_moved_behind_it,
     a_renewal_for_a_day_behind_periods_that_are_not_charged_is_refused,
 );
 
@@ -358,5 +359,22 @@ async fn a_renewal_for_a_day_behind_periods_that_are_not_charged_is_refused(worl
     let renewed = world.made(subscription.id, &now).await;
     assert_eq!(world.balance(contract).await, balance - renewed.charged_minor);
     assert_eq!(world.subscription(subscription.id).await.next_charge_on, day("2027-03-01"));
+    world.prove().await;
+}
+
+async fn an_end_up_to_which_a_period_was_charged_is_not_moved_behind_it(world: &World) {
+    let contract = world.import_contract("CH-E5", PLAN, 1, "2027-01-01").await;
+    let id = world.subscriptions(contract).await.remove(0).id;
+    world.cancel(&world.altyn, id, "2027-01-16").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-01").await;
+    let billed = world.balance(contract).await;
+    let version = world.subscription(id).await.version;
+    let end = |on: &str| CancelSubscription { on: day(on) };
+    let later = world.altyn.subscription_cancel(&world.request(), id, version, end("2027-01-25")).await;
+    assert_eq!(code(later), "end-charged");
+    assert_eq!(world.subscription(id).await.ends_on, Some(day("2027-01-16")));
+    world.cancel(&world.altyn, id, "2027-01-12").await;
+    assert_eq!(world.balance(contract).await, billed, "what was charged stays charged");
     world.prove().await;
 }
