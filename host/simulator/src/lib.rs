@@ -35,10 +35,10 @@ use crate::{
 };
 
 /// Every so many seeds are lived without their crashes too, and must come to the same.
-const UNDISTURBED: u64 = 8;
+const UNDISTURBED: u64 = 12;
 
 /// Of every so many seeds a year is lived with its days closed in time and with its days closed when somebody comes by.
-const CUT: u64 = 64;
+const CUT: u64 = 200;
 /// Which of them.
 const CUT_AT: u64 = 11;
 

@@ -32,7 +32,7 @@ pub const BIRTH: &str = "2026-01-05T09:00:00Z";
 const ALWAYS: [&str; 4] =
     ["trial-balance-zero", "balances-equal-entries", "recurring-disjoint-gapless", "charge-has-line"];
 /// In how many steps all others had their turn.
-const TURNS: usize = 4;
+const TURNS: usize = 6;
 
 /// How a life is lived, besides its steps.
 #[derive(Clone, Copy, Debug)]

@@ -249,16 +249,16 @@ fn act(dice: &mut Dice) -> Act {
 /// How time passes in one life.
 fn pause(dice: &mut Dice) -> TimeDelta {
     match dice.between(0, 19) {
-        0..=3 => TimeDelta::minutes(dice.between(0, 300)),
-        4..=10 => TimeDelta::hours(dice.between(5, 200)),
-        11..=18 => TimeDelta::hours(dice.between(150, 1_000)),
+        0..=2 => TimeDelta::minutes(dice.between(0, 300)),
+        3..=8 => TimeDelta::hours(dice.between(5, 200)),
+        9..=17 => TimeDelta::hours(dice.between(150, 1_000)),
         _ => TimeDelta::hours(dice.between(1_000, 2_500)),
     }
 }
 
 fn close(dice: &mut Dice, open: TimeDelta, diligent: bool) -> Close {
     // Days that were missed are closed one by one in diligent lives and where they are few.
-    if diligent || open < TimeDelta::days(5) && !dice.one_in(4) {
+    if diligent || open < TimeDelta::days(4) && !dice.one_in(4) {
         return if dice.one_in(10) { Close::None } else { Close::Daily };
     }
     match dice.between(0, 9) {
@@ -272,7 +272,7 @@ fn close(dice: &mut Dice, open: TimeDelta, diligent: bool) -> Close {
 pub fn steps(seed: u64) -> Vec<Step> {
     let mut dice = Dice::new(seed, 1);
     // Few live on the day: two years have many of them.
-    let diligent = seed % 50 == 7;
+    let diligent = seed % 200 == 7;
     let crashing = !dice.one_in(4);
     let mut steps = Vec::new();
     let mut lived = TimeDelta::zero();

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use altyn_simulator::{Wanted, simulate};
 
+/// How many seeds are lived instead of two hundred.
+const SEEDS: &str = "ALTYN_SIMULATE_SEEDS";
 /// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
 const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
 
@@ -15,9 +17,10 @@ fn two_hundred_lives_keep_every_rule_and_come_to_the_same_on_both_engines() {
             "set {POSTGRES_URL} to a PostgreSQL whose role may create databases and roles, or run `cargo xtask test`"
         )
     });
+    let seeds = std::env::var(SEEDS).ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     let wanted = Wanted {
         seed: 1,
-        seeds: 200,
+        seeds,
         steps: None,
         server: Some(server),
         plugins: std::env::var_os("ALTYN_PLUGINS_DIR").map_or(built, PathBuf::from),
@@ -32,7 +35,10 @@ fn two_hundred_lives_keep_every_rule_and_come_to_the_same_on_both_engines() {
         eprintln!("again: {}", failure.again);
     }
     assert!(report.failures.is_empty(), "{} lives broke, see above", report.failures.len());
-    assert!(report.lives >= 400 && report.crashes > 500, "{report:?}");
+    assert!(report.lives >= 2 * seeds && report.crashes >= 2 * seeds, "{report:?}");
+    if seeds < 100 {
+        return;
+    }
     // A life in which nothing takes effect would keep every rule, too.
     for act in ["Subscribe", "ChangePlan", "ChangeQuantity", "ChangePause", "ChangeResume", "Pay", "Promise", "Credit"]
     {
