@@ -58,8 +58,8 @@ impl Guests {
 pub struct Place {
     /// Digests of the components, by name.
     pub components: BTreeMap<&'static str, String>,
-    db: Db,
-    guests: Guests,
+    /// What hosts are made from.
+    altyn: Altyn,
     /// Of PostgreSQL: the server, and the database on it.
     made: Option<(String, String)>,
     _folder: Option<tempfile::TempDir>,
@@ -79,21 +79,28 @@ impl Place {
         };
         Db::migrate(&url).await?;
         let db = Db::connect(&url, 4).await?;
+        // Small chunks, so that a handful of contracts is a run of several; leases end at once, so that a host that starts
+        // again need not wait for the one that died.
+        let settings = Settings { run_chunk: 3, run_lease_ms: 0, ..Settings::default() };
+        let clock = Arc::new(VirtualClock::new(DateTime::<Utc>::UNIX_EPOCH));
+        // Its own plugin host is never used: an empty one costs little, a compiled component does not.
+        let small = RuntimeConfig { instances: 1, pooling: false, ..RuntimeConfig::default() };
+        let own = Plugins::new(Runtime::new(&small)?);
+        let altyn = Altyn::new(db, clock, Arc::new(SeededIds::new(u64::MAX, 0)), own, settings);
+        let altyn = Altyn { plugins: Arc::clone(&guests.plugins), ..altyn };
         let made = server.map(|server| (server.to_owned(), url));
         let components = BTreeMap::new();
-        let mut place = Self { components, db, guests: guests.clone(), made, _folder: folder };
-        place.install().await?;
+        let mut place = Self { components, altyn, made, _folder: folder };
+        place.install(guests).await?;
         Ok(place)
     }
 
-    async fn install(&mut self) -> anyhow::Result<()> {
-        let clock = Arc::new(VirtualClock::new(DateTime::<Utc>::UNIX_EPOCH));
-        let altyn = self.host(clock, Arc::new(SeededIds::new(u64::MAX, 0)), None);
+    async fn install(&mut self, guests: &Guests) -> anyhow::Result<()> {
         let platform: CreateTenant = serde_json::from_value(serde_json::json!({ "name": "platform" }))?;
-        let tenant: TenantId = altyn.tenant_create_root(platform).await?.id;
+        let tenant: TenantId = self.altyn.tenant_create_root(platform).await?.id;
         for name in STRATEGIES.into_iter().chain(OTHERS) {
             let installed =
-                altyn.plugin_install(&Request::internal(tenant, "simulator"), self.guests.wasm(name)?).await?;
+                self.altyn.plugin_install(&Request::internal(tenant, "simulator"), guests.wasm(name)?).await?;
             self.components.insert(name, installed.value.digest);
         }
         Ok(())
@@ -101,23 +108,13 @@ impl Place {
 
     /// A host over the database that has just started: nothing of a host before it is in its memory but compiled code.
     pub fn host(&self, clock: Arc<VirtualClock>, ids: Arc<dyn Ids>, fuse: Option<Arc<Fuse>>) -> Altyn {
-        let db = fuse.map_or_else(|| self.db.clone(), |fuse| self.db.with_fuse(fuse));
-        // Small chunks, so that a handful of contracts is a run of several; leases end at once, so that a host that starts
-        // again need not wait for the one that died.
-        let settings = Settings { run_chunk: 3, run_lease_ms: 0, ..Settings::default() };
-        Altyn {
-            db,
-            clock,
-            ids,
-            plugins: Arc::clone(&self.guests.plugins),
-            settings: Arc::new(settings),
-            poster: Poster::default(),
-        }
+        let db = fuse.map_or_else(|| self.altyn.db.clone(), |fuse| self.altyn.db.with_fuse(fuse));
+        Altyn { db, clock, ids, poster: Poster::default(), ..self.altyn.clone() }
     }
 
     /// Ends all connections and removes the database.
     pub async fn close(self) -> anyhow::Result<()> {
-        self.db.close().await;
+        self.altyn.db.close().await;
         if let Some((server, url)) = self.made {
             Db::drop_postgres_database(&server, &url).await?;
         }
