@@ -300,12 +300,7 @@ impl<'p> Life<'p> {
                 Close::None => {}
                 Close::Daily => self.close_days(place).await?,
                 Close::Last => self.close_last(place, RunMode::Automatic, false).await?,
-                Close::Confirmed { reject } => {
-                    // The close of a day stops what is unpaid even where a rejected plan left periods of it uncharged, and
-                    // they are passed over when it returns: until that is decided, only operators without terms reject.
-                    let reject = reject && self.operators[place].terms.is_empty();
-                    self.close_last(place, RunMode::WithConfirmation, reject).await?;
-                }
+                Close::Confirmed { reject } => self.close_last(place, RunMode::WithConfirmation, reject).await?,
             }
         }
         Ok(())
