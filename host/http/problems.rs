@@ -167,6 +167,9 @@ catalogue! {
     NotEnoughMoney = "not-enough-money", CONFLICT, "Not enough money",
         "The contract has less money than is to be moved; promises and credit are not money.",
         "Move at most what `detail` names.";
+    EndCharged = "end-charged", CONFLICT, "A period was charged up to the end",
+        "The end that was set lies within a period that was charged up to it, so days behind it would not be charged.",
+        "Subscribe again from that day.";
     SubscriptionEnded = "subscription-ended", CONFLICT, "The subscription has ended",
         "The subscription is cancelled or complete already.",
         "There is nothing to cancel.";

@@ -407,6 +407,9 @@ fn cancelled(facts: &Facts<'_>, on: NaiveDate, current_day: CurrentDay) -> Resul
         next_charge_on: on,
         ..Terms::of(facts.subscription)
     };
+    // What was paused and never resumed was not served up to its end.
+    let paused = facts.subscription.status == SubscriptionStatus::Paused;
+    let gap = if paused { Period::try_new(facts.subscription.terms_from, on).ok() } else { None };
     Ok(Decision {
         kind: ChangeKind::Cancel,
         on,
@@ -414,7 +417,7 @@ fn cancelled(facts: &Facts<'_>, on: NaiveDate, current_day: CurrentDay) -> Resul
         lines: Vec::new(),
         terms,
         gift: None,
-        gap: None,
+        gap,
     })
 }
 

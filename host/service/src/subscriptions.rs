@@ -9,7 +9,7 @@ use altyn_domain::{
 use altyn_store::{
     StoreError, Tx, catalogue,
     catalogue::{PlanRow, PlanVersionRow},
-    contracts, subscriptions,
+    charges, contracts, subscriptions,
     subscriptions::SubscriptionRow,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -370,7 +370,7 @@ impl Altyn {
     }
 
     /// Ends a subscription on a day; an end that was set before is replaced. No period that begins on or after that day
-    /// is charged, and what was charged stays charged.
+    /// is charged, and what was charged stays charged; an end up to which a period was charged in part is not moved behind it.
     pub async fn subscription_cancel(
         &self,
         request: &Request,
@@ -396,6 +396,16 @@ impl Altyn {
             return Err(ServiceError::invalid(
                 "/on",
                 format!("must not be before {}, the first day of service", row.starts_on),
+            ));
+        }
+        // The days behind such an end would be served and belong to a period that is charged already.
+        if let Some(end) = row.ends_on
+            && command.on > end
+            && charges::cut_at(&mut work.tx, tenant, row.id, end).await?
+        {
+            return Err(ServiceError::conflict(
+                "end-charged",
+                format!("the last period was charged up to its end on {end}; subscribe again from that day instead"),
             ));
         }
         let sold = catalogue::sold(&mut work.tx, tenant, vec![row.plan_version_id]).await?;

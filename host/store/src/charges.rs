@@ -69,6 +69,13 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ChargeRo
     tx.fetch_optional(FIND, (tenant, id)).await
 }
 
+const CUT_AT: &str = "select cast(count(*) as bigint) from charges where tenant_id = $1 and subscription_id = $2
+    and kind = 'recurring' and used_end = $3 and period_end > $3";
+/// Whether a subscription's period was charged up to a day only, before its end: no charge follows for the rest of it.
+pub async fn cut_at(tx: &mut Tx, tenant: Uuid, subscription: Uuid, day: NaiveDate) -> Result<bool> {
+    Ok(tx.fetch_one::<(i64,)>(CUT_AT, (tenant, subscription, day)).await?.0 > 0)
+}
+
 /// Which charges a list holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Filter {

@@ -8,7 +8,7 @@
 //! more takes a row lock or compares a version, in the order documented where it is done.
 //! On PostgreSQL each transaction names its tenant before anything else and row-level security hides the others.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use chrono::{Datelike as _, NaiveDate};
 use sqlx::{
@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     error::StoreError,
+    fuse::Fuse,
     rows::{Column, Rows},
 };
 
@@ -160,7 +161,14 @@ impl fmt::Display for Engine {
 
 /// A connected database.
 #[derive(Clone)]
-pub enum Db {
+pub struct Db {
+    pools: Pools,
+    fuse: Option<Arc<Fuse>>,
+}
+
+/// The connections of an engine.
+#[derive(Clone)]
+enum Pools {
     /// One file: a single writing connection and a pool of readers.
     Sqlite {
         /// The writer.
@@ -198,6 +206,15 @@ impl Db {
         }
     }
 
+    fn of(pools: Pools) -> Self {
+        Self { pools, fuse: None }
+    }
+
+    /// The same connections for a host that is gone as soon as `fuse` is burnt.
+    pub fn with_fuse(&self, fuse: Arc<Fuse>) -> Self {
+        Self { pools: self.pools.clone(), fuse: Some(fuse) }
+    }
+
     async fn connect_sqlite(path: &str, connections: u32) -> Result<Self> {
         let version = SqliteConnectOptions::from_str("sqlite::memory:")?;
         let mut probe = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&version).await?;
@@ -232,7 +249,7 @@ impl Db {
             .max_lifetime(None)
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-16384"))
             .await?;
-        Ok(Self::Sqlite { write, read })
+        Ok(Self::of(Pools::Sqlite { write, read }))
     }
 
     async fn connect_postgres(url: &str, connections: u32) -> Result<Self> {
@@ -255,19 +272,19 @@ impl Db {
             })
             .connect_with(options)
             .await?;
-        Ok(Self::Postgres(pool))
+        Ok(Self::of(Pools::Postgres(pool)))
     }
 
     /// Brings the schema of `url` up to date and refuses a newer one; answers how many migrations ran.
     pub async fn migrate(url: &str) -> Result<u64> {
         let db = Self::connect(url, 2).await?;
-        let applied = match &db {
-            Self::Sqlite { write, .. } => {
+        let applied = match &db.pools {
+            Pools::Sqlite { write, .. } => {
                 let before = applied_sqlite(write).await;
                 MIGRATIONS_SQLITE.run(write).await?;
                 applied_sqlite(write).await - before
             }
-            Self::Postgres(_) => {
+            Pools::Postgres(_) => {
                 // The owner migrates: a plain connection that never took the application's role.
                 let options = PgConnectOptions::from_str(url)?.application_name("altyn migrate");
                 let owner = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
@@ -299,14 +316,29 @@ impl Db {
         Ok(query.map_or_else(|| format!("{base}/{name}"), |query| format!("{base}/{name}?{query}")))
     }
 
+    /// Drops the database that `url` names, whoever is connected to it; `server` names another one on the same server.
+    ///
+    /// For measurements and tests, as [`Db::create_postgres_database`].
+    pub async fn drop_postgres_database(server: &str, url: &str) -> Result<()> {
+        let name = PgConnectOptions::from_str(url)?.get_database().unwrap_or_default().to_owned();
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(StoreError::Url(format!("{name} is not a plain database name")));
+        }
+        let options = PgConnectOptions::from_str(server)?;
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+        pool.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await?;
+        pool.close().await;
+        Ok(())
+    }
+
     /// Refreshes the planner's statistics, after many rows came at once.
     pub async fn optimize(&self) -> Result<()> {
-        match self {
-            Self::Sqlite { write, .. } => write.execute("pragma optimize").await.map(|_| ())?,
+        match &self.pools {
+            Pools::Sqlite { write, .. } => write.execute("pragma optimize").await.map(|_| ())?,
             // The application's role owns no table and may not analyze them: for this statement the login's own role does.
             // The transaction ends that role whatever happens: a caller that stops waiting must not leave a connection
             // in the pool that sees every tenant.
-            Self::Postgres(pool) => {
+            Pools::Postgres(pool) => {
                 let mut tx = begun(pool, AssertSqlSafe("begin; set local role none".to_owned())).await?;
                 tx.execute("analyze").await?;
                 tx.commit().await?;
@@ -317,25 +349,27 @@ impl Db {
 
     /// Which engine this is.
     pub fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite { .. } => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
+        match &self.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
         }
     }
 
     /// Begins a transaction that may write.
     pub async fn write(&self, scope: Scope) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => Tx::Postgres(begun(pool, postgres_begin("begin", scope)).await?),
+        self.fuse.as_ref().map_or(Ok(()), |fuse| fuse.write())?;
+        Ok(match &self.pools {
+            Pools::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("begin immediate").await?),
+            Pools::Postgres(pool) => Tx::Postgres(begun(pool, postgres_begin("begin", scope)).await?),
         })
     }
 
     /// Begins a transaction that only reads: one consistent snapshot.
     pub async fn read(&self, scope: Scope) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("begin deferred").await?),
-            Self::Postgres(pool) => Tx::Postgres(
+        self.fuse.as_ref().map_or(Ok(()), |fuse| fuse.read())?;
+        Ok(match &self.pools {
+            Pools::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("begin deferred").await?),
+            Pools::Postgres(pool) => Tx::Postgres(
                 begun(pool, postgres_begin("begin isolation level repeatable read read only", scope)).await?,
             ),
         })
@@ -343,9 +377,9 @@ impl Db {
 
     /// The number of the last migration that the database has, and of the last that this release knows.
     pub async fn schema(&self) -> Result<(i64, i64)> {
-        let migrator = match self {
-            Self::Sqlite { .. } => &MIGRATIONS_SQLITE,
-            Self::Postgres(_) => &MIGRATIONS_POSTGRES,
+        let migrator = match &self.pools {
+            Pools::Sqlite { .. } => &MIGRATIONS_SQLITE,
+            Pools::Postgres(_) => &MIGRATIONS_POSTGRES,
         };
         let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
         let sql = "select cast(coalesce(max(version), 0) as bigint) from _sqlx_migrations where success";
@@ -360,12 +394,12 @@ impl Db {
 
     /// Closes every connection, waiting for work in progress.
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite { write, read } => {
+        match &self.pools {
+            Pools::Sqlite { write, read } => {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Pools::Postgres(pool) => pool.close().await,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod dunning;
 pub mod error;
 pub mod exchanges;
 pub mod explain;
+pub mod fuse;
 pub mod idempotency;
 pub mod imports;
 pub mod invoices;
@@ -41,4 +42,5 @@ pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};
 pub use error::StoreError;
+pub use fuse::Fuse;
 pub use rows::{Column, Rows};

@@ -46,6 +46,8 @@ pub struct LifeRow {
     pub held_from: Option<String>,
     /// The first day on which it was held.
     pub held_on: Option<NaiveDate>,
+    /// 1 when it never renews by itself.
+    pub manual: i32,
 }
 
 macro_rules! select {
@@ -53,7 +55,8 @@ macro_rules! select {
         concat!(
             "select s.id, s.contract_id, s.status, s.version, s.anchor_on, s.next_index, s.starts_on, s.ends_on,
                 s.next_charge_on, s.resumed_on, p.cadence, l.service_term_id as own_term_id,
-                t.service_term_id as plan_term_id, l.unpaid_since, l.stopped_on, l.held_from, l.held_on ",
+                t.service_term_id as plan_term_id, l.unpaid_since, l.stopped_on, l.held_from, l.held_on,
+                s.manual ",
             $from,
             " join plan_versions p on p.tenant_id = $1 and p.id = s.plan_version_id
             left join service_term_plans t on t.tenant_id = $1 and t.plan_id = p.plan_id

@@ -12,6 +12,7 @@ mod fuzz;
 mod guests;
 mod postgres;
 mod shell;
+mod simulate;
 mod test;
 
 use std::{
@@ -38,6 +39,9 @@ usage: cargo xtask <command>
   fuzz [--seconds N] [target]    mutate what guests hand over, 300 seconds each target
   authors [rust|javascript|python …]
                                  make, build and test a plugin of every world in every language
+  simulate [--seeds N] [--seed S] [--steps N] [--database URL|none] [--output table|json]
+                                 live two years of operators' lives from numbers, on SQLite and on a private PostgreSQL,
+                                 and look at every rule of the books on the way
   postgres                       start a private PostgreSQL, print its address, run until stdin ends or Ctrl-C
   books [--customers N] [--seed S] [--into DIR]
                                  write the example books (default: examples/operator)
@@ -74,6 +78,7 @@ fn run(command: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "bench" => bench::run(&root, rest),
         "fuzz" => fuzz::run(&root, rest),
         "authors" => authors::run(&root, rest),
+        "simulate" => simulate::run(&root, rest),
         "postgres" => {
             shell::no_arguments(rest)?;
             serve_postgres(&root)

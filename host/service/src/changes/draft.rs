@@ -363,8 +363,10 @@ impl Altyn {
                 Facts { subscription: &subscription, plan: &plan, covered: &covered, signed_on: facts.signed_on };
             let decision = match decide(&asked, &order, on, current_day) {
                 Ok(decision) => decision,
-                // Its periods up to that day will have been charged by then.
-                Err(ChangeError::Unbilled(_)) if on > today && scheduled.is_none() => {
+                // Its periods up to that day will have been charged by then; a renewal does not wait for its day.
+                Err(ChangeError::Unbilled(_))
+                    if on > today && scheduled.is_none() && command.kind != ChangeKind::Renew =>
+                {
                     nothing_yet(&subscription, command.kind, on)
                 }
                 Err(error) => return Err(refused(error)),

@@ -245,7 +245,14 @@ fn decision(facts: &Facts, life: &LifeRow, on: NaiveDate) -> Result<Step> {
         };
         return Ok(if back && !of.held { Step::Return } else { Step::Keep });
     };
-    step(ladder, &of, oldest, on).map_err(|error| ServiceError::Internal(error.to_string()))
+    let step = step(ladder, &of, oldest, on).map_err(|error| ServiceError::Internal(error.to_string()))?;
+    // A rejected or parked plan left periods of it uncharged. Stopped now it would never be charged for them: what passes
+    // until the return is passed over. It stays in grace until its billing has caught up.
+    let behind = life.manual == 0 && life.next_charge_on <= on;
+    Ok(match step {
+        Step::Stop { since } | Step::AskToStop { since } if behind => Step::Grace { since },
+        step => step,
+    })
 }
 
 /// Back in service from a day on, with everything paid.

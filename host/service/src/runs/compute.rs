@@ -357,8 +357,9 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
         let component = &plan.components[line.component_index];
         let due = match component.kind {
             ComponentKind::Recurring => line,
-            // What is charged once is charged with the first period.
-            ComponentKind::SetUp | ComponentKind::OneOff if line.charged_on == row.sold_on => once(line)?,
+            // What is charged once is charged with the period in which service begins, and not with one after it that is
+            // charged on the same day.
+            ComponentKind::SetUp | ComponentKind::OneOff if line.used.start == row.sold_on => once(line)?,
             ComponentKind::SetUp | ComponentKind::OneOff => continue,
         };
         contract.lines.push(OpenLine {

@@ -26,6 +26,8 @@ use uuid::Uuid;
 use super::{Findings, RuleReport};
 use crate::error::Result;
 
+/// The code of the rule.
+pub(super) const CODE: &str = "recurring-disjoint-gapless";
 const SUBSCRIPTIONS: i64 = 1_000;
 const CHARGES: i64 = 10_000;
 
@@ -33,7 +35,7 @@ const CHARGES: i64 = 10_000;
 /// one before the next, and the next charge is due when the calendar says.
 pub(super) async fn disjoint_and_gapless(tx: &mut Tx, tenant: Uuid) -> Result<RuleReport> {
     let mut findings = Findings::new(
-        "recurring-disjoint-gapless",
+        CODE,
         "the charged periods of a subscription follow its calendar without gap or overlap up to its next charge",
     );
     let mut after = Uuid::nil();

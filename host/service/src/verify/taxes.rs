@@ -11,11 +11,13 @@ use uuid::Uuid;
 use super::{Findings, RuleReport};
 use crate::error::Result;
 
+/// The code of the rule.
+pub(super) const CODE: &str = "tax-recomputed";
 const PAGE: i64 = 10_000;
 
 /// Every line's tax is what its rate gives on the side of the price that its invoice states; no rate, no tax.
 pub(super) async fn recomputed(tx: &mut Tx, tenant: Uuid) -> Result<RuleReport> {
-    let mut findings = Findings::new("tax-recomputed", "a line's tax is what its rate gives on its stated price");
+    let mut findings = Findings::new(CODE, "a line's tax is what its rate gives on its stated price");
     let mut after = (Uuid::nil(), -1);
     loop {
         let page = rows::taxed_lines(tx, tenant, after, PAGE).await?;

@@ -11,7 +11,7 @@ use altyn_service::{
     changes::{ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, SetTimings},
     context::{IdempotencyKey, Request},
     error::ServiceError,
-    subscriptions::SubscriptionView,
+    subscriptions::{CancelSubscription, SubscriptionView},
 };
 
 use crate::world::{World, code, day, on_both_engines, page};
@@ -301,4 +301,80 @@ on_both_engines!(
     the_day_of_the_change_is_paid_by_whom_the_policy_says,
     all_subscriptions_of_a_contract_are_renewed_together,
     another_tenants_subscription_and_wrong_wishes_are_refused,
+    an_end_after_a_change_leaves_what_was_charged,
+    a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
+    a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause,
+    an_end_up_to_which_a_period_was_charged_is_not_moved_behind_it,
+    a_renewal_for_a_day_behind_periods_that_are_not_charged_is_refused,
 );
+
+async fn an_end_after_a_change_leaves_what_was_charged(world: &World) {
+    let (_, subscription) = world.billed("CH-E1", PLAN, "2027-01-01", "2027-01-11").await;
+    let change = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
+    world.made(subscription.id, &change).await;
+    world.cancel(&world.altyn, subscription.id, "2027-01-20").await;
+    world.prove().await;
+    world.clock.set("2027-02-03T09:00:00Z".parse().unwrap());
+    world.close_day("2027-02-01").await;
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn a_change_after_an_early_renewal_cuts_what_was_charged_before_it(world: &World) {
+    let (_, subscription) = world.billed("CH-E2", PLAN, "2027-01-01", "2027-01-11").await;
+    let renewal = world.made(subscription.id, &wish(ChangeKind::Renew)).await;
+    assert!(renewal.charged_minor > 0);
+    world.prove().await;
+    let day_of_month = ChangeSubscription {
+        billing_day: Some(25),
+        timing: Some(Timing::Immediate),
+        ..wish(ChangeKind::ChangeBillingDay)
+    };
+    let moved = world.made(subscription.id, &day_of_month).await;
+    assert!(moved.credited_minor > renewal.charged_minor, "the renewed month is given back whole: {moved:?}");
+    world.prove().await;
+}
+
+async fn a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause(world: &World) {
+    let (_, subscription) = world.billed("CH-E3", PLAN, "2027-01-01", "2027-01-11").await;
+    world.made(subscription.id, &wish(ChangeKind::Pause)).await;
+    world.clock.set("2027-01-25T09:00:00Z".parse().unwrap());
+    let change = ChangeSubscription { timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) };
+    let seen = world.preview(subscription.id, &change).await;
+    let gap = seen.effects.subscriptions[0].gap.unwrap();
+    assert_eq!((gap.start, gap.end), (day("2027-01-11"), day("2027-01-25")));
+    let cancelled = world.execute(subscription.id, &change, &seen).await.unwrap();
+    assert_eq!((cancelled.credited_minor, cancelled.charged_minor), (0, 0));
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn a_renewal_for_a_day_behind_periods_that_are_not_charged_is_refused(world: &World) {
+    let (contract, subscription) = world.billed("CH-E4", PLAN, "2027-01-01", "2027-01-11").await;
+    let balance = world.balance(contract).await;
+    let change = ChangeSubscription { on: Some(day("2027-02-10")), ..wish(ChangeKind::Renew) };
+    let refused = world.altyn.change_preview(&world.request(), subscription.id, change.clone()).await;
+    assert_eq!(code(refused), "change-unbilled");
+    let now = ChangeSubscription { on: Some(day("2027-01-20")), ..change };
+    let renewed = world.made(subscription.id, &now).await;
+    assert_eq!(world.balance(contract).await, balance - renewed.charged_minor);
+    assert_eq!(world.subscription(subscription.id).await.next_charge_on, day("2027-03-01"));
+    world.prove().await;
+}
+
+async fn an_end_up_to_which_a_period_was_charged_is_not_moved_behind_it(world: &World) {
+    let contract = world.import_contract("CH-E5", PLAN, 1, "2027-01-01").await;
+    let id = world.subscriptions(contract).await.remove(0).id;
+    world.cancel(&world.altyn, id, "2027-01-16").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-01").await;
+    let billed = world.balance(contract).await;
+    let version = world.subscription(id).await.version;
+    let end = |on: &str| CancelSubscription { on: day(on) };
+    let later = world.altyn.subscription_cancel(&world.request(), id, version, end("2027-01-25")).await;
+    assert_eq!(code(later), "end-charged");
+    assert_eq!(world.subscription(id).await.ends_on, Some(day("2027-01-16")));
+    world.cancel(&world.altyn, id, "2027-01-12").await;
+    assert_eq!(world.balance(contract).await, billed, "what was charged stays charged");
+    world.prove().await;
+}

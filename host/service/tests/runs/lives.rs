@@ -17,7 +17,7 @@ use altyn_service::{
     ledger::{PostTransaction, post_all},
     lives::{SubscriptionLifeView, TransitionView},
     manual_operations::{ManualOperationView, OperationFilter, RejectOperation},
-    runs::Advanced,
+    runs::{Advanced, ConfirmPlans, RejectPlan},
     service_terms::{AttachServiceTerm, SetServiceTerm},
     settings::Settings,
     verify::VerifyOptions,
@@ -30,6 +30,7 @@ on_both_engines!(
     an_unpaid_subscription_goes_down_the_ladder_and_a_paid_one_does_not,
     who_pays_in_grace_or_after_the_stop_is_in_service_again,
     periods_that_pass_out_of_service_are_not_charged,
+    nothing_is_stopped_while_periods_of_it_are_not_charged,
     a_manual_term_asks_once_and_nothing_happens_until_somebody_decides,
     a_rejected_operation_is_not_asked_for_again_and_a_new_debt_is,
     what_is_paid_meanwhile_is_withdrawn_and_not_done,
@@ -205,6 +206,26 @@ async fn periods_that_pass_out_of_service_are_not_charged(world: &World) {
     assert_eq!(part, 20_935 + 7_093);
     // The bill of the return has its own grace.
     assert_eq!((stands.status, stands.unpaid_since), (Grace, Some(day("2027-01-21"))));
+    world.prove().await;
+}
+
+async fn nothing_is_stopped_while_periods_of_it_are_not_charged(world: &World) {
+    under(world, SetServiceTerm { keep_days: 3_000, ..term(TermMode::Auto, TermMode::Auto) }).await;
+    let (contract, id) = first(world).await;
+    close_through(world, "2026-11-01", "2026-11-02").await;
+    // The plan with December is rejected, and the debt of November is old by now.
+    let run = world.begin("2026-12-02", RunMode::WithConfirmation).await;
+    let work = async || world.altyn.jobs_work(world.tenant, "test", world.altyn.clock.now()).await.unwrap();
+    work().await;
+    let command = RejectPlan { reason: "спор".into() };
+    world.altyn.run_reject(&world.request(), run.id, contract, command).await.unwrap();
+    world.altyn.run_confirm_all(&world.request(), run.id, ConfirmPlans::default()).await.unwrap();
+    work().await;
+    assert_eq!(status(world, id).await, Grace, "December was served up to now and is not charged");
+    close(world, "2026-12-03").await;
+    assert_eq!(status(world, id).await, Stopped, "it is charged now, and the debt is as old as it was");
+    pay(world, contract, 2 * PRICE, "both", "2027-01-20").await;
+    close(world, "2027-01-20").await;
     world.prove().await;
 }
 

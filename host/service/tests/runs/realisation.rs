@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use altyn_domain::{
     calendar::Cadence,
-    catalogue::{BillingDay, ComponentKind, PlanStatus},
+    catalogue::{BillingDay, ComponentKind, PlanStatus, StubPolicy},
     charge::{ChargeKind, ChargeStatus},
     id::{ContractId, Id as _, ProductId},
     run::{PlanState, RunMode},
@@ -31,6 +31,7 @@ on_both_engines!(
     a_contract_that_is_set_aside_realises_nothing_until_it_is_tried_again,
     a_part_is_taken_in_advance_and_the_rest_at_the_end,
     what_is_charged_once_is_charged_with_the_first_period_in_full,
+    what_is_charged_once_is_charged_once_when_two_periods_are_charged_together,
     a_day_with_more_to_realise_than_to_renew_reads_each_of_both_once,
 );
 
@@ -200,6 +201,15 @@ async fn a_contract_that_is_set_aside_realises_nothing_until_it_is_tried_again(w
 
 /// A plan of one month with the given components: code, kind, price, prepayment.
 async fn plan(world: &World, code: &str, components: &[(&str, ComponentKind, i64, u8)]) {
+    plan_with_stub(world, code, None, components).await;
+}
+
+async fn plan_with_stub(
+    world: &World,
+    code: &str,
+    stub: Option<StubPolicy>,
+    components: &[(&str, ComponentKind, i64, u8)],
+) {
     let product = world.altyn.product_list(&world.request(), &page()).await.unwrap().data.remove(0).id;
     let components = components
         .iter()
@@ -219,7 +229,7 @@ async fn plan(world: &World, code: &str, components: &[(&str, ComponentKind, i64
         currency: None,
         price_mode: PriceMode::Included,
         billing_day: Some(BillingDay::Fixed(1)),
-        stub: None,
+        stub,
         components,
     };
     let command = CreatePlan { code: code.into(), title: code.into(), status: Some(PlanStatus::Active), version };
@@ -316,6 +326,27 @@ async fn what_is_charged_once_is_charged_with_the_first_period_in_full(world: &W
         charges_of(world, contract).await.iter().filter(|charge| charge.kind != ChargeKind::Recurring).count(),
         2
     );
+    world.prove().await;
+}
+
+async fn what_is_charged_once_is_charged_once_when_two_periods_are_charged_together(world: &World) {
+    let components = [
+        ("monthly", ComponentKind::Recurring, 30_000, 100),
+        ("connection", ComponentKind::SetUp, 50_000, 100),
+        ("router", ComponentKind::OneOff, 200_000, 100),
+    ];
+    plan_with_stub(world, "absorbing-1m", Some(StubPolicy::Absorb(10)), &components).await;
+    let contract = world.import_contract("М-3", "free-1m", 1, "2026-11-01").await;
+    subscribe(world, contract, "absorbing-1m", "2026-11-16").await;
+    let run = world.close_day("2026-11-16").await;
+    assert_eq!(run.parked, 0, "{:?}", world.plans(run.id, Some(PlanState::Parked)).await);
+    let mut charged: Vec<_> =
+        charges_of(world, contract).await.iter().map(|charge| (charge.used_start, charge.amount_minor)).collect();
+    charged.retain(|(_, amount)| *amount > 0);
+    charged.sort_unstable();
+    // Fifteen of thirty days of November and what is charged once, and the whole December.
+    let (start, december) = (day("2026-11-16"), day("2026-12-01"));
+    assert_eq!(charged, [(start, 15_000), (start, 50_000), (start, 200_000), (december, 30_000)]);
     world.prove().await;
 }
 

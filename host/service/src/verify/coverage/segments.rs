@@ -69,10 +69,11 @@ impl Segments {
                 subscription.change_ordinal
             )]);
         }
-        let end = match boundary(subscription.anchor_on, cadence, subscription.next_index) {
+        // An end that is set gives nothing back: days after it stay charged.
+        let (end, stays) = match boundary(subscription.anchor_on, cadence, subscription.next_index) {
             Ok(next) => {
-                let from = subscription.terms_from.unwrap_or(subscription.starts_on);
-                next.max(from).min(subscription.ends_on.unwrap_or(NaiveDate::MAX))
+                let next = next.max(subscription.terms_from.unwrap_or(subscription.starts_on));
+                (next.min(subscription.ends_on.unwrap_or(NaiveDate::MAX)), next)
             }
             Err(error) => return Ok(vec![error.to_string()]),
         };
@@ -81,14 +82,16 @@ impl Segments {
             let place = usize::try_from(ordinal).unwrap_or(usize::MAX);
             let begun = place.checked_sub(1).and_then(|place| changes.get(place));
             let from = begun.map_or(subscription.starts_on, |change| change.terms_from);
-            let to = changes.get(place).map_or(end, |change| change.charged_until);
+            // A change after an early renewal cuts into what was charged before the renewal, too.
+            let cut = changes.iter().skip(place).map(|change| change.charged_until).min();
+            let (to, latest) = cut.map_or((end, stays), |cut| (cut, cut));
             let components = match begun {
                 Some(change) => self.recurring(tx, tenant, change.plan_version_id).await?,
                 None => charges.keys().filter(|(of, _)| *of == ordinal).map(|(_, component)| *component).collect(),
             };
             for component in components {
                 let spans = charges.remove(&(ordinal, component)).unwrap_or_default();
-                if let Err(reason) = covers(spans, stops, (from, to.max(from))) {
+                if let Err(reason) = covers(spans, stops, (from, to.max(from)), latest) {
                     wrong.push(format!("cmp_{} under terms {ordinal}: {reason}", component.simple()));
                 }
             }
@@ -114,11 +117,13 @@ impl Segments {
     }
 }
 
-/// Whether spans touch one another from the first day to the last, but for days out of service.
+/// Whether spans touch one another from the first day to the last, but for days out of service; they may end as late as
+/// `latest`.
 pub(super) fn covers(
     mut spans: Vec<Span>,
     stops: &[lives::StopRow],
     (from, to): Span,
+    latest: NaiveDate,
 ) -> std::result::Result<(), String> {
     let touch = |reached: NaiveDate, day: NaiveDate| {
         let out = |stop: &lives::StopRow| stop.from_on < day && stop.until_on.is_none_or(|until| day <= until);
@@ -132,7 +137,7 @@ pub(super) fn covers(
         }
         reached = end;
     }
-    if touch(reached, to) {
+    if touch(reached, to) || (to < reached && reached <= latest) {
         Ok(())
     } else {
         Err(format!("days up to {reached} are charged, due were those up to {to}"))

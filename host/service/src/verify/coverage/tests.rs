@@ -151,10 +151,13 @@ fn what_passed_out_of_service_is_no_gap_and_nothing_else_is_excused() {
 #[test]
 fn charges_of_one_set_of_terms_touch_one_another() {
     let (a, b, c) = (day("2026-01-01"), day("2026-01-11"), day("2026-02-01"));
-    assert_eq!(segments::covers(vec![(b, c), (a, b)], &[], (a, c)), Ok(()));
-    assert_eq!(segments::covers(vec![], &[], (b, b)), Ok(()));
-    assert!(segments::covers(vec![(a, b)], &[], (a, c)).unwrap_err().contains("up to 2026-01-11"));
-    assert!(segments::covers(vec![(b, c)], &[], (a, c)).is_err());
-    assert!(segments::covers(vec![(a, c), (b, c)], &[], (a, c)).is_err());
-    assert!(segments::covers(vec![(a, b)], &[], (a, a)).is_err());
+    assert_eq!(segments::covers(vec![(b, c), (a, b)], &[], (a, c), c), Ok(()));
+    assert_eq!(segments::covers(vec![], &[], (b, b), b), Ok(()));
+    assert!(segments::covers(vec![(a, b)], &[], (a, c), c).unwrap_err().contains("up to 2026-01-11"));
+    assert!(segments::covers(vec![(b, c)], &[], (a, c), c).is_err());
+    assert!(segments::covers(vec![(a, c), (b, c)], &[], (a, c), c).is_err());
+    assert!(segments::covers(vec![(a, b)], &[], (a, a), a).is_err());
+    // An end that is set later gives nothing back.
+    assert_eq!(segments::covers(vec![(a, c)], &[], (a, b), c), Ok(()));
+    assert!(segments::covers(vec![(a, c)], &[], (a, a), b).is_err());
 }

@@ -1,0 +1,49 @@
+//! The suite's lives: two hundred seeds, on SQLite and on PostgreSQL.
+
+use std::path::{Path, PathBuf};
+
+use altyn_simulator::{Wanted, simulate};
+
+/// How many seeds are lived instead of two hundred.
+const SEEDS: &str = "ALTYN_SIMULATE_SEEDS";
+/// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
+const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
+
+#[test]
+fn two_hundred_lives_keep_every_rule_and_come_to_the_same_on_both_engines() {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
+    let server = std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
+        panic!(
+            "set {POSTGRES_URL} to a PostgreSQL whose role may create databases and roles, or run `cargo xtask test`"
+        )
+    });
+    let seeds = std::env::var(SEEDS).ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let wanted = Wanted {
+        seed: 1,
+        seeds,
+        steps: None,
+        server: Some(server),
+        plugins: std::env::var_os("ALTYN_PLUGINS_DIR").map_or(built, PathBuf::from),
+        workers: 4,
+    };
+    let report = simulate(&wanted).unwrap();
+    for failure in &report.failures {
+        eprintln!("seed {} on {} broke at {}", failure.seed, failure.engine, failure.broken);
+        for line in &failure.broken.story {
+            eprintln!("  {line}");
+        }
+        eprintln!("again: {}", failure.again);
+    }
+    assert!(report.failures.is_empty(), "{} lives broke, see above", report.failures.len());
+    assert!(report.lives >= 2 * seeds && report.crashes >= 2 * seeds, "{report:?}");
+    if seeds < 100 {
+        return;
+    }
+    // A life in which nothing takes effect would keep every rule, too.
+    for act in ["Subscribe", "ChangePlan", "ChangeQuantity", "ChangePause", "ChangeResume", "Pay", "Promise", "Credit"]
+    {
+        let outcomes = &report.outcomes[act];
+        let took_effect = ["ok", "executed", "scheduled"].iter().filter_map(|word| outcomes.get(*word)).sum::<u64>();
+        assert!(took_effect >= 10, "{act} hardly ever takes effect: {outcomes:?}");
+    }
+}
