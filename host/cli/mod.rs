@@ -16,6 +16,7 @@ mod exit;
 mod imports;
 mod jobs;
 mod ledger;
+mod metering;
 mod output;
 mod plans;
 mod plugin_limits;
@@ -89,6 +90,12 @@ enum Command {
     /// What subscriptions cost
     #[command(subcommand)]
     Plan(plans::PlanCommand),
+    /// What use is counted by
+    #[command(subcommand)]
+    Meter(metering::MeterCommand),
+    /// Recorded use: import, events, what it comes to
+    #[command(subcommand)]
+    Usage(metering::UsageCommand),
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
@@ -205,6 +212,8 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Contract(command) => command.run(session).await,
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
+        Command::Meter(command) => command.run(session).await,
+        Command::Usage(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
         Command::Change(command) => command.run(session).await,
         Command::Block(command) => command.run(session).await,

@@ -26,6 +26,8 @@ mod invoices;
 mod jobs;
 mod ledger;
 mod manual_operations;
+mod metering;
+mod meters;
 mod metrics;
 mod openapi;
 mod page;
@@ -130,6 +132,8 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(dunning::routes())
         .merge(products::routes())
         .merge(plans::routes())
+        .merge(meters::routes())
+        .merge(metering::routes())
         .merge(subscriptions::routes())
         .merge(changes::routes())
         .merge(blocks::routes())

@@ -6,5 +6,6 @@ mod answers;
 mod books;
 mod credit;
 mod desk;
+mod metering;
 mod scheduler;
 mod settings;

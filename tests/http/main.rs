@@ -9,6 +9,7 @@ mod auth;
 mod books;
 mod credit;
 mod document;
+mod metering;
 mod objects;
 mod plugins;
 mod requests;

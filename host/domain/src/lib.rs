@@ -17,6 +17,7 @@ pub mod dunning;
 pub mod id;
 pub mod invoice;
 pub mod ledger;
+pub mod metered;
 pub mod money;
 pub mod numbering;
 pub mod party;

@@ -6,6 +6,7 @@
 
 mod coverage;
 mod taxes;
+mod usage;
 
 use altyn_store::{Scope, Tx, plugins as components, verify as rows};
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,7 @@ async fn books(tx: &mut Tx, tenant: Uuid) -> Result<Vec<RuleReport>> {
     }
     reports.push(taxes::recomputed(tx, tenant).await?);
     reports.push(coverage::disjoint_and_gapless(tx, tenant).await?);
+    reports.push(usage::billed_as_recorded(tx, tenant).await?);
     Ok(reports)
 }
 

@@ -211,6 +211,7 @@ async fn plan(world: &World, code: &str, components: &[(&str, ComponentKind, i64
             unit_price_minor: *unit_price_minor,
             tax_category: Some("standard".into()),
             prepayment_percent: Some(*prepayment),
+            metered: None,
         })
         .collect();
     let version = CreatePlanVersion {

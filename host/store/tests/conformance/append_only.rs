@@ -5,7 +5,7 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 8] = [
+pub const APPEND_ONLY: [&str; 9] = [
     "charge_credits",
     "evidence",
     "import_errors",
@@ -14,6 +14,7 @@ pub const APPEND_ONLY: [&str; 8] = [
     "ledger_transactions",
     "plugin_calls",
     "subscription_transitions",
+    "usage_events",
 ];
 
 /// The columns of an issued invoice with another value for each, its status left out.
