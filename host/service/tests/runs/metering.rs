@@ -31,6 +31,7 @@ on_both_engines!(
     a_cancelled_subscription_is_billed_up_to_its_end_and_for_what_comes_late,
     a_change_in_the_period_splits_use_by_time,
     every_aggregation_bills_its_figure,
+    whatever_changes_and_whenever_events_come_each_is_billed_once,
     a_plan_that_saw_other_events_is_not_confirmed,
     two_hosts_that_record_and_bill_at_once_lose_nothing,
     meters_and_metered_components_are_checked,
@@ -487,6 +488,76 @@ async fn every_aggregation_bills_its_figure(world: &World) {
     world.close_day("2027-02-01").await;
     assert_eq!(usage_charges(world, contract).await.iter().filter(|charge| charge.amount_minor == 100).count(), 1);
     world.prove().await;
+}
+
+/// Whole numbers that follow from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+async fn whatever_changes_and_whenever_events_come_each_is_billed_once(world: &World) {
+    let traffic = meter(world, "traffic", Aggregation::Sum).await;
+    for code in ["one-1m", "other-1m"] {
+        plan(world, code, vec![terms(traffic, "0", &[(Some("7"), "1"), (None, "1")])]).await;
+    }
+    let contract = world.import_contract("U-13", "free-1m", 1, "2026-11-01").await;
+    let subscription = subscribe(world, contract, "one-1m", "2026-11-01").await;
+    let (mut dice, mut recorded, mut changes) = (Dice(20_261_101), 0, 0);
+    let immediate = |kind| ChangeSubscription {
+        timing: Some(altyn_domain::change::Timing::Immediate),
+        ..ChangeSubscription::of(kind)
+    };
+    for on in day("2026-11-01").iter_days().take_while(|on| *on <= day("2027-01-20")).step_by(4) {
+        let now = on.and_hms_opt(9, 0, 0).unwrap().and_utc();
+        world.clock.set(now);
+        world.close_day(&on.to_string()).await;
+        let since = (now - "2026-10-31T21:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap()).num_seconds();
+        let mut events = Vec::new();
+        for n in 0..dice.below(6) {
+            // Mostly of these days, and now and then of any before.
+            let back = if dice.below(3) == 0 { since.unsigned_abs() } else { 4 * 86_400 };
+            let at = now - chrono::TimeDelta::seconds(dice.below(back.min(since.unsigned_abs())).try_into().unwrap());
+            let quantity = 1 + dice.below(20);
+            recorded += quantity;
+            events.push(event(&format!("{on}-{n}"), subscription, &at.to_rfc3339(), &quantity.to_string()));
+        }
+        if !events.is_empty() {
+            assert_eq!(record(world, events).await.refused, []);
+        }
+        match dice.below(4) {
+            0 => {
+                changes += 1;
+                let quantity = Some((2 + changes).to_string());
+                let wish = ChangeSubscription { quantity, ..immediate(ChangeKind::ChangeQuantity) };
+                change(world, subscription, wish).await;
+            }
+            1 => {
+                changes += 1;
+                let plan = if changes % 2 == 0 { "one-1m" } else { "other-1m" };
+                let quantity = Some((2 + changes).to_string());
+                let wish =
+                    ChangeSubscription { plan_code: Some(plan.into()), quantity, ..immediate(ChangeKind::ChangePlan) };
+                change(world, subscription, wish).await;
+            }
+            _ => {}
+        }
+        world.prove().await;
+    }
+    assert!(changes > 3 && recorded > 100, "{changes} changes, {recorded} used");
+    world.clock.set("2027-03-02T09:00:00Z".parse().unwrap());
+    for on in ["2027-02-01", "2027-03-01"] {
+        world.close_day(on).await;
+    }
+    world.prove().await;
+    let billed: i64 = usage_charges(world, contract).await.iter().map(|charge| charge.amount_minor).sum();
+    assert_eq!(billed, i64::try_from(recorded).unwrap() * 100);
+    let open = windows(world, subscription).await;
+    assert!(open.iter().filter(|window| window.events > 0).all(|window| window.state == WindowState::Billed));
 }
 
 async fn a_plan_that_saw_other_events_is_not_confirmed(world: &World) {
