@@ -482,19 +482,20 @@ impl Tx {
     /// All rows of a set-based query over many rows; `{rows}` as in [`Self::execute_rows`].
     pub async fn fetch_rows<T: Record>(
         &mut self,
-        sql: &'static str,
+        sql: impl Into<Sql>,
         constants: impl Params + Clone,
         rows: &Rows,
     ) -> Result<Vec<T>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
+        let sql = sql.into();
         match self {
             Self::Sqlite(tx) => {
                 let mut found = Vec::new();
                 let mut from = 0;
                 for size in chunk_sizes(rows.len(), rows.width(), count_params(&constants)) {
-                    let text = sqlite_rows_text(sql, rows, count_params(&constants), size);
+                    let text = sqlite_rows_text(sql.sqlite, rows, count_params(&constants), size);
                     let arguments = bind_sqlite(rows, from, size, constants.clone())?;
                     found.extend(
                         sqlx::query_as_with::<_, T, _>(AssertSqlSafe(text), arguments).fetch_all(&mut **tx).await?,
@@ -504,7 +505,7 @@ impl Tx {
                 Ok(found)
             }
             Self::Postgres(tx) => {
-                let text = postgres_rows_text(sql, rows, count_params(&constants));
+                let text = postgres_rows_text(sql.postgres, rows, count_params(&constants));
                 let mut arguments = postgres(constants)?;
                 for (_, column) in rows.columns() {
                     column.postgres(&mut arguments).map_err(encode)?;
