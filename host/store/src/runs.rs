@@ -639,8 +639,9 @@ pub async fn realisable_of(
     Ok(found)
 }
 
+// Written as a comparison, so that SQLite goes by the ids and not through the index of all that is not realised yet.
 const REALISE: &str = "update charges set realised_on = $2, status = v.status from {rows}
-    where charges.tenant_id = $1 and charges.id = v.id and charges.realised_on is null
+    where charges.tenant_id = $1 and charges.id = v.id and (charges.realised_on is null) = true
         and charges.credited_minor = v.credited_minor";
 /// Marks charges realised that are as they were read: columns `id, credited_minor, status`; answers how many were.
 pub async fn realise(tx: &mut Tx, tenant: Uuid, on: NaiveDate, rows: &Rows) -> Result<u64> {
