@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use crate::{
-    Result, Rows, Tx,
+    Result, Rows, Sql, Tx,
     metering::{self, Span},
     rows::column,
 };
@@ -122,9 +122,10 @@ pub async fn any_pending(tx: &mut Tx, tenant: Uuid) -> Result<bool> {
     Ok(tx.fetch_one::<(i64,)>(PENDING, (tenant,)).await?.0 > 0)
 }
 
-/// The contract's columns of a [`DueWindowRow`] and where they come from.
+/// The contract's columns of a [`DueWindowRow`] and where they come from; `$join` ties the tables. SQLite keeps the order of
+/// cross joins and is told the index, whatever its statistics say.
 macro_rules! due {
-    ($from:literal, $rest:literal) => {
+    ($from:literal, $join:literal, $rest:literal) => {
         concat!(
             window!(
                 ", c.version as contract_version, c.number as contract_number, c.currency, c.seller_id,
@@ -132,21 +133,27 @@ macro_rules! due {
                 k.inn as customer_inn, k.kpp as customer_kpp from "
             ),
             $from,
-            " join contracts c on c.tenant_id = $1 and c.id = w.contract_id
-            join customers k on k.tenant_id = $1 and k.id = c.customer_id ",
+            $join,
+            " contracts c on c.tenant_id = $1 and c.id = w.contract_id",
+            $join,
+            " customers k on k.tenant_id = $1 and k.id = c.customer_id ",
             $rest
         )
     };
+    (sqlite $from:literal, $rest:literal) => {
+        due!($from, " cross join", $rest)
+    };
+    (postgres $from:literal, $rest:literal) => {
+        due!($from, " join", $rest)
+    };
 }
 
-const DUE: crate::Sql = crate::Sql::each(
-    due!(
-        "usage_windows w indexed by usage_windows_to_bill cross",
+const DUE: Sql = Sql::each(
+    due!(sqlite "usage_windows w indexed by usage_windows_to_bill",
         "where w.tenant_id = $1 and w.contract_id > $2 and w.due_on <= $3 and w.state <> 'billed'
         order by w.contract_id, w.due_on, w.id limit $4"
     ),
-    due!(
-        "usage_windows w",
+    due!(postgres "usage_windows w",
         "where w.tenant_id = $1 and w.contract_id > $2 and w.due_on <= $3 and w.state <> 'billed'
         order by w.contract_id, w.due_on, w.id limit $4"
     ),
@@ -156,9 +163,14 @@ pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, lim
     tx.fetch_all(DUE, (tenant, after, through, limit)).await
 }
 
-const DUE_OF: &str = due!(
-    "{rows} join usage_windows w on w.tenant_id = $1 and w.contract_id = v.contract_id",
-    "where w.due_on <= $2 and w.state <> 'billed' order by w.contract_id, w.due_on, w.id"
+const DUE_OF: Sql = Sql::each(
+    due!(sqlite "{rows} cross join usage_windows w indexed by usage_windows_to_bill
+            on w.tenant_id = $1 and w.contract_id = v.contract_id",
+        "where w.due_on <= $2 and w.state <> 'billed' order by w.contract_id, w.due_on, w.id"
+    ),
+    due!(postgres "{rows} join usage_windows w on w.tenant_id = $1 and w.contract_id = v.contract_id",
+        "where w.due_on <= $2 and w.state <> 'billed' order by w.contract_id, w.due_on, w.id"
+    ),
 );
 /// Windows to bill of the named contracts, in contract order.
 pub async fn due_of(tx: &mut Tx, tenant: Uuid, contracts: &[Uuid], through: NaiveDate) -> Result<Vec<DueWindowRow>> {
