@@ -89,8 +89,8 @@ async fn a_transaction_without_a_tenant_or_of_another_tenant_sees_no_row() {
     assert!(tables.len() >= 36, "only {} tables were found", tables.len());
     let own: i64 = counts(&place.db, Scope::Tenant(place.tenant), &tables).await.iter().sum();
     assert_eq!(
-        own, 13,
-        "an invoice, its line, its charge, a credit, two accounts, a posting of two entries, a call, evidence, an error, a step"
+        own, 14,
+        "an invoice, its line, its charge, a credit, two accounts, a posting of two entries, a call, evidence, an error, a step, an event"
     );
     assert_eq!(counts(&place.db, Scope::Platform, &tables).await, vec![0; tables.len()]);
     assert_eq!(counts(&place.db, Scope::Tenant(stranger), &tables).await, vec![0; tables.len()]);
