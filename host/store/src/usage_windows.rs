@@ -328,12 +328,20 @@ pub struct PlacedRow {
     pub state: String,
 }
 
-const BEHIND: &str = "select w.id, w.subscription_id, w.meter_id, w.starts_us, w.ends_us, w.state
-    from {rows} join usage_windows w on w.tenant_id = $1 and w.subscription_id = v.subscription_id
-        and w.meter_id = v.meter_id
-    where w.ends_us > v.from_us
-    order by w.subscription_id, w.meter_id, w.starts_us";
-/// The windows of (subscription, meter) that end behind an instant, in order.
+/// The windows of pairs; `$join` keeps SQLite from walking all windows of the tenant for a few pairs.
+macro_rules! behind {
+    ($join:literal) => {
+        concat!(
+            "select w.id, w.subscription_id, w.meter_id, w.starts_us, w.ends_us, w.state from {rows}",
+            $join,
+            " usage_windows w on w.tenant_id = $1 and w.subscription_id = v.subscription_id
+                and w.meter_id = v.meter_id and w.ends_us > v.from_us"
+        )
+    };
+}
+
+const BEHIND: Sql = Sql::each(behind!(" cross join"), behind!(" join"));
+/// The windows of (subscription, meter) that end behind an instant, in no order.
 pub async fn behind(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid, i64)]) -> Result<Vec<PlacedRow>> {
     let rows = Rows::new()
         .with("subscription_id", column(pairs, |pair| pair.0))
