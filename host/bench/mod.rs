@@ -7,6 +7,7 @@ mod change;
 mod containment;
 mod ledger;
 mod plugin;
+mod usage;
 mod world;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub enum Only {
     Plugin,
     /// Previews of changes.
     Change,
+    /// Recording use, and billing it.
+    Usage,
 }
 
 /// The figures, by name.
@@ -69,6 +72,9 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
     }
     if wants(Only::Change) {
         change::measure(args, &mut figures).await.context("measuring changes")?;
+    }
+    if wants(Only::Usage) {
+        usage::measure(args, &mut figures).await.context("measuring use")?;
     }
     if wants(Only::Ledger) {
         ledger::measure(args, &mut figures).await.context("measuring the ledger")?;

@@ -145,6 +145,8 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
         unit_price_minor: 59_000,
         tax_category: "standard".into(),
         prepayment_percent: 100,
+        meter_id: None,
+        metered: None,
     };
     catalogue::components_insert(&mut tx, t, &[component]).await?;
     tx.commit().await?;

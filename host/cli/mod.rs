@@ -19,6 +19,7 @@ mod gateways;
 mod imports;
 mod jobs;
 mod ledger;
+mod metering;
 mod output;
 mod plans;
 mod plugin_limits;
@@ -97,6 +98,12 @@ enum Command {
     /// What subscriptions cost
     #[command(subcommand)]
     Plan(plans::PlanCommand),
+    /// What use is counted by
+    #[command(subcommand)]
+    Meter(metering::MeterCommand),
+    /// Recorded use: import, events, what it comes to
+    #[command(subcommand)]
+    Usage(metering::UsageCommand),
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
@@ -227,6 +234,8 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Contract(command) => command.run(session).await,
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
+        Command::Meter(command) => command.run(session).await,
+        Command::Usage(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
         Command::Change(command) => command.run(session).await,
         Command::Block(command) => command.run(session).await,

@@ -29,6 +29,8 @@ mod invoices;
 mod jobs;
 mod ledger;
 mod manual_operations;
+mod metering;
+mod meters;
 mod metrics;
 mod notifications;
 mod openapi;
@@ -140,6 +142,8 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(dunning::routes())
         .merge(products::routes())
         .merge(plans::routes())
+        .merge(meters::routes())
+        .merge(metering::routes())
         .merge(subscriptions::routes())
         .merge(changes::routes())
         .merge(blocks::routes())

@@ -122,6 +122,9 @@ catalogue! {
     DuplicatePlan = "duplicate-plan", CONFLICT, "Plan code taken",
         "Another plan has this code.",
         "Use another code, or add a version to that plan.";
+    DuplicateMeter = "duplicate-meter", CONFLICT, "Meter code taken",
+        "Another meter has this code.",
+        "Use another code.";
     TooManyPlanVersions = "too-many-plan-versions", CONFLICT, "Too many versions",
         "The plan has as many versions as a plan may have.",
         "Create another plan.";

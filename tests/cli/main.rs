@@ -7,6 +7,7 @@ mod books;
 mod credit;
 mod desk;
 mod gateways;
+mod metering;
 mod scheduler;
 mod settings;
 mod trust;

@@ -78,6 +78,8 @@ pub async fn prepare(host: &Host) -> Books {
     books.keep("/v1/contracts", &host.post("/v1/contracts", &contract).await.expect(201));
     let product = json!({ "code": "internet", "title": "Доступ в Интернет", "tax_category": "standard" });
     books.keep("/v1/products", &host.post("/v1/products", &product).await.expect(201));
+    let meter = json!({ "code": "traffic", "title": "Трафик", "unit": "GB", "aggregation": "sum" });
+    books.keep("/v1/meters", &host.post("/v1/meters", &meter).await.expect(201));
     let plan = json!({ "code": "home-100", "title": "Домашний 100", "status": "active", "version": {
         "effective_from": "2026-01-01", "cadence": "1m", "price_mode": "included",
         "components": [{ "code": "access", "title": "Доступ в Интернет", "unit_price_minor": 59_000,

@@ -10,6 +10,7 @@ mod books;
 mod credit;
 mod document;
 mod exchanges;
+mod metering;
 mod objects;
 mod plugins;
 mod requests;

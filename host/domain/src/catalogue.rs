@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Cadence;
 use crate::charge::ChargeKind;
 use crate::id::{ComponentId, PlanVersionId, ProductId};
+use crate::metered::{MeteredError, MeteredTerms};
 use crate::money::{Currency, Money};
 use crate::tax::PriceMode;
 use crate::text::{serde_as_text, shorten, text_enum};
@@ -60,6 +61,9 @@ pub enum CatalogueError {
         /// Currency of the first component.
         expected: Currency,
     },
+    /// What is metered cannot be sold so.
+    #[error(transparent)]
+    Metered(#[from] MeteredError),
     /// A day of the month with a period counted in days.
     #[error("a day of the month needs a period in months, got {0}; use anniversary for periods in days")]
     FixedDayOfDays(Cadence),
@@ -131,6 +135,8 @@ text_enum! {
         SetUp = "set-up",
         /// Once, on the first day of service, such as a device; never prorated.
         OneOff = "one-off",
+        /// By recorded use, at the close of the period; see [`MeteredTerms`].
+        Metered = "metered",
     }
 }
 
@@ -141,6 +147,7 @@ impl ComponentKind {
             Self::Recurring => ChargeKind::Recurring,
             Self::SetUp => ChargeKind::SetUp,
             Self::OneOff => ChargeKind::OneOff,
+            Self::Metered => ChargeKind::Usage,
         }
     }
 }
@@ -225,6 +232,24 @@ pub struct Component {
     pub tax_category: String,
     /// The product whose revenue it is.
     pub product: ProductId,
+    /// What is counted and what it costs; exactly for what is metered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metered: Option<MeteredTerms>,
+}
+
+impl Component {
+    /// Checks that what is metered has its terms and nothing else has.
+    fn check_metered(&self) -> Result<(), MeteredError> {
+        match (&self.metered, self.kind) {
+            (None, ComponentKind::Metered) => Err(MeteredError::Kind(self.code.clone())),
+            (None, _) => Ok(()),
+            (Some(_), kind) if kind != ComponentKind::Metered => Err(MeteredError::Kind(self.code.clone())),
+            (Some(_), _) if !self.unit_price.is_zero() || self.prepayment_percent != 0 => {
+                Err(MeteredError::PriceElsewhere(self.code.clone()))
+            }
+            (Some(terms), _) => terms.check(),
+        }
+    }
 }
 
 /// An immutable version of a plan.
@@ -253,7 +278,7 @@ impl PlanVersion {
         {
             return Err(CatalogueError::FixedDayOfDays(self.cadence));
         }
-        let (mut ids, mut codes) = (HashSet::new(), HashSet::new());
+        let (mut ids, mut codes, mut meters) = (HashSet::new(), HashSet::new(), HashSet::new());
         for component in &self.components {
             let code = || component.code.clone();
             if !ids.insert(component.id) || !codes.insert(component.code.as_str()) {
@@ -269,6 +294,10 @@ impl PlanVersion {
             let percent = component.prepayment_percent;
             if percent > 100 {
                 return Err(CatalogueError::Prepayment { code: code(), percent });
+            }
+            component.check_metered()?;
+            if component.metered.as_ref().is_some_and(|terms| !meters.insert(terms.meter_id)) {
+                return Err(MeteredError::MeterTwice.into());
             }
         }
         Ok(expected)
@@ -290,6 +319,7 @@ mod tests {
             prepayment_percent: 100,
             tax_category: "service".into(),
             product: ProductId(Uuid::from_u128(1)),
+            metered: None,
         }
     }
 
@@ -352,6 +382,32 @@ mod tests {
             version(vec![component(1, 1, rub), component(1, 1, rub)]).check(),
             Err(CatalogueError::DuplicateComponent(_))
         ));
+    }
+
+    #[test]
+    fn what_is_metered_has_terms_and_no_other_price() {
+        let terms = |meter| MeteredTerms {
+            meter_id: crate::id::MeterId(Uuid::from_u128(meter)),
+            included: rust_decimal::Decimal::ZERO,
+            model: crate::metered::TierModel::Graduated,
+            tiers: vec![crate::metered::Tier { up_to: None, unit_price: rust_decimal::Decimal::ONE }],
+            volume_discounts: Vec::new(),
+        };
+        let metered = |n, meter, minor| Component {
+            kind: ComponentKind::Metered,
+            prepayment_percent: 0,
+            metered: Some(terms(meter)),
+            ..component(n, minor, Currency::RUB)
+        };
+        assert!(version(vec![metered(1, 1, 0), metered(2, 2, 0)]).check().is_ok());
+        let without = Component { metered: None, ..metered(1, 1, 0) };
+        let foreign = Component { metered: Some(terms(1)), ..component(1, 0, Currency::RUB) };
+        let advanced = Component { prepayment_percent: 50, ..metered(1, 1, 0) };
+        for wrong in [vec![without], vec![foreign], vec![advanced], vec![metered(1, 1, 5)]] {
+            assert!(matches!(version(wrong.clone()).check(), Err(CatalogueError::Metered(_))), "{wrong:?}");
+        }
+        let twice = version(vec![metered(1, 1, 0), metered(2, 1, 0)]).check();
+        assert_eq!(twice, Err(CatalogueError::Metered(MeteredError::MeterTwice)));
     }
 
     #[test]

@@ -176,6 +176,10 @@ ids! {
     TransitionId = "trn";
     /// A change of a subscription.
     ChangeId = "chn";
+    /// What use is counted by.
+    MeterId = "mtr";
+    /// The days that use is billed for at once.
+    UsageWindowId = "uwn";
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod id;
 pub mod invoice;
 pub mod ledger;
 pub mod manifest;
+pub mod metered;
 pub mod money;
 pub mod numbering;
 pub mod party;

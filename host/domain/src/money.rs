@@ -313,6 +313,49 @@ pub fn line_price(unit: Money, quantity: Decimal, discount_percent: Decimal) -> 
     Ok(Money::new(divide(numerator, denominator)?, unit.currency))
 }
 
+/// The price of metered use: `Σ quantity · unit price · (100 − discount %) / 100 · …`, rounded once at the end.
+///
+/// Unit prices are in major units and may have more decimals than the currency; discounts follow one another.
+pub fn usage_price(
+    parts: &[(Decimal, Decimal)],
+    discount_percents: &[Decimal],
+    currency: Currency,
+) -> Result<Money, MoneyError> {
+    let product = |(quantity, price): &(Decimal, Decimal)| {
+        if quantity.is_sign_negative() && !quantity.is_zero() {
+            return Err(MoneyError::Quantity(*quantity));
+        }
+        let (quantity, price) = (quantity.normalize(), price.normalize());
+        let product = quantity.mantissa().checked_mul(price.mantissa()).ok_or(MoneyError::Overflow)?;
+        Ok((product, quantity.scale() + price.scale()))
+    };
+    let products = parts.iter().map(product).collect::<Result<Vec<_>, _>>()?;
+    let mut scale = products.iter().map(|(_, scale)| *scale).max().unwrap_or(0);
+    let mut numerator = products.iter().try_fold(0_i128, |sum, (product, own)| {
+        let product = product.checked_mul(power_of_ten(scale - own)?).ok_or(MoneyError::Overflow)?;
+        sum.checked_add(product).ok_or(MoneyError::Overflow)
+    })?;
+    for percent in discount_percents {
+        let kept = (Decimal::ONE_HUNDRED - percent_in_range(*percent)?).normalize();
+        numerator = numerator.checked_mul(kept.mantissa()).ok_or(MoneyError::Overflow)?;
+        scale += kept.scale() + 2;
+    }
+    let exponent = u32::from(currency.exponent());
+    if let Some(more) = exponent.checked_sub(scale) {
+        numerator = numerator.checked_mul(power_of_ten(more)?).ok_or(MoneyError::Overflow)?;
+    }
+    Ok(Money::new(divide(numerator, power_of_ten(scale.saturating_sub(exponent))?)?, currency))
+}
+
+/// `round(quantity · part / whole)` to nine decimals, half-up away from zero; the whole is above zero.
+pub fn quantity_share(quantity: Decimal, part: Decimal, whole: i64) -> Result<Decimal, MoneyError> {
+    if whole <= 0 {
+        return Err(MoneyError::Whole(whole));
+    }
+    let share = quantity.checked_mul(part).and_then(|product| product.checked_div(Decimal::from(whole)));
+    Ok(share.ok_or(MoneyError::Overflow)?.round_dp_with_strategy(9, RoundingStrategy::MidpointAwayFromZero).normalize())
+}
+
 /// `round(amount · percent / 100)`: a tax on top of a net amount. The percentage is 0 to 100.
 pub fn percent_on_top(amount: Money, percent: Decimal) -> Result<Money, MoneyError> {
     let percent = percent_in_range(percent)?;

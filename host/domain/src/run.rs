@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Cadence, CalendarError, Period, boundary};
 use crate::charge::{ChargeKind, prepaid_part};
-use crate::id::{ChargeId, ComponentId, ContractId, ProductId, SubscriptionId};
+use crate::id::{ChargeId, ComponentId, ContractId, ProductId, SubscriptionId, UsageWindowId};
 use crate::invoice::{Amounts, TotalsError, totals};
 use crate::money::{Money, MoneyError};
 use crate::plugin::World;
@@ -213,8 +213,26 @@ pub struct PlanLine {
     pub tax_rate: Option<Decimal>,
     /// Name on documents.
     pub title: String,
-    /// How the proration came about, for people.
+    /// How the proration, or the price of the use, came about, for people.
     pub proration_explanation: String,
+    /// What was used; exactly for usage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<LineUsage>,
+}
+
+/// What a usage line bills.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LineUsage {
+    /// The days that are billed.
+    pub window: UsageWindowId,
+    /// How often they were billed before: above zero when the events came late.
+    pub billings: i32,
+    /// How many events they have by now.
+    pub events: i64,
+    /// The figure that these come to.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "105"))]
+    pub used: Decimal,
 }
 
 fn recurring() -> ChargeKind {
@@ -368,7 +386,8 @@ pub fn check_bounds(plan: &ContractPlan, on: NaiveDate, bounds: &SafetyBounds) -
     let mut seen = HashSet::with_capacity(plan.lines.len());
     for line in &plan.lines {
         let (subscription, component) = (line.subscription, line.component);
-        if !seen.insert((subscription, component, line.period.start)) {
+        // Use is billed by windows, and of each again when events came late.
+        if !seen.insert((subscription, component, line.period.start, line.usage.as_ref().map(|usage| usage.window))) {
             return Err(BoundTripped::ChargedTwice { subscription, component, start: line.period.start });
         }
         let end = line.used.end.max(line.realises_on);

@@ -211,8 +211,13 @@ fn a_component_that_needs_more_memory_than_its_world_has_is_refused_at_install()
     let error = runtime.inspect(&component("ru-vat")).unwrap_err();
     assert!(matches!(error, InstallError::Resources(_)), "{error:?}");
     let limits = Limits { memory_bytes: 256 << 10, ..Limits::default() };
-    let limits =
-        LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits, payment_gateway: limits };
+    let limits = LimitsTable {
+        proration_strategy: limits,
+        tax_rule: limits,
+        numbering_scheme: limits,
+        payment_gateway: limits,
+        composed: limits,
+    };
     let on_demand = Runtime::new(&RuntimeConfig { limits, pooling: false, ..RuntimeConfig::default() }).unwrap();
     let error = on_demand.inspect(&component("ru-vat")).unwrap_err();
     assert!(matches!(error, InstallError::Resources(_)), "{error:?}");

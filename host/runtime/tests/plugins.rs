@@ -2,6 +2,10 @@
 
 #[expect(dead_code, reason = "each test file uses a part of it")]
 mod common;
+#[path = "plugins/composed.rs"]
+mod composed;
+#[path = "plugins/kit.rs"]
+mod kit;
 
 use altyn_domain::calendar::{Cadence, Period};
 use altyn_domain::{numbering, proration, tax};

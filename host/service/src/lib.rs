@@ -31,6 +31,8 @@ pub mod invoices;
 pub mod ledger;
 pub mod lives;
 pub mod manual_operations;
+pub mod metering;
+pub mod meters;
 pub mod page;
 pub mod plans;
 pub mod plugin_keys;

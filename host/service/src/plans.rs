@@ -9,12 +9,14 @@ use altyn_domain::{
     calendar::{Cadence, local_date},
     catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion, StubPolicy},
     id::{ComponentId, Id as _, PlanId, PlanVersionId, ProductId},
+    metered::MeteredTerms,
     money::{Currency, Money},
     tax::PriceMode,
 };
 use altyn_store::{
     StoreError, Tx, catalogue,
     catalogue::{ComponentRow, MOST_COMPONENTS, MOST_VERSIONS, PlanRow, PlanVersionRow},
+    meters,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,7 +42,7 @@ pub struct CreateComponent {
     pub kind: Option<ComponentKind>,
     /// The product whose revenue it is.
     pub product_id: ProductId,
-    /// Price per unit and whole period, minor units.
+    /// Price per unit and whole period, minor units; 0 for what is metered.
     pub unit_price_minor: i64,
     /// Tax category; the product's when absent.
     pub tax_category: Option<String>,
@@ -48,6 +50,10 @@ pub struct CreateComponent {
     /// provided. 100 when absent.
     #[serde(default)]
     pub prepayment_percent: Option<u8>,
+    /// What is counted and what it costs, for a component of the kind `metered`; its `unit_price_minor` is 0, and it is
+    /// billed at the close of the period.
+    #[serde(default)]
+    pub metered: Option<MeteredTerms>,
 }
 
 /// A new version of a plan.
@@ -113,6 +119,9 @@ pub struct ComponentView {
     pub tax_category: String,
     /// How much of the price is taken when it falls due, per cent.
     pub prepayment_percent: i32,
+    /// What is counted and what it costs, when it is metered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metered: Option<MeteredTerms>,
 }
 
 /// A version of a plan.
@@ -159,6 +168,13 @@ pub struct PlanView {
     pub created_at: DateTime<Utc>,
 }
 
+/// Reads the terms of a metered component as they are kept.
+pub(crate) fn metered_terms(text: &str) -> Result<MeteredTerms> {
+    serde_json::from_str(text).map_err(|error| {
+        ServiceError::Internal(format!("stored value of plan_components.metered is not valid: {error}"))
+    })
+}
+
 fn component_view(row: ComponentRow) -> Result<ComponentView> {
     Ok(ComponentView {
         id: ComponentId(row.id),
@@ -169,6 +185,7 @@ fn component_view(row: ComponentRow) -> Result<ComponentView> {
         unit_price_minor: row.unit_price_minor,
         tax_category: row.tax_category,
         prepayment_percent: row.prepayment_percent,
+        metered: row.metered.as_deref().map(metered_terms).transpose()?,
     })
 }
 
@@ -225,6 +242,14 @@ pub(crate) fn version_on(versions: &[PlanVersionRow], day: NaiveDate) -> Option<
     versions.iter().filter(|row| row.effective_from <= day).max_by_key(|row| (row.effective_from, row.ordinal))
 }
 
+/// Which of the meters that components name exist.
+async fn known_meters(tx: &mut Tx, tenant: Uuid, components: &[CreateComponent]) -> Result<HashSet<Uuid>> {
+    let named = components.iter().filter_map(|component| component.metered.as_ref());
+    let wanted: HashSet<Uuid> = named.map(|terms| terms.meter_id.uuid()).collect();
+    let found = meters::by_id(tx, tenant, wanted.into_iter().collect()).await?;
+    Ok(found.into_iter().map(|meter| meter.id).collect())
+}
+
 /// A checked version, ready to be written.
 struct NewVersion {
     row: PlanVersionRow,
@@ -259,6 +284,7 @@ impl Altyn {
         let products = catalogue::products_by_id(tx, request.tenant.0, wanted.into_iter().collect()).await?;
         let category_of: HashMap<Uuid, String> =
             products.into_iter().map(|product| (product.id, product.tax_category)).collect();
+        let meters = known_meters(tx, request.tenant.0, &command.components).await?;
         let version = self.ids.next();
         let mut rows = Vec::with_capacity(command.components.len());
         for (position, component) in command.components.into_iter().enumerate() {
@@ -271,6 +297,12 @@ impl Altyn {
             } else if let Some(category) = &category {
                 check_tax_category(&mut fields, &at("tax_category"), category);
             }
+            if component.metered.as_ref().is_some_and(|terms| !meters.contains(&terms.meter_id.uuid())) {
+                fields.refuse(at("metered/meter_id"), "there is no such meter");
+            }
+            let kind = component.kind.unwrap_or(ComponentKind::Recurring);
+            let in_advance = if kind == ComponentKind::Metered { 0 } else { 100 };
+            let metered = component.metered.as_ref().map(serde_json::to_string).transpose();
             rows.push(ComponentRow {
                 id: self.ids.next(),
                 plan_version_id: version,
@@ -278,10 +310,12 @@ impl Altyn {
                 position: i32::try_from(position).unwrap_or(i32::MAX),
                 code: component.code,
                 title: component.title,
-                kind: component.kind.unwrap_or(ComponentKind::Recurring).as_str().to_owned(),
+                kind: kind.as_str().to_owned(),
                 unit_price_minor: component.unit_price_minor,
                 tax_category: category.unwrap_or_default(),
-                prepayment_percent: i32::from(component.prepayment_percent.unwrap_or(100)),
+                prepayment_percent: i32::from(component.prepayment_percent.unwrap_or(in_advance)),
+                meter_id: component.metered.as_ref().map(|terms| terms.meter_id.uuid()),
+                metered: metered.map_err(|error| ServiceError::Internal(error.to_string()))?,
             });
         }
         let billing_day = command.billing_day.unwrap_or(BillingDay::Anniversary);
@@ -304,6 +338,7 @@ impl Altyn {
                         prepayment_percent: u8::try_from(row.prepayment_percent).unwrap_or(u8::MAX),
                         tax_category: row.tax_category.clone(),
                         product: ProductId(row.product_id),
+                        metered: row.metered.as_deref().and_then(|text| serde_json::from_str(text).ok()),
                     })
                     .collect(),
             };

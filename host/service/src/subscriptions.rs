@@ -11,6 +11,7 @@ use altyn_store::{
     catalogue::{PlanRow, PlanVersionRow},
     charges, contracts, subscriptions,
     subscriptions::SubscriptionRow,
+    usage_windows,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -23,6 +24,7 @@ use crate::{
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
     plans::version_on,
+    runs::metered::begins_us,
 };
 
 /// A new subscription. The plan is named by its id or by its code.
@@ -420,6 +422,10 @@ impl Altyn {
         if !ended {
             return Err(ServiceError::Stale);
         }
+        let zones = usage_windows::zones(&mut work.tx, tenant, vec![row.contract_id]).await?;
+        let (_, zone) = zones.first().ok_or_else(|| ServiceError::Internal("a subscription has no contract".into()))?;
+        let end_us = begins_us(command.on, stored("contracts.zone", zone)?);
+        usage_windows::cut(&mut work.tx, tenant, row.id, command.on, end_us).await?;
         row.version = if_match + 1;
         let view = view(row, sold)?;
         work.finish(200, view).await

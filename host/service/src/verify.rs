@@ -6,6 +6,7 @@
 
 mod coverage;
 mod taxes;
+mod usage;
 
 use altyn_store::{Scope, Tx, plugins as components, verify as rows};
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,9 @@ async fn books(tx: &mut Tx, tenant: Uuid, wanted: impl Fn(&str) -> bool) -> Resu
     }
     if wanted(coverage::CODE) {
         reports.push(coverage::disjoint_and_gapless(tx, tenant).await?);
+    }
+    if wanted(usage::CODE) {
+        reports.push(usage::billed_as_recorded(tx, tenant).await?);
     }
     Ok(reports)
 }

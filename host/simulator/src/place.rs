@@ -16,7 +16,7 @@ use altyn_service::{
     plugins::Plugins,
     ports::{Ids, VirtualClock},
     poster::Poster,
-    settings::Settings,
+    settings::{Settings, TrustSettings},
     tenants::CreateTenant,
 };
 use altyn_store::{Db, Fuse};
@@ -87,7 +87,7 @@ impl Place {
         let small = RuntimeConfig { instances: 1, pooling: false, ..RuntimeConfig::default() };
         let own = Plugins::new(Runtime::new(&small)?);
         let altyn = Altyn::new(db, clock, Arc::new(SeededIds::new(u64::MAX, 0)), own, settings);
-        let altyn = Altyn { plugins: Arc::clone(&guests.plugins), ..altyn };
+        let altyn = Altyn { plugins: Arc::clone(&guests.plugins), ..altyn.with_trust(TrustSettings::development()) };
         let made = server.map(|server| (server.to_owned(), url));
         let components = BTreeMap::new();
         let mut place = Self { components, altyn, made, _folder: folder };

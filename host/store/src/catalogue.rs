@@ -81,7 +81,7 @@ pub struct ComponentRow {
     pub code: String,
     /// Name on documents.
     pub title: String,
-    /// `recurring`.
+    /// `recurring` and others.
     pub kind: String,
     /// Price per unit and whole period, minor units.
     pub unit_price_minor: i64,
@@ -89,6 +89,10 @@ pub struct ComponentRow {
     pub tax_category: String,
     /// How much of the price is taken when it falls due, per cent.
     pub prepayment_percent: i32,
+    /// What is counted, when it is metered.
+    pub meter_id: Option<Uuid>,
+    /// JSON text of what it costs, when it is metered.
+    pub metered: Option<String>,
 }
 
 const PRODUCTS_INSERT: &str = "insert into products (tenant_id, id, code, title, tax_category, version, created_at)
@@ -174,9 +178,9 @@ pub async fn versions_insert(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, vers
 
 const COMPONENTS_INSERT: &str =
     "insert into plan_components (tenant_id, id, plan_version_id, product_id, position, code,
-        title, kind, unit_price_minor, tax_category, prepayment_percent)
+        title, kind, unit_price_minor, tax_category, prepayment_percent, meter_id, metered)
     select $1, v.id, v.plan_version_id, v.product_id, v.position, v.code,
-        v.title, v.kind, v.unit_price_minor, v.tax_category, v.prepayment_percent from {rows}";
+        v.title, v.kind, v.unit_price_minor, v.tax_category, v.prepayment_percent, v.meter_id, v.metered from {rows}";
 /// Adds components of plan versions.
 pub async fn components_insert(tx: &mut Tx, tenant: Uuid, components: &[ComponentRow]) -> Result<()> {
     let rows = Rows::new()
@@ -189,7 +193,9 @@ pub async fn components_insert(tx: &mut Tx, tenant: Uuid, components: &[Componen
         .with("kind", column(components, |row| row.kind.clone()))
         .with("unit_price_minor", column(components, |row| row.unit_price_minor))
         .with("tax_category", column(components, |row| row.tax_category.clone()))
-        .with("prepayment_percent", column(components, |row| row.prepayment_percent));
+        .with("prepayment_percent", column(components, |row| row.prepayment_percent))
+        .with("meter_id", column(components, |row| row.meter_id))
+        .with("metered", column(components, |row| row.metered.clone()));
     tx.execute_rows(COMPONENTS_INSERT, (tenant,), &rows).await.map(|_| ())
 }
 
@@ -237,7 +243,7 @@ pub async fn versions_of(tx: &mut Tx, tenant: Uuid, plans: Vec<Uuid>) -> Result<
 }
 
 const COMPONENTS_OF: &str = "select c.id, c.plan_version_id, c.product_id, c.position, c.code, c.title, c.kind,
-        c.unit_price_minor, c.tax_category, c.prepayment_percent
+        c.unit_price_minor, c.tax_category, c.prepayment_percent, c.meter_id, c.metered
     from {rows} join plan_components c on c.tenant_id = $1 and c.plan_version_id = v.plan_version_id
     order by c.plan_version_id, c.position limit 100000";
 /// All components of these plan versions, by version and position.

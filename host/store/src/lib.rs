@@ -26,6 +26,8 @@ pub mod jobs;
 pub mod ledger;
 pub mod lives;
 pub mod manual_operations;
+pub mod metering;
+pub mod meters;
 pub mod plugin_keys;
 pub mod plugins;
 pub mod promises;
@@ -38,6 +40,7 @@ pub mod shadow;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;
+pub mod usage_windows;
 pub mod verify;
 
 pub use db::{Db, Engine, Record, Result, Scope, Sql, Tx};

@@ -778,11 +778,13 @@ pub struct PlanComponentRow {
     pub prepayment_percent: i32,
     /// Tax category.
     pub tax_category: String,
+    /// JSON text of what it costs, when it is metered.
+    pub metered: Option<String>,
 }
 
 const PLAN_COMPONENTS: &str =
     "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, p.stub, c.id,
-        c.product_id, c.code, c.title, c.kind, c.unit_price_minor, c.prepayment_percent, c.tax_category
+        c.product_id, c.code, c.title, c.kind, c.unit_price_minor, c.prepayment_percent, c.tax_category, c.metered
     from {rows}
     join plan_versions p on p.tenant_id = $1 and p.id = v.id
     join plan_components c on c.tenant_id = $1 and c.plan_version_id = p.id

@@ -49,6 +49,8 @@ pub struct Counts {
     pub controls: i64,
     /// Subscriptions.
     pub subscriptions: i64,
+    /// Usage windows.
+    pub usage_windows: i64,
 }
 
 const COUNTS: &str = "select
@@ -67,7 +69,8 @@ const COUNTS: &str = "select
     (select count(*) from promises where tenant_id = $1) as promises,
     (select count(*) from blocks where tenant_id = $1) as blocks,
     (select count(*) from contract_controls where tenant_id = $1) as controls,
-    (select count(*) from subscriptions where tenant_id = $1) as subscriptions";
+    (select count(*) from subscriptions where tenant_id = $1) as subscriptions,
+    (select count(*) from usage_windows where tenant_id = $1) as usage_windows";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -743,6 +746,37 @@ const SUBSCRIPTION_LIVES: Rule = rule!(
             where h.tenant_id = l.tenant_id and h.subscription_id = l.subscription_id)))"
 );
 
+// A charge of late use has an ordinal below zero: ten thousand times that of its window and the number of the billing.
+const USAGE_CHARGED: Rule = rule!(
+    "usage-charged",
+    "usage windows of a subscription and meter are disjoint, and what is billed of one is what its charges come to",
+    |counts| counts.usage_windows,
+    "select 'uwn' as kind, a.id as subject, 'holds instants of another window, from ' || cast(b.used_start as text) as detail
+    from usage_windows a
+    join usage_windows b on b.tenant_id = a.tenant_id and b.subscription_id = a.subscription_id
+        and b.meter_id = a.meter_id and b.starts_us > a.starts_us and b.starts_us < a.ends_us
+    where a.tenant_id = $1
+    union all
+    select 'uwn', w.id, 'was billed with ' || cast(w.billed_minor as text) || ', its charges come to '
+        || cast(coalesce(s.amount, 0) as text)
+    from usage_windows w
+    left join (
+        select subscription_id, component_id, period_start,
+            case when change_ordinal < 0 then -change_ordinal / 10000 else change_ordinal end as ordinal,
+            sum(amount_minor) as amount
+        from charges where tenant_id = $1 and kind = 'usage' group by 1, 2, 3, 4
+    ) s on s.subscription_id = w.subscription_id and s.component_id = w.component_id
+        and s.period_start = w.period_start and s.ordinal = w.change_ordinal
+    where w.tenant_id = $1 and w.billed_minor <> coalesce(s.amount, 0)
+    union all
+    select 'chg', c.id, 'bills the use of no window'
+    from charges c
+    left join usage_windows w on w.tenant_id = c.tenant_id and w.subscription_id = c.subscription_id
+        and w.component_id = c.component_id and w.period_start = c.period_start and w.change_ordinal
+            = case when c.change_ordinal < 0 then -c.change_ordinal / 10000 else c.change_ordinal end
+    where c.tenant_id = $1 and c.kind = 'usage' and w.id is null"
+);
+
 /// The rules of a tenant's books that statements check.
 pub const RULES: &[Rule] = &[
     TRANSACTIONS_BALANCE,
@@ -766,6 +800,7 @@ pub const RULES: &[Rule] = &[
     BLOCKS_DISJOINT,
     HIERARCHY_ACYCLIC,
     SUBSCRIPTION_LIVES,
+    USAGE_CHARGED,
 ];
 
 /// An invoice line with what its tax follows from.

@@ -34,7 +34,7 @@ usage: cargo xtask <command>
   test [cargo test arguments]    the whole suite, on SQLite and on a private PostgreSQL
   demo [altyn demo arguments]    bill a month of the example books; --no-serve, --output json,
                                  --database URL or --database private-postgres
-  bench [--subscriptions N] [--only billing|ledger|plugin] [--output table|json]
+  bench [--subscriptions N] [--only billing|ledger|plugin|change|usage] [--output table|json]
                                  measure the release build against a private PostgreSQL
   fuzz [--seconds N] [target]    mutate what guests hand over, 300 seconds each target
   authors [rust|javascript|python …]

@@ -31,6 +31,7 @@ fn plan(n: u128, cadence: Cadence, billing_day: BillingDay, prices: &[i64]) -> P
         prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(if n == 9 { 2 } else { 1 })),
+        metered: None,
     };
     PlanVersion {
         id: PlanVersionId(Uuid::from_u128(n)),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::{ContractPlan, PlanLine};
-use crate::id::{ComponentId, SubscriptionId};
+use crate::id::{ComponentId, SubscriptionId, UsageWindowId};
 use chrono::NaiveDate;
 
-type Key = (SubscriptionId, ComponentId, NaiveDate);
+type Key = (SubscriptionId, ComponentId, NaiveDate, Option<UsageWindowId>);
 
 /// Sentences that tell what changed from the old plan to the new one; empty when the plans are equal.
 pub fn difference(old: &ContractPlan, new: &ContractPlan) -> Vec<String> {
@@ -87,7 +87,11 @@ fn plugins(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
 
 fn lines(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
     let by_key = |plan: &'_ ContractPlan| -> BTreeMap<Key, PlanLine> {
-        plan.lines.iter().map(|line| ((line.subscription, line.component, line.period.start), line.clone())).collect()
+        let key = |line: &PlanLine| {
+            let window = line.usage.as_ref().map(|usage| usage.window);
+            (line.subscription, line.component, line.period.start, window)
+        };
+        plan.lines.iter().map(|line| (key(line), line.clone())).collect()
     };
     let (old, new) = (by_key(old), by_key(new));
     for key in keys(&old, &new) {
@@ -122,5 +126,11 @@ fn line(told: &mut Vec<String>, old: &PlanLine, new: &PlanLine) {
     field("gross", &old.gross, &new.gross);
     field("tax code", &old.tax_code, &new.tax_code);
     field("tax rate", &rate(old), &rate(new));
+    let used = |line: &PlanLine| {
+        line.usage.as_ref().map_or("none".to_owned(), |usage| {
+            format!("{} in {} events, billed {} times", usage.used.normalize(), usage.events, usage.billings)
+        })
+    };
+    field("use", &used(old), &used(new));
     field("proration", &old.proration_explanation, &new.proration_explanation);
 }

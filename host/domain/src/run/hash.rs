@@ -79,6 +79,13 @@ impl Encoder {
         self.text(&line.proration_explanation);
         self.text(line.kind.as_str());
         self.number(i64::from(line.prepayment_percent));
+        // The kind before it tells whether it is there, so the encoding of other lines is what it was.
+        if let Some(usage) = &line.usage {
+            self.uuid(usage.window.0);
+            self.number(i64::from(usage.billings));
+            self.number(usage.events);
+            self.rate(Some(usage.used));
+        }
     }
 
     fn realisation(&mut self, realisation: &PlanRealisation) {

@@ -35,6 +35,7 @@ fn line(component: u128) -> PlanLine {
         tax_rate: Some(Decimal::from(22)),
         title: "Интернет 100".into(),
         proration_explanation: "30 of 30 days".into(),
+        usage: None,
     }
 }
 
@@ -139,6 +140,8 @@ fn the_hash_covers_every_field() {
         ("no tax rate", |p| p.lines[0].tax_rate = None),
         ("title", |p| p.lines[0].title = "x".into()),
         ("explanation", |p| p.lines[0].proration_explanation = "x".into()),
+        ("use", |p| p.lines[0].usage = Some(used(3))),
+        ("more use", |p| p.lines[0].usage = Some(used(4))),
         ("totals", |p| p.totals.gross.minor += 1),
     ];
     let mut hashes = vec![plan_hash(&base)];
@@ -150,6 +153,23 @@ fn the_hash_covers_every_field() {
         assert!(!difference(&base, &changed).is_empty(), "{what} is not told");
         hashes.push(hash);
     }
+}
+
+fn used(events: i64) -> LineUsage {
+    LineUsage { window: UsageWindowId(Uuid::from_u128(7)), billings: 0, events, used: Decimal::from(events) }
+}
+
+#[test]
+fn windows_of_one_period_are_no_charge_twice() {
+    let on = day("2026-11-01");
+    let of = |window: u128| {
+        let usage = LineUsage { window: UsageWindowId(Uuid::from_u128(window)), ..used(1) };
+        PlanLine { usage: Some(usage), ..line(6) }
+    };
+    let bounds = SafetyBounds::default();
+    assert!(check_bounds(&plan(vec![line(6), of(1), of(2)]), on, &bounds).is_ok());
+    let twice = check_bounds(&plan(vec![of(1), of(1)]), on, &bounds);
+    assert!(matches!(twice, Err(BoundTripped::ChargedTwice { .. })));
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn plan(cadence: Cadence, billing_day: BillingDay, components: u128) -> PlanVers
         prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(1)),
+        metered: None,
     };
     PlanVersion {
         id: PlanVersionId(Uuid::from_u128(7)),

@@ -65,7 +65,7 @@ pub(super) struct Item {
     pub timing_reason: String,
     pub effective_on: NaiveDate,
     pub change: ChangeId,
-    target: Arc<PlanVersion>,
+    pub target: Arc<PlanVersion>,
     current_day: CurrentDay,
 }
 

@@ -2,11 +2,11 @@
 
 use altyn_domain::{
     charge::{ChargeKind, ChargeStatus},
-    id::{CallId, ChargeId, Id as _, InvoiceId, SellerId},
+    id::{CallId, ChargeId, Id as _, InvoiceId, SellerId, UsageWindowId},
     numbering::{Draft as NumberedDraft, check_number, check_sequence},
 };
 use altyn_runtime::World;
-use altyn_store::{Rows, StoreError, Tx, changes as rows, plugins, runs};
+use altyn_store::{Rows, StoreError, Tx, changes as rows, plugins, runs, usage_windows};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -21,7 +21,10 @@ use crate::{
     evidence::Recorded,
     ledger::post_each,
     plugins::{REFUSED, blocking},
-    runs::ask::{Recorder, ask},
+    runs::{
+        ask::{Recorder, ask},
+        metered::{Opening, begins_us},
+    },
 };
 
 /// What came of saving.
@@ -251,6 +254,7 @@ impl Altyn {
                 return Ok(None);
             }
         }
+        self.usage_windows_follow(tx, draft, now).await?;
         let recorded = draft.recorded.iter().chain(&numbers.recorded);
         let blobs = recorded.clone().flat_map(|call| call.blobs.iter().cloned()).collect();
         plugins::evidence_insert(tx, tenant, blobs).await?;
@@ -296,6 +300,35 @@ impl Altyn {
             changes.push(change);
         }
         Ok(Some(changes))
+    }
+
+    /// Ends the usage windows of the old terms where these end, and opens those of the new ones.
+    async fn usage_windows_follow(&self, tx: &mut Tx, draft: &Draft, now: DateTime<Utc>) -> Result<()> {
+        let tenant = draft.tenant.0;
+        let zone: chrono_tz::Tz = crate::error::stored("contracts.zone", &draft.contract.zone)?;
+        let mut opened = Vec::new();
+        for item in &draft.items {
+            let on = item.decision.on;
+            usage_windows::cut(tx, tenant, item.row.id, on, begins_us(on, zone)).await?;
+            let discount = |on| Some(item.subscription.discount).filter(|discount| discount.holds_on(on));
+            for line in &item.decision.lines {
+                let opening = Opening {
+                    contract: draft.contract.id,
+                    plan_version: item.decision.terms.plan_version.0,
+                    line,
+                    component: &item.target.components[line.component_index],
+                    change_ordinal: item.row.change_ordinal + 1,
+                    quantity: item.decision.terms.quantity.normalize().to_string(),
+                    discount_percent: discount(line.charged_on).unwrap_or_default().percent,
+                };
+                if let Some(mut window) = opening.window(UsageWindowId(self.ids.next()).uuid()) {
+                    window.instants = (begins_us(window.used.0, zone), begins_us(window.used.1, zone));
+                    opened.push(window);
+                }
+            }
+        }
+        usage_windows::open(tx, tenant, now, &opened).await?;
+        Ok(())
     }
 
     /// Issues the documents and their charges; answers the first invoice (the nil id when there is none), or `None` when

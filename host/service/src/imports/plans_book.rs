@@ -157,6 +157,8 @@ impl Book for PlansBook<'_> {
                 unit_price_minor: entry.price.minor,
                 tax_category: entry.tax_category.to_owned(),
                 prepayment_percent: 100,
+                meter_id: None,
+                metered: None,
             });
         }
         catalogue::products_insert(tx, tenant, now, &products).await?;

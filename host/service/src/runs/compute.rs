@@ -21,19 +21,23 @@ use altyn_domain::{
     money::{Currency, Money},
     proration::{self, CurrentDay, Question},
     run::{
-        ContractPlan, Digest, PlanLine, PlanRealisation, PluginPin, SafetyBounds, SubscriptionPin, check_bounds,
-        plan_hash,
+        ContractPlan, Digest, LineUsage, PlanLine, PlanRealisation, PluginPin, SafetyBounds, SubscriptionPin,
+        check_bounds, plan_hash,
     },
     subscription::{Discount, DueLine, Renewed, Subscription, SubscriptionStatus, due},
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
 use altyn_runtime::{Runtime, World};
-use altyn_store::{StoreError, runs as rows};
+use altyn_store::{
+    StoreError, runs as rows,
+    usage_windows::{Billed, NewWindow},
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::{
     ask::{Fault, Recorder, ask},
+    metered::{self, Opening, UsageDue},
     post,
     read::Chunk,
 };
@@ -141,6 +145,10 @@ pub(super) struct Planned {
     pub renewals: Vec<Renewal>,
     /// Sums of what is realised.
     pub realised: Amounts,
+    /// What becomes of the usage windows that are billed.
+    pub billed: Vec<Billed>,
+    /// The usage windows that charged periods open.
+    pub windows: Vec<NewWindow>,
 }
 
 /// A computed chunk.
@@ -162,31 +170,35 @@ struct Facts {
 }
 
 /// A line that fell due, with what its component and its subscription add.
-struct OpenLine {
-    due: DueLine,
-    mode: PriceMode,
-    quantity: String,
-    /// How many changes of the subscription were executed before.
-    change_ordinal: i32,
-    kind: ChargeKind,
-    prepayment_percent: u8,
+pub(super) struct OpenLine {
+    pub due: DueLine,
+    pub mode: PriceMode,
+    pub quantity: String,
+    /// How many changes of the subscription were executed before; below zero for use that came late.
+    pub change_ordinal: i32,
+    pub kind: ChargeKind,
+    pub prepayment_percent: u8,
+    /// What was used and how its price came about; for usage.
+    pub usage: Option<(LineUsage, String)>,
 }
 
 struct Open {
     contract: Uuid,
     facts: Facts,
-    /// The first of its due subscriptions; none when there is only something to realise.
-    first: Option<usize>,
+    /// Who buys; none when there is only something to realise.
+    buyer: Option<Party>,
     currency: Currency,
     renewals: Vec<Renewal>,
     pins: Vec<SubscriptionPin>,
     lines: Vec<OpenLine>,
     realisations: Vec<PlanRealisation>,
+    billed: Vec<Billed>,
+    windows: Vec<NewWindow>,
     fault: Option<Fault>,
 }
 
 impl Open {
-    fn new(contract: Uuid, facts: Facts, first: Option<usize>, currency: &str, refused: &HashMap<Uuid, Fault>) -> Self {
+    fn new(contract: Uuid, facts: Facts, buyer: Option<Party>, currency: &str, refused: &HashMap<Uuid, Fault>) -> Self {
         let (currency, broken) = match currency.parse::<Currency>() {
             Ok(currency) => (currency, None),
             Err(error) => (Currency::RUB, Some(fault("contract-invalid", error))),
@@ -194,12 +206,14 @@ impl Open {
         Self {
             contract,
             facts,
-            first,
+            buyer,
             currency,
             renewals: Vec::new(),
             pins: Vec::new(),
             lines: Vec::new(),
             realisations: Vec::new(),
+            billed: Vec::new(),
+            windows: Vec::new(),
             fault: broken.or_else(|| refused.get(&contract).cloned()),
         }
     }
@@ -221,7 +235,7 @@ pub(super) fn compute(
     let mut recorder = Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 };
     let mut open = collect(inputs, plans, chunk, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
-    let (taxed, mut planned) = assess(inputs, &mut recorder, &chunk.due, &mut open, &shares)?;
+    let (taxed, mut planned) = assess(inputs, &mut recorder, &mut open, &shares)?;
     finish(inputs, &mut open, &taxed, &mut planned)?;
     let parked = open
         .iter()
@@ -239,7 +253,7 @@ pub(super) fn compute(
 /// Groups rows by contract and asks the domain what is due and what is left to realise.
 fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid, Fault>) -> Vec<Open> {
     let mut open: Vec<Open> = Vec::new();
-    for (index, row) in chunk.due.iter().enumerate() {
+    for row in &chunk.due {
         if open.last().is_none_or(|last| last.contract != row.contract_id) {
             let facts = Facts {
                 version: row.contract_version,
@@ -247,7 +261,7 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
                 seller: row.seller_id,
                 funds_account: row.funds_account_id,
             };
-            open.push(Open::new(row.contract_id, facts, Some(index), &row.currency, refused));
+            open.push(Open::new(row.contract_id, facts, Some(buyer_party(row)), &row.currency, refused));
         }
         let Some(contract) = open.last_mut() else { continue };
         if contract.fault.is_none()
@@ -256,6 +270,7 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
             contract.fault = Some(fault);
         }
     }
+    collect_usage(plans, &mut open, &chunk.usage, refused);
     for contract in &mut open {
         // Lines of one price mode stand together: each mode becomes a document of its own.
         contract.lines.sort_by_key(|line| line.mode != PriceMode::Included);
@@ -271,6 +286,45 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
     }
     collect_realisable(&mut open, &chunk.realisable, refused);
     open
+}
+
+/// Adds use that is to be billed to the contracts, which stay in order.
+fn collect_usage(plans: &Plans, open: &mut Vec<Open>, usage: &[UsageDue], refused: &HashMap<Uuid, Fault>) {
+    for due in usage {
+        let (row, window) = (&due.row, &due.row.window);
+        let place =
+            open.binary_search_by_key(&window.contract_id, |contract| contract.contract).unwrap_or_else(|place| {
+                let facts = Facts {
+                    version: row.contract_version,
+                    number: row.contract_number.clone(),
+                    seller: row.seller_id,
+                    funds_account: row.funds_account_id,
+                };
+                let buyer = party(
+                    (row.customer_id, &row.customer_kind, &row.customer_country),
+                    (row.customer_inn.as_ref(), row.customer_kpp.as_ref()),
+                );
+                open.insert(place, Open::new(window.contract_id, facts, Some(buyer), &row.currency, refused));
+                place
+            });
+        let contract = &mut open[place];
+        if contract.fault.is_some() {
+            continue;
+        }
+        let billed = plans
+            .get(&window.plan_version_id)
+            .ok_or_else(|| {
+                fault("plan-invalid", format!("{} has no components", PlanVersionId(window.plan_version_id)))
+            })
+            .and_then(|plan| metered::bill(due, plan, contract.currency));
+        match billed {
+            Ok((line, billed)) => {
+                contract.lines.extend(line);
+                contract.billed.push(billed);
+            }
+            Err(fault) => contract.fault = Some(fault),
+        }
+    }
 }
 
 /// Adds what is to be realised to the contracts, which stay in order.
@@ -357,6 +411,20 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
         let component = &plan.components[line.component_index];
         let due = match component.kind {
             ComponentKind::Recurring => line,
+            ComponentKind::Metered => {
+                let discount = Some(subscription.discount).filter(|discount| discount.holds_on(line.charged_on));
+                let opening = Opening {
+                    contract: row.contract_id,
+                    plan_version: row.plan_version_id,
+                    line: &line,
+                    component,
+                    change_ordinal: row.change_ordinal,
+                    quantity: row.quantity.clone(),
+                    discount_percent: discount.unwrap_or_default().percent,
+                };
+                contract.windows.extend(opening.window(inputs.ids.next()));
+                continue;
+            }
             // What is charged once is charged with the period in which service begins, and not with one after it that is
             // charged on the same day.
             ComponentKind::SetUp | ComponentKind::OneOff if line.used.start == row.sold_on => once(line)?,
@@ -369,6 +437,7 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
             change_ordinal: row.change_ordinal,
             kind: component.kind.charge_kind(),
             prepayment_percent: component.prepayment_percent,
+            usage: None,
         });
     }
     Ok(())
@@ -424,7 +493,10 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
         for line in &contract.lines {
             let place = shares.len();
             if line.kind != ChargeKind::Recurring {
-                let explanation = "charged once, never prorated".to_owned();
+                let explanation = line
+                    .usage
+                    .as_ref()
+                    .map_or_else(|| "charged once, never prorated".to_owned(), |(_, explanation)| explanation.clone());
                 shares.push(Some(Prorated { amount: line.due.price, explanation, call: None }));
                 continue;
             }
@@ -469,7 +541,6 @@ type Taxed = HashMap<usize, (tax::LineTax, CallId)>;
 fn assess(
     inputs: &Inputs,
     recorder: &mut Recorder<'_>,
-    due_rows: &[rows::DueRow],
     open: &mut [Open],
     shares: &[Option<Prorated>],
 ) -> Result<(Taxed, Vec<Planned>)> {
@@ -484,7 +555,7 @@ fn assess(
             continue;
         }
         let facts = &contract.facts;
-        let parties = contract.first.map(|row| (inputs.sellers.get(&facts.seller), &due_rows[row]));
+        let parties = contract.buyer.take().map(|buyer| (inputs.sellers.get(&facts.seller), buyer));
         if let Some((None, _)) = parties {
             contract.fault = Some(fault("seller-invalid", format!("{} does not exist", SellerId(facts.seller))));
             continue;
@@ -500,7 +571,7 @@ fn assess(
                 contract_version: facts.version,
                 subscriptions: std::mem::take(&mut contract.pins),
                 // Realising asks no plugin: its taxes were decided with the invoice.
-                plugins: if contract.first.is_some() { inputs.pins.clone() } else { Vec::new() },
+                plugins: if parties.is_some() { inputs.pins.clone() } else { Vec::new() },
                 issued_on: inputs.on,
                 lines: Vec::with_capacity(contract.lines.len()),
                 totals: Amounts::zero(contract.currency),
@@ -511,15 +582,17 @@ fn assess(
             evidence: Vec::with_capacity(contract.lines.len()),
             renewals: std::mem::take(&mut contract.renewals),
             realised: Amounts::zero(contract.currency),
+            billed: std::mem::take(&mut contract.billed),
+            windows: std::mem::take(&mut contract.windows),
         };
         let mut from = 0;
-        while let (true, Some((Some(seller), row))) = (from < contract.lines.len(), parties) {
+        while let (true, Some((Some(seller), buyer))) = (from < contract.lines.len(), &parties) {
             let mode = contract.lines[from].mode;
             let to = from + contract.lines[from..].iter().take_while(|line| line.mode == mode).count();
             documents.push(TaxDocument {
                 id: documents.len().to_string(),
                 seller: seller_party(seller),
-                buyer: buyer_party(row),
+                buyer: buyer.clone(),
                 issued_on: inputs.on,
                 advance: false,
                 mode,
@@ -567,6 +640,7 @@ fn assess(
                 tax_rate: None,
                 title: due_line.title.clone(),
                 proration_explanation: share.explanation.clone(),
+                usage: open_line.usage.as_ref().map(|(usage, _)| usage.clone()),
             });
             plan.evidence.push(LineEvidence {
                 quantity: open_line.quantity.clone(),
@@ -713,11 +787,18 @@ pub(crate) fn seller_party(seller: &rows::SellerRow) -> Party {
 }
 
 fn buyer_party(row: &rows::DueRow) -> Party {
+    party(
+        (row.customer_id, &row.customer_kind, &row.customer_country),
+        (row.customer_inn.as_ref(), row.customer_kpp.as_ref()),
+    )
+}
+
+fn party((id, kind, country): (Uuid, &str, &str), (inn, kpp): (Option<&String>, Option<&String>)) -> Party {
     Party {
-        id: CustomerId(row.customer_id).to_string(),
-        kind: row.customer_kind.clone(),
-        country: row.customer_country.clone(),
-        tax_ids: tax_ids(row.customer_inn.as_ref(), row.customer_kpp.as_ref()),
+        id: CustomerId(id).to_string(),
+        kind: kind.to_owned(),
+        country: country.to_owned(),
+        tax_ids: tax_ids(inn, kpp),
         attributes: Vec::new(),
     }
 }
@@ -759,6 +840,7 @@ pub(crate) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uu
                 .map_err(|_| corrupt("plan_components.prepayment_percent", row.prepayment_percent.to_string()))?,
             tax_category: row.tax_category,
             product: ProductId(row.product_id),
+            metered: row.metered.as_deref().map(crate::plans::metered_terms).transpose()?,
         };
         if let Some((_, version)) = found.last_mut() {
             version.components.push(component);

@@ -16,7 +16,7 @@ use altyn_domain::{
     run::{PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
-use altyn_store::{Engine, Scope, StoreError, ledger, runs as rows, tenants};
+use altyn_store::{Engine, Scope, StoreError, ledger, runs as rows, tenants, usage_windows};
 use chrono::{NaiveTime, TimeDelta};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -27,6 +27,7 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
+    metered::{with_figures, with_instants},
     number::{NextValues, TakenNumbers, give_numbers, name_sequences},
     post::{SharedAccounts, shared_accounts},
     read::Chunk,
@@ -367,7 +368,8 @@ impl Altyn {
 
     /// Computes the plans of a chunk.
     async fn compute_chunk(&self, pass: &mut Pass, chunk: Chunk) -> Result<Computed> {
-        self.load_plans(pass, &chunk.due).await?;
+        let of_usage = chunk.usage.iter().map(|due| due.row.window.plan_version_id);
+        self.load_plans(pass, chunk.due.iter().map(|row| row.plan_version_id).chain(of_usage)).await?;
         let at = self.clock.now();
         let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
         blocking(move || compute(&inputs, &plans, &chunk, &refused, at)).await?
@@ -385,9 +387,8 @@ impl Altyn {
         }
     }
 
-    async fn load_plans(&self, pass: &mut Pass, due_rows: &[rows::DueRow]) -> Result<()> {
-        let missing: BTreeSet<Uuid> =
-            due_rows.iter().map(|row| row.plan_version_id).filter(|id| !pass.plans.contains_key(id)).collect();
+    async fn load_plans(&self, pass: &mut Pass, versions: impl Iterator<Item = Uuid>) -> Result<()> {
+        let missing: BTreeSet<Uuid> = versions.filter(|id| !pass.plans.contains_key(id)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -546,8 +547,10 @@ impl Altyn {
         tx.prefer_indexes().await?;
         let due = rows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let realisable = rows::realisable_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        let usage = usage_windows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
+        let usage = with_figures(&mut tx, tenant, usage).await.map_err(Refused::Failed)?;
         drop(tx);
-        let computed = self.compute_chunk(pass, Chunk { due, realisable }).await.map_err(Refused::Failed)?;
+        let computed = self.compute_chunk(pass, Chunk { due, realisable, usage }).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
     }
@@ -565,7 +568,7 @@ impl Altyn {
         self.load_values(pass, named.sequences.iter().map(|(name, _)| name)).await?;
         let (inputs, accounts, taken) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts), Arc::clone(&pass.taken));
         let mut next = std::mem::take(&mut pass.next);
-        let (prepared, next) = blocking(move || -> Result<_> {
+        let (mut prepared, next) = blocking(move || -> Result<_> {
             let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
             recorded.extend(named.recorded);
             let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
@@ -575,6 +578,7 @@ impl Altyn {
         })
         .await??;
         pass.next = next;
+        with_instants(&self.db, pass.inputs.tenant.0, &mut prepared.windows).await?;
         Ok(prepared)
     }
 

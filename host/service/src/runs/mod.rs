@@ -7,6 +7,7 @@
 pub(crate) mod ask;
 pub(crate) mod compute;
 mod engine;
+pub(crate) mod metered;
 mod number;
 mod post;
 mod read;

@@ -1,15 +1,16 @@
-//! Reading ahead: due subscriptions and charges to realise, merged into chunks of whole contracts.
+//! Reading ahead: due subscriptions, charges to realise and use to bill, merged into chunks of whole contracts.
 //!
-//! Two streams in contract order, each read a page at a time and kept until the other has come as far: a day on which
-//! one of them is long and the other short reads each row once. Memory is bounded by two pages and the largest contract.
+//! Three streams in contract order, each read a page at a time and kept until the others have come as far: a day on which
+//! one of them is long and another short reads each row once. Memory is bounded by three pages and the largest contract.
 
 use std::collections::VecDeque;
 
 use altyn_domain::id::TenantId;
-use altyn_store::{Scope, runs as rows};
+use altyn_store::{Scope, runs as rows, usage_windows};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::metered::{UsageDue, with_figures};
 use crate::{context::Altyn, error::Result};
 
 /// What some contracts have due and to realise; whole contracts only.
@@ -17,6 +18,7 @@ use crate::{context::Altyn, error::Result};
 pub(super) struct Chunk {
     pub due: Vec<rows::DueRow>,
     pub realisable: Vec<rows::RealisableRow>,
+    pub usage: Vec<UsageDue>,
 }
 
 /// A row of a contract.
@@ -36,6 +38,12 @@ impl OfContract for rows::RealisableRow {
     }
 }
 
+impl OfContract for UsageDue {
+    fn contract(&self) -> Uuid {
+        self.row.window.contract_id
+    }
+}
+
 /// Rows that were read and not handed on yet.
 struct Ahead<T> {
     rows: VecDeque<T>,
@@ -46,6 +54,11 @@ struct Ahead<T> {
 impl<T: OfContract> Ahead<T> {
     fn behind(cursor: Uuid) -> Self {
         Self { rows: VecDeque::new(), through: cursor }
+    }
+
+    /// Nothing is read at all.
+    fn nothing() -> Self {
+        Self { rows: VecDeque::new(), through: Uuid::max() }
     }
 
     fn is_wanting(&self) -> bool {
@@ -81,18 +94,32 @@ impl Altyn {
     pub(super) async fn read_chunks(self, tenant: TenantId, run: rows::RunRow, sender: mpsc::Sender<Result<Chunk>>) {
         let cursor = run.cursor.unwrap_or(Uuid::nil());
         let (mut due, mut realisable) = (Ahead::behind(cursor), Ahead::behind(cursor));
+        let mut usage = match self.usage_pending(tenant).await {
+            Ok(true) => Ahead::behind(cursor),
+            // Who meters nothing reads nothing of it.
+            Ok(false) => Ahead::nothing(),
+            Err(error) => {
+                let _ = sender.send(Err(error)).await;
+                return;
+            }
+        };
         loop {
             let read = async {
                 self.read_due(tenant, &run, &mut due).await?;
-                self.read_realisable(tenant, &run, &mut realisable).await
+                self.read_realisable(tenant, &run, &mut realisable).await?;
+                self.read_usage(tenant, &run, &mut usage).await
             };
             if let Err(error) = read.await {
                 let _ = sender.send(Err(error)).await;
                 return;
             }
-            let through = due.through.min(realisable.through);
-            let chunk = Chunk { due: due.hand_on(through), realisable: realisable.hand_on(through) };
-            let empty = chunk.due.is_empty() && chunk.realisable.is_empty();
+            let through = due.through.min(realisable.through).min(usage.through);
+            let chunk = Chunk {
+                due: due.hand_on(through),
+                realisable: realisable.hand_on(through),
+                usage: usage.hand_on(through),
+            };
+            let empty = chunk.due.is_empty() && chunk.realisable.is_empty() && chunk.usage.is_empty();
             if !empty && sender.send(Ok(chunk)).await.is_err() {
                 return;
             }
@@ -112,6 +139,25 @@ impl Altyn {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
             tx.prefer_indexes().await?;
             let found = rows::due(&mut tx, tenant.0, ahead.through, run.business_on, limit).await?;
+            if !ahead.take_in(found, limit) {
+                limit *= 4;
+            }
+        }
+        Ok(())
+    }
+
+    async fn usage_pending(&self, tenant: TenantId) -> Result<bool> {
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        Ok(usage_windows::any_pending(&mut tx, tenant.0).await?)
+    }
+
+    async fn read_usage(&self, tenant: TenantId, run: &rows::RunRow, ahead: &mut Ahead<UsageDue>) -> Result<()> {
+        let mut limit = self.page_size();
+        while ahead.is_wanting() {
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            tx.prefer_indexes().await?;
+            let found = usage_windows::due(&mut tx, tenant.0, ahead.through, run.business_on, limit).await?;
+            let found = with_figures(&mut tx, tenant.0, found).await?;
             if !ahead.take_in(found, limit) {
                 limit *= 4;
             }

@@ -7,7 +7,10 @@ use altyn_domain::{
     id::{ChargeId, ContractId},
     run::{PlanLine, PlanState, RunMode},
 };
-use altyn_store::{Db, Rows, Scope, StoreError, ledger, plugins, runs as rows};
+use altyn_store::{
+    Db, Rows, Scope, StoreError, ledger, plugins, runs as rows,
+    usage_windows::{self, Billed, NewWindow},
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -44,6 +47,8 @@ pub(super) struct Prepared {
     plans: Rows,
     renewals: Rows,
     realised: Rows,
+    billed: Vec<Billed>,
+    pub(super) windows: Vec<NewWindow>,
     charges: Rows,
     periods: Rows,
     invoices: Rows,
@@ -184,6 +189,8 @@ pub(super) fn prepare_proposal(
         plans: plan_rows(Action::Propose, planned, parked)?,
         renewals: Rows::new(),
         realised: Rows::new(),
+        billed: Vec::new(),
+        windows: Vec::new(),
         charges: Rows::new(),
         periods: Rows::new(),
         invoices: Rows::new(),
@@ -332,6 +339,8 @@ pub(super) fn prepare_execution(
                 if refunded { ChargeStatus::Refunded } else { ChargeStatus::Closed }.as_str().to_owned()
             },
         }),
+        billed: planned.iter().flat_map(|plan| plan.billed.iter().cloned()).collect(),
+        windows: planned.iter().flat_map(|plan| plan.windows.iter().cloned()).collect(),
         charges: columns!(charges, {
             id: |(id, ..)| id.0,
             contract_id: |(_, plan, ..)| plan.contract,
@@ -410,7 +419,7 @@ const LONGEST_WAIT_MS: u32 = 2_000;
 /// Writes a prepared chunk in one transaction.
 ///
 /// Order: the renewals and realisations first (they check that every subscription and charge is as it was read), then new rows, then what the next
-/// chunk wants too: the checkpoint (it locks the run's row and checks the fence), shared balances, sequences. That last
+/// chunk wants too: the checkpoint (it locks the run's row and checks the fence), the lock of recording use, shared balances, sequences. That last
 /// part waits for the chunk before to commit, so chunks commit in order while most of their work overlaps.
 ///
 /// That wait is none of the database's, which therefore cannot see a circle it is part of: this chunk waits for the one
@@ -434,6 +443,7 @@ pub(super) async fn write(
     if rows::realise(&mut tx, tenant, inputs.on, &prepared.realised).await? != prepared.realised.len() as u64 {
         return Err(Refused::Moved);
     }
+    usage_windows::open(&mut tx, tenant, at, &prepared.windows).await?;
     plugins::evidence_insert(&mut tx, tenant, prepared.evidence.clone()).await?;
     plugins::calls_insert(&mut tx, tenant, at, &prepared.calls).await?;
     let issued = rows::invoices_insert(&mut tx, tenant, Some(run), inputs.on, at, &prepared.invoices).await?;
@@ -465,6 +475,10 @@ pub(super) async fn write(
     }
     if !rows::checkpoint(&mut tx, tenant, run, lease.fence, prepared.cursor, lease.until, prepared.progress).await? {
         return Err(Refused::LeaseLost);
+    }
+    // Alone with the recording of events from here to the end, in turn like all that chunks share.
+    if !usage_windows::bill(&mut tx, tenant, &prepared.billed).await? {
+        return Err(Refused::Moved);
     }
     let shared = &prepared.shared_balances;
     if ledger::balances_add(&mut tx, tenant, shared).await? != shared.len() as u64 {

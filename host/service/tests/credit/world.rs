@@ -115,6 +115,7 @@ impl World {
                 title: "Интернет".into(),
                 unit_price_minor: 59_000,
                 prepayment_percent: None,
+                metered: None,
                 tax_category: None,
             }],
         };

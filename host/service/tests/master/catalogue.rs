@@ -55,6 +55,7 @@ fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
             unit_price_minor: price,
             tax_category: None,
             prepayment_percent: None,
+            metered: None,
         }],
     }
 }

@@ -105,6 +105,7 @@ async fn plan(place: &Place, of: &Request) -> PlanId {
             product_id: product,
             unit_price_minor: 59_000,
             prepayment_percent: None,
+            metered: None,
             tax_category: None,
         }],
     };

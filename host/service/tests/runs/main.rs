@@ -9,6 +9,7 @@ mod credits;
 mod hosts;
 mod large;
 mod lives;
+mod metering;
 mod operator;
 mod plugins;
 mod realisation;

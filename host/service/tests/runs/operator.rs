@@ -128,6 +128,7 @@ async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: Sell
                 unit_price_minor: *unit_price_minor,
                 tax_category: Some((*tax_category).into()),
                 prepayment_percent: None,
+                metered: None,
             })
             .collect();
         let version = CreatePlanVersion {

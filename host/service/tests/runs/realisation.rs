@@ -221,6 +221,7 @@ async fn plan_with_stub(
             unit_price_minor: *unit_price_minor,
             tax_category: Some("standard".into()),
             prepayment_percent: Some(*prepayment),
+            metered: None,
         })
         .collect();
     let version = CreatePlanVersion {

@@ -301,7 +301,7 @@ impl World {
                 "select c.subscription_id, c.component_id, c.period_start, c.used_start, c.used_end, c.amount_minor,
                     l.net_minor, l.tax_minor, l.gross_minor from charges c
                 join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.charge_id = c.id
-                where c.tenant_id = $1 and c.covered_until is null
+                where c.tenant_id = $1 and c.covered_until is null and c.kind <> 'usage'
                 order by c.subscription_id, c.component_id, c.period_start limit 100000",
                 (self.tenant.0,),
             )

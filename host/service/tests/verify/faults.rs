@@ -1,6 +1,6 @@
 //! The faults: statements that spoil a copy of the books, and the rules that must find them.
 
-use altyn_domain::id::Id;
+use altyn_domain::{charge::ChargeKind, id::Id};
 use altyn_service::{evidence::sha256, ledger::TransactionView};
 use altyn_store::Engine;
 use uuid::Uuid;
@@ -89,6 +89,7 @@ pub fn all(world: &World) -> Vec<Fault> {
     faults.extend(references(world));
     faults.extend(evidence(world));
     faults.extend(control(world));
+    faults.extend(usage(world));
     faults
 }
 
@@ -739,6 +740,56 @@ fn control(world: &World) -> Vec<Fault> {
                 text.id(below)
             ),
             main.to_string(),
+        ),
+    ]
+}
+
+fn usage(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let fault = |name, rules, sql: String, named: String| Fault { name, sql, rules, names: vec![named] };
+    let (billed, open) = ("state = 'billed'", "state = 'open'");
+    let usage = world.charges.iter().find(|charge| charge.kind == ChargeKind::Usage).unwrap();
+    vec![
+        fault(
+            "a window is billed with more than its charges come to",
+            &["usage-charged", "usage-billed"],
+            format!("update usage_windows set billed_minor = billed_minor + 1 where {billed}"),
+            "uwn_".to_owned(),
+        ),
+        fault(
+            "a window holds instants of the one before it",
+            &["usage-charged"],
+            format!("update usage_windows set starts_us = starts_us - 1 where {open}"),
+            "uwn_".to_owned(),
+        ),
+        fault(
+            "a charge bills the use of a window that is gone",
+            &["usage-charged"],
+            format!("delete from usage_windows where {billed}"),
+            usage.id.to_string(),
+        ),
+        fault(
+            "an event came into a billed window and nobody is to bill it",
+            &["usage-billed"],
+            format!(
+                "insert into usage_events (tenant_id, event_id, subscription_id, meter_id, occurred_us, units, nanos,
+                received_us) select tenant_id, 'unseen', subscription_id, meter_id, occurred_us, units, nanos,
+                received_us from usage_events where tenant_id = {} and event_id = 'e-0'",
+                text.id(world.tenant)
+            ),
+            "3 events, 4 are recorded".to_owned(),
+        ),
+        fault(
+            "an event that was billed is gone",
+            &["usage-billed"],
+            "delete from usage_events where event_id = 'e-1'".to_owned(),
+            "3 events, 2 are recorded".to_owned(),
+        ),
+        fault(
+            "an event was changed after it was billed",
+            &["usage-billed"],
+            "update usage_events set units = units + 1 where event_id = 'e-2'".to_owned(),
+            "was billed for 7.5, its events come to 8.5".to_owned(),
         ),
     ]
 }

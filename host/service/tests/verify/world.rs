@@ -8,10 +8,11 @@ use std::{
 
 use altyn_domain::{
     calendar::Cadence,
-    catalogue::{BillingDay, PlanStatus},
+    catalogue::{BillingDay, ComponentKind, PlanStatus},
     credit::PolicyScope,
-    id::{ContractId, ProductId, TenantId},
+    id::{ContractId, ProductId, SellerId, SubscriptionId, TenantId},
     ledger::{AccountCode, Entry, TransactionKind},
+    metered::{Aggregation, MeteredTerms, Tier, TierModel},
     money::Currency,
     party::{ContractKind, CustomerKind, VatRegime},
     run::{RunMode, RunState},
@@ -29,6 +30,8 @@ use altyn_service::{
     explain::CallView,
     invoices::{InvoiceFilter, InvoiceView},
     ledger::{PostTransaction, ReverseTransaction, TransactionView},
+    metering::{UsageEvent, UsageEvents},
+    meters::CreateMeter,
     page::Page,
     plans::{CreateComponent, CreatePlan, CreatePlanVersion},
     plugins::{CreateBinding, Plugins},
@@ -43,6 +46,7 @@ use altyn_service::{
 };
 use altyn_store::{Db, Engine};
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
@@ -117,6 +121,7 @@ impl World {
         let contracts = sell(&altyn, &request).await;
         pay(&altyn, &request, contracts[0]).await;
         control(&altyn, &request, contracts).await;
+        meter(&altyn, &request).await;
         for (on, mode) in [("2026-11-01", RunMode::Automatic), ("2026-12-01", RunMode::WithConfirmation)] {
             let command = StartRun { business_on: day(on), mode: Some(mode) };
             let run = altyn.run_start(&request, command).await.unwrap().value;
@@ -324,6 +329,7 @@ async fn plan(
             unit_price_minor: *unit_price_minor,
             tax_category: Some((*tax_category).into()),
             prepayment_percent: None,
+            metered: None,
         })
         .collect();
     let command = CreatePlan {
@@ -375,57 +381,128 @@ async fn sell(altyn: &Altyn, request: &Request) -> [ContractId; 5] {
         ("Д-4", &[("book", "2026-08-31")]),
         ("Д-5", &[("odd", "2026-11-01")]),
     ] {
-        let customer = CreateCustomer {
-            kind: CustomerKind::Individual,
-            name: format!("Абонент {number}"),
-            country: None,
-            inn: None,
-            kpp: None,
-            ogrn: None,
-            email: None,
-            phone: None,
-            address: None,
-            external_system: None,
-            external_id: None,
-        };
-        let customer_id = altyn.customer_create(request, customer).await.unwrap().value.id;
-        let contract = CreateContract {
-            customer_id,
-            seller_id,
-            number: number.into(),
-            kind: ContractKind::Prepaid,
-            currency: None,
-            zone: None,
-            credit_limit_minor: None,
-            signed_on: None,
-            external_system: None,
-            external_id: None,
-        };
-        let contract_id = altyn.contract_create(request, contract).await.unwrap().value.id;
+        let contract_id = contract(altyn, request, seller_id, number).await;
         for (plan, starts_on) in plans {
-            let subscription = CreateSubscription {
-                contract_id,
-                plan_id: None,
-                plan_code: Some((*plan).into()),
-                starts_on: day(starts_on),
-                quantity: None,
-                discount_percent: None,
-                charges: None,
-                discount_minor: None,
-                discount_from: None,
-                discount_until: None,
-                manual: None,
-                documents_on_activation: None,
-                notify_on_activation: None,
-                description: None,
-                external_system: None,
-                external_id: None,
-            };
-            altyn.subscription_create(request, subscription).await.unwrap();
+            subscribe(altyn, request, contract_id, plan, starts_on).await;
         }
         contracts.push(contract_id);
     }
     contracts.try_into().unwrap()
+}
+
+/// A contract of a customer of its own.
+async fn contract(altyn: &Altyn, request: &Request, seller_id: SellerId, number: &str) -> ContractId {
+    let customer = CreateCustomer {
+        kind: CustomerKind::Individual,
+        name: format!("Абонент {number}"),
+        country: None,
+        inn: None,
+        kpp: None,
+        ogrn: None,
+        email: None,
+        phone: None,
+        address: None,
+        external_system: None,
+        external_id: None,
+    };
+    let customer_id = altyn.customer_create(request, customer).await.unwrap().value.id;
+    let contract = CreateContract {
+        customer_id,
+        seller_id,
+        number: number.into(),
+        kind: ContractKind::Prepaid,
+        currency: None,
+        zone: None,
+        credit_limit_minor: None,
+        signed_on: None,
+        external_system: None,
+        external_id: None,
+    };
+    altyn.contract_create(request, contract).await.unwrap().value.id
+}
+
+async fn subscribe(
+    altyn: &Altyn,
+    request: &Request,
+    contract_id: ContractId,
+    plan: &str,
+    starts_on: &str,
+) -> SubscriptionId {
+    let subscription = CreateSubscription {
+        contract_id,
+        plan_id: None,
+        plan_code: Some(plan.into()),
+        starts_on: day(starts_on),
+        quantity: None,
+        discount_percent: None,
+        charges: None,
+        discount_minor: None,
+        discount_from: None,
+        discount_until: None,
+        manual: None,
+        documents_on_activation: None,
+        notify_on_activation: None,
+        description: None,
+        external_system: None,
+        external_id: None,
+    };
+    altyn.subscription_create(request, subscription).await.unwrap().value.id
+}
+
+/// A contract of its own that pays 2.00 for each of the 7.5 units it used in November.
+async fn meter(altyn: &Altyn, request: &Request) {
+    let command = CreateMeter {
+        code: "traffic".into(),
+        title: "Трафик".into(),
+        unit: "GB".into(),
+        aggregation: Aggregation::Sum,
+    };
+    let meter_id = altyn.meter_create(request, command).await.unwrap().value.id;
+    let terms = MeteredTerms {
+        meter_id,
+        included: Decimal::ZERO,
+        model: TierModel::Graduated,
+        tiers: vec![Tier { up_to: None, unit_price: Decimal::TWO }],
+        volume_discounts: Vec::new(),
+    };
+    let component = CreateComponent {
+        code: "traffic".into(),
+        title: "Трафик".into(),
+        kind: Some(ComponentKind::Metered),
+        product_id: altyn.product_list(request, &page()).await.unwrap().data[0].id,
+        unit_price_minor: 0,
+        tax_category: Some("standard".into()),
+        prepayment_percent: None,
+        metered: Some(terms),
+    };
+    let command = CreatePlan {
+        code: "metered".into(),
+        title: "metered".into(),
+        status: Some(PlanStatus::Active),
+        version: CreatePlanVersion {
+            effective_from: Some(day("2026-01-01")),
+            cadence: Cadence::Months(1),
+            currency: None,
+            price_mode: PriceMode::Included,
+            billing_day: Some(BillingDay::Anniversary),
+            stub: None,
+            components: vec![component],
+        },
+    };
+    altyn.plan_create(request, command).await.unwrap();
+    let seller_id = altyn.seller_list(request, &page()).await.unwrap().data[0].id;
+    let contract_id = contract(altyn, request, seller_id, "Д-6").await;
+    let subscription_id = subscribe(altyn, request, contract_id, "metered", "2026-11-01").await;
+    let event = |n: i32| UsageEvent {
+        id: format!("e-{n}"),
+        subscription_id,
+        meter: "traffic".into(),
+        occurred_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+        quantity: Some("2.5".into()),
+        item: None,
+    };
+    let batch = UsageEvents { events: (0..3).map(event).collect() };
+    assert_eq!(altyn.usage_ingest(request, batch).await.unwrap().value.accepted, 3);
 }
 
 /// Gives 50.00 of a contract's realised internet back, and 100.00 of the one that goes on.

@@ -5,7 +5,7 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 10] = [
+pub const APPEND_ONLY: [&str; 11] = [
     "binding_changes",
     "charge_credits",
     "evidence",
@@ -16,6 +16,7 @@ pub const APPEND_ONLY: [&str; 10] = [
     "ledger_transactions",
     "plugin_calls",
     "subscription_transitions",
+    "usage_events",
 ];
 
 /// The table of the platform whose rows are never changed.

@@ -256,6 +256,11 @@ pub async fn history(place: &Place) {
         values ($1, $2, $2, 'active', 'grace', 'unpaid', '2026-11-01', null, '2026-11-01T09:00:00+00:00')";
     tx.execute(step, (tenant, id())).await.unwrap();
     exchange(&mut tx, tenant).await;
+    let event =
+        "insert into usage_events (tenant_id, event_id, subscription_id, meter_id, occurred_us, units, nanos, item,
+            received_us)
+        values ($1, 'e-1', $2, $2, 1, 1, 0, null, 1)";
+    tx.execute(event, (tenant, id())).await.unwrap();
     tx.commit().await.unwrap();
 }
 

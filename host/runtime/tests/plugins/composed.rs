@@ -1,7 +1,5 @@
 //! Components inside components: what the tools of interpreted languages make, and what an attacker may make.
 
-mod common;
-
 use altyn_runtime::{InstallError, Runtime, RuntimeConfig, Unsound};
 
 /// Two components inside, each with a memory of its own, and a text that passes from one to the other.
@@ -50,7 +48,7 @@ fn a_component_of_very_many_parts_is_refused_before_a_compiler_sees_it() {
 
 #[test]
 fn a_plain_component_keeps_the_limits_of_its_world() {
-    let wasm = common::component("ru-vat");
+    let wasm = crate::common::component("ru-vat");
     let mut config = RuntimeConfig::default();
     config.limits.tax_rule.component_functions = 1;
     config.limits.proration_strategy.component_functions = 1;

@@ -1,0 +1,235 @@
+//! Billing use: windows that are to be billed become lines, and charged periods of metered components open new windows.
+//!
+//! Pure: figures come with the windows. Invariant: what was billed of a window in all is the price of the figure that its
+//! events came to when it was billed last, so late events cost what they would have cost in time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use altyn_domain::{
+    calendar::{Period, instant_of},
+    catalogue::{Component, PlanVersion},
+    charge::ChargeKind,
+    id::{SubscriptionId, UsageWindowId},
+    metered::{Aggregation, Basis, Figures, MeteredTerms, Rated, total},
+    money::{Currency, Money},
+    run::LineUsage,
+    subscription::DueLine,
+};
+use altyn_store::{
+    Db, Scope, StoreError, Tx,
+    metering::{self, FiguresRow, Span},
+    usage_windows::{self, Billed, DueWindowRow, NewWindow, WindowRow},
+};
+use chrono::{NaiveDate, NaiveTime};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::{ask::Fault, compute::OpenLine};
+use crate::error::{Result, ServiceError, stored};
+
+/// How often one window is billed at most; the numbers of its charges leave room for so many.
+const MOST_BILLINGS: i32 = 10_000;
+
+/// A window to bill with what its events come to.
+#[derive(Clone, Debug)]
+pub(super) struct UsageDue {
+    pub row: DueWindowRow,
+    pub figures: Figures,
+    pub aggregation: Aggregation,
+}
+
+/// What the events of some spans come to, by the span.
+pub(crate) async fn figures(
+    tx: &mut Tx,
+    tenant: Uuid,
+    spans: &[Span],
+) -> Result<HashMap<Uuid, (Figures, Aggregation)>> {
+    let rows = metering::figures(tx, tenant, spans).await?;
+    rows.into_iter().map(|row| Ok((row.id, figures_of(&row)?))).collect()
+}
+
+fn figures_of(row: &FiguresRow) -> Result<(Figures, Aggregation)> {
+    let quantity = |text: &Option<String>| {
+        let read = |text: &String| {
+            metering::quantity_of(text)
+                .map(|(units, nanos)| total(units, nanos))
+                .ok_or_else(|| ServiceError::Internal(format!("a quantity reads {text}")))
+        };
+        text.as_ref().map_or(Ok(Decimal::ZERO), read)
+    };
+    let figures = Figures {
+        events: row.events,
+        sum: total(row.units, row.nanos),
+        max: quantity(&row.largest)?,
+        min: quantity(&row.smallest)?,
+        last: quantity(&row.latest)?,
+        items: row.items,
+    };
+    Ok((figures, stored("meters.aggregation", &row.aggregation)?))
+}
+
+/// Adds to windows what their events come to.
+pub(super) async fn with_figures(tx: &mut Tx, tenant: Uuid, rows: Vec<DueWindowRow>) -> Result<Vec<UsageDue>> {
+    let spans: Vec<Span> = rows.iter().map(|row| row.window.span()).collect();
+    let found = figures(tx, tenant, &spans).await?;
+    rows.into_iter()
+        .map(|row| {
+            let (figures, aggregation) = *found
+                .get(&row.window.id)
+                .ok_or_else(|| StoreError::Corrupt("usage_windows.meter_id", row.window.meter_id.to_string()))?;
+            Ok(UsageDue { row, figures, aggregation })
+        })
+        .collect()
+}
+
+/// What a figure of a window costs.
+pub(crate) fn rated(
+    window: &WindowRow,
+    terms: &MeteredTerms,
+    used: Decimal,
+    currency: Currency,
+) -> std::result::Result<Rated, String> {
+    let read = |text: &str| text.parse::<Decimal>().map_err(|error| error.to_string());
+    let basis = Basis {
+        quantity: read(&window.quantity)?,
+        days: (window.used_end - window.used_start).num_days(),
+        of_days: (window.period_end - window.period_start).num_days(),
+        discount_percent: read(&window.discount_percent)?,
+    };
+    terms.rate(used, &basis, currency).map_err(|error| error.to_string())
+}
+
+/// The number that a charge of a window carries: of the terms when it is billed at its end, and one below zero for each
+/// time that late events are billed.
+fn ordinal(window: &WindowRow) -> Option<i32> {
+    if window.billings == 0 {
+        return Some(window.change_ordinal);
+    }
+    let base = window.change_ordinal.checked_mul(MOST_BILLINGS)?;
+    (window.billings < MOST_BILLINGS).then_some(())?;
+    base.checked_add(window.billings)?.checked_neg()
+}
+
+fn fault(reason: impl std::fmt::Display) -> Fault {
+    Fault { code: "usage-invalid".to_owned(), reason: reason.to_string(), call: None }
+}
+
+/// What is billed of a window: a line unless there is nothing new, and what the window says afterwards.
+pub(super) fn bill(
+    due: &UsageDue,
+    plan: &PlanVersion,
+    currency: Currency,
+) -> std::result::Result<(Option<OpenLine>, Billed), Fault> {
+    let window = &due.row.window;
+    let name = UsageWindowId(window.id);
+    let found = plan.components.iter().enumerate().find(|(_, component)| component.id.0 == window.component_id);
+    let (component_index, component) = found.ok_or_else(|| fault(format!("{name} has no component")))?;
+    let terms = component.metered.as_ref().ok_or_else(|| fault(format!("{name} is not metered")))?;
+    if component.unit_price.currency != currency {
+        return Err(fault(format!("{name} is priced in another currency than the contract's {}", currency.code())));
+    }
+    let used = due.figures.used(due.aggregation).map_err(fault)?;
+    let events = due.figures.events;
+    let rated = rated(window, terms, used, currency).map_err(fault)?;
+    let more = Money::new(rated.amount.minor - window.billed_minor, currency);
+    let first = window.billings == 0;
+    let billed = |minor| Billed { window: window.clone(), events, used: used.normalize().to_string(), minor };
+    // Nothing was used, or nothing came since; and a figure that fell takes nothing back by itself.
+    if events == window.billed_events || (!first && more.minor < 0) {
+        return Ok((None, billed(window.billed_minor)));
+    }
+    let period = Period::try_new(window.period_start, window.period_end).map_err(fault)?;
+    let days = Period::try_new(window.used_start, window.used_end).map_err(fault)?;
+    let last = days.end.pred_opt().unwrap_or(days.start);
+    let before: Decimal = window.billed_use.parse().map_err(fault)?;
+    let (title, quantity, explanation) = if first {
+        (component.title.clone(), used, rated.explanation)
+    } else {
+        let title = format!("{} · {}/{last}", component.title, days.start);
+        let told = format!("came late; in all {}; {} was billed before", rated.explanation, before.normalize());
+        (title, used - before, told)
+    };
+    let line = OpenLine {
+        due: DueLine {
+            subscription: SubscriptionId(window.subscription_id),
+            component_index,
+            component: component.id,
+            product: component.product,
+            title,
+            tax_category: component.tax_category.clone(),
+            period,
+            used: days,
+            charged_on: last,
+            realises_on: days.end,
+            price: more,
+        },
+        mode: plan.price_mode,
+        quantity: quantity.normalize().to_string(),
+        change_ordinal: ordinal(window).ok_or_else(|| fault(format!("{name} was billed too often")))?,
+        kind: ChargeKind::Usage,
+        prepayment_percent: 0,
+        usage: Some((
+            LineUsage { window: name, billings: window.billings, events, used: used.normalize() },
+            explanation,
+        )),
+    };
+    Ok((Some(line), billed(rated.amount.minor)))
+}
+
+/// The days of a metered component that a charged period opens, without their instants.
+pub(crate) struct Opening<'a> {
+    pub contract: Uuid,
+    pub plan_version: Uuid,
+    pub line: &'a DueLine,
+    pub component: &'a Component,
+    pub change_ordinal: i32,
+    pub quantity: String,
+    pub discount_percent: Decimal,
+}
+
+impl Opening<'_> {
+    /// The window; its instants are read later, in the contract's zone.
+    pub fn window(self, id: Uuid) -> Option<NewWindow> {
+        let terms = self.component.metered.as_ref()?;
+        Some(NewWindow {
+            id,
+            contract: self.contract,
+            subscription: self.line.subscription.0,
+            plan_version: self.plan_version,
+            component: self.component.id.0,
+            meter: terms.meter_id.0,
+            change_ordinal: self.change_ordinal,
+            period: (self.line.period.start, self.line.period.end),
+            used: (self.line.used.start, self.line.used.end),
+            instants: (0, 0),
+            quantity: self.quantity,
+            discount_percent: self.discount_percent.normalize().to_string(),
+        })
+    }
+}
+
+/// The instant at which a day begins in a zone, microseconds since 1970.
+pub(crate) fn begins_us(day: NaiveDate, zone: chrono_tz::Tz) -> i64 {
+    instant_of(day, NaiveTime::MIN, zone).timestamp_micros()
+}
+
+/// Reads the instants of windows in their contracts' zones.
+pub(super) async fn with_instants(db: &Db, tenant: Uuid, windows: &mut [NewWindow]) -> Result<()> {
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let contracts: BTreeSet<Uuid> = windows.iter().map(|window| window.contract).collect();
+    let mut tx = db.read(Scope::Tenant(tenant)).await?;
+    let zones = usage_windows::zones(&mut tx, tenant, contracts.into_iter().collect()).await?;
+    drop(tx);
+    let zones: HashMap<Uuid, chrono_tz::Tz> = zones
+        .into_iter()
+        .map(|(contract, zone)| Ok((contract, stored("contracts.zone", &zone)?)))
+        .collect::<Result<_>>()?;
+    for window in windows {
+        let zone =
+            zones.get(&window.contract).ok_or_else(|| ServiceError::Internal("a contract has no zone".into()))?;
+        window.instants = (begins_us(window.used.0, *zone), begins_us(window.used.1, *zone));
+    }
+    Ok(())
+}
