@@ -88,9 +88,9 @@ fn examine(runtime: &Runtime, wasm: &[u8], config: &str, cases: &[(String, Case)
         passed,
     };
     if json {
-        print_json(&examined)?
+        print_json(&examined)?;
     } else {
-        print_table(&examined)
+        print_table(&examined);
     }
     if passed {
         return Ok(());

@@ -239,7 +239,7 @@ impl Altyn {
 
     /// The limits of a plain component of a world as the platform has them and the tenants above lowered them.
     async fn limits_above(&self, tenant: TenantId, world: World) -> Result<Limits> {
-        let limits = self.plugins.runtime().config().limits.of(world, Build::Plain);
+        let limits = *self.plugins.runtime().config().limits.of(world, Build::Plain);
         Ok(limits.lowered(self.lowered_above(tenant, world).await?))
     }
 

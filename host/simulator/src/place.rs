@@ -40,7 +40,12 @@ impl Guests {
     /// Guests from a folder of built components.
     pub fn new(folder: &Path) -> anyhow::Result<Self> {
         let limits = Limits { wall_ms: 60_000, ..Limits::default() };
-        let limits = LimitsTable { proration_strategy: limits, tax_rule: limits, numbering_scheme: limits };
+        let limits = LimitsTable {
+            proration_strategy: limits,
+            tax_rule: limits,
+            numbering_scheme: limits,
+            ..LimitsTable::default()
+        };
         // What a life asks must not depend on how busy the machine is.
         let admission = Admission { tenant_calls: Some(16), plugin_calls: Some(16), queue: 1_000, queue_ms: 600_000 };
         let config = RuntimeConfig { instances: 16, limits, admission, ..RuntimeConfig::default() };

@@ -39,7 +39,7 @@ fn chosen(arguments: &[String]) -> Result<Vec<&str>, Usage> {
 }
 
 fn walk(altyn: &Path, folder: &Path, language: &str) -> anyhow::Result<()> {
-    let mut line = |text: &str| writeln!(io::stdout(), "{text}");
+    let line = |text: &str| writeln!(io::stdout(), "{text}");
     for world in WORLDS {
         let project = folder.join(format!("{language}-{world}"));
         let run = |arguments: &[&str]| {

@@ -2,6 +2,8 @@
 
 use altyn_runtime::{InstallError, Runtime, RuntimeConfig, Unsound};
 
+use crate::common::RUNTIME;
+
 /// Two components inside, each with a memory of its own, and a text that passes from one to the other.
 const TWO_MEMORIES: &str = r#"(component
   (component $inner
@@ -29,20 +31,16 @@ const TWO_MEMORIES: &str = r#"(component
   (instance $b (instantiate $caller (with "f" (func $a "f"))))
   (export "go" (func $b "go")))"#;
 
-fn runtime() -> Runtime {
-    Runtime::new(&RuntimeConfig::default()).unwrap()
-}
-
 #[test]
 fn texts_that_pass_between_two_memories_do_not_crash_the_host() {
-    let refused = runtime().inspect(&wat::parse_str(TWO_MEMORIES).unwrap()).unwrap_err();
+    let refused = RUNTIME.inspect(&wat::parse_str(TWO_MEMORIES).unwrap()).unwrap_err();
     assert_eq!(refused, InstallError::NoWorld);
 }
 
 #[test]
 fn a_component_of_very_many_parts_is_refused_before_a_compiler_sees_it() {
     let parts = "(core module)".repeat(200);
-    let refused = runtime().inspect(&wat::parse_str(format!("(component {parts})")).unwrap()).unwrap_err();
+    let refused = RUNTIME.inspect(&wat::parse_str(format!("(component {parts})")).unwrap()).unwrap_err();
     assert_eq!(refused, InstallError::Unsound(Unsound::Parts));
 }
 

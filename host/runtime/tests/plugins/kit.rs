@@ -1,12 +1,12 @@
 //! The conformance kit: our own plugins keep every rule of it, and each kind of unsound plugin breaks the rule that is
 //! made for it.
 
-use altyn_runtime::{Runtime, RuntimeConfig, kit::Report};
+use altyn_runtime::kit::Report;
+
+use crate::common::{RUNTIME, plugin};
 
 fn examined(name: &str, config: &str) -> Report {
-    let runtime = Runtime::new(&RuntimeConfig::default()).unwrap();
-    let plugin = runtime.load(&crate::common::component(name)).unwrap();
-    runtime.conformance(&plugin, config)
+    RUNTIME.conformance(&plugin(name), config)
 }
 
 fn broken(report: &Report) -> Vec<String> {

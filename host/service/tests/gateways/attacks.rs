@@ -56,7 +56,7 @@ async fn a_gateway_that_sends_for_ever_is_stopped(mut place: Place) {
 }
 
 async fn an_echo_of_a_secret_tells_the_plugin_nothing(mut place: Place) {
-    let written = |value: &str| value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let written = |value: &str| value.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let server = Server::start(move |seen| {
         let value = seen.body.strip_prefix("key=").unwrap_or_default().to_owned();
         Deed::Answer(200, format!("{value} {} {}", written(&value), written(&value).to_uppercase()))
