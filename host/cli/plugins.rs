@@ -263,8 +263,8 @@ impl PluginCommand {
             Self::Inspect(command) => command.run(global).await.map(|()| None),
             Self::Keygen(command) => command.run(global).map(|()| None),
             Self::Sign(command) => command.run(global).await.map(|()| None),
-            Self::New(command) => command.run().map(|()| None),
-            Self::Build(command) => command.run().map(|()| None),
+            Self::New(command) => command.run(global).map(|()| None),
+            Self::Build(command) => command.run(global).map(|()| None),
             Self::Test(command) => command.run(global).await.map(|()| None),
             other => Ok(Some(other)),
         }

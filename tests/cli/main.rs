@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
 mod answers;
+mod authors;
 mod books;
 mod credit;
 mod desk;

@@ -11,12 +11,21 @@ use std::{
 };
 
 use altyn_toolchain::Guests;
+use serde::Serialize;
 
 use super::{Language, Project};
-use crate::cli::{exit::Failure, output};
+use crate::cli::exit::Failure;
+
+/// A component that was made.
+#[derive(Serialize)]
+pub struct Built {
+    plugin_id: String,
+    component: String,
+    size_bytes: u64,
+}
 
 /// Makes the component of a project.
-pub fn build(folder: &Path) -> Result<(), Failure> {
+pub fn build(folder: &Path) -> Result<Built, Failure> {
     let folder = fs::canonicalize(folder)
         .map_err(|error| Failure::usage(format!("cannot open {}: {error}", folder.display())))?;
     let project = Project::read(&folder)?;
@@ -28,11 +37,10 @@ pub fn build(folder: &Path) -> Result<(), Failure> {
         Language::Javascript => javascript(&folder, &project, &component)?,
         Language::Python => python(&folder, &project, &component)?,
     }
-    let size = fs::metadata(&component)
+    let size_bytes = fs::metadata(&component)
         .map_err(|error| Failure::failed(format!("the tools left no {}: {error}", component.display())))?
         .len();
-    output::line(&format!("{} ({} kB)", component.display(), size.div_ceil(1024)));
-    Ok(())
+    Ok(Built { plugin_id: project.name, component: component.display().to_string(), size_bytes })
 }
 
 fn rust(folder: &Path, dist: &Path) -> Result<(), Failure> {

@@ -87,8 +87,9 @@ pub struct New {
 
 impl New {
     /// Writes the project.
-    pub fn run(&self) -> Result<(), Failure> {
-        scaffold::write(&self.folder, self.world, self.language)
+    pub fn run(&self, global: &Global) -> Result<(), Failure> {
+        let made = scaffold::write(&self.folder, self.world, self.language)?;
+        global.printer().object(&made, &["plugin_id", "world", "language", "folder", "files"])
     }
 }
 
@@ -102,8 +103,8 @@ pub struct Build {
 
 impl Build {
     /// Makes the component.
-    pub fn run(&self) -> Result<(), Failure> {
-        build::build(&self.folder)
+    pub fn run(&self, global: &Global) -> Result<(), Failure> {
+        global.printer().object(&build::build(&self.folder)?, &["plugin_id", "component", "size_bytes"])
     }
 }
 

@@ -4,9 +4,10 @@
 use std::{fs, path::Path};
 
 use altyn_runtime::World;
+use serde::Serialize;
 
 use super::{Language, PROJECT};
-use crate::cli::{exit::Failure, output};
+use crate::cli::exit::Failure;
 
 /// The contract.
 const WIT: &[(&str, &str)] = &[
@@ -74,8 +75,18 @@ const COMPONENTIZE_QJS: &str = "0.4.5";
 /// Version of the Python package that makes components of Python.
 const COMPONENTIZE_PY: &str = "0.25.1";
 
+/// A project that was made.
+#[derive(Serialize)]
+pub struct Made {
+    plugin_id: String,
+    world: World,
+    language: &'static str,
+    folder: String,
+    files: usize,
+}
+
 /// Writes a project into a folder that is not there yet, or is empty.
-pub fn write(folder: &Path, world: World, language: Language) -> Result<(), Failure> {
+pub fn write(folder: &Path, world: World, language: Language) -> Result<Made, Failure> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     check_name(name)?;
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -90,9 +101,8 @@ pub fn write(folder: &Path, world: World, language: Language) -> Result<(), Fail
         let made = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
         made.map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.display())))?;
     }
-    output::line(&format!("{} files in {}: {world} in {}", files.len(), folder.display(), language.name()));
-    output::line(&format!("next: altyn plugin build {0} && altyn plugin test {0}", folder.display()));
-    Ok(())
+    let folder = folder.display().to_string();
+    Ok(Made { plugin_id: name.into(), world, language: language.name(), folder, files: files.len() })
 }
 
 /// A plugin's id: what its description must say, too.

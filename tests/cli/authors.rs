@@ -1,0 +1,60 @@
+//! What an author has at the command line, without a database. That the projects of every language build is shown by
+//! `cargo xtask authors`, which fetches their tools.
+
+use crate::desk::{Desk, plugins};
+
+#[test]
+fn a_project_is_made_once_and_only_under_a_good_name() {
+    let desk = Desk::new();
+    let made = desk.json(&["plugin", "new", "my-tax", "--world", "tax-rule"]);
+    assert_eq!((made["plugin_id"].as_str(), made["language"].as_str()), (Some("my-tax"), Some("rust")));
+    for file in ["altyn-plugin.toml", "Cargo.toml", "src/lib.rs", "wit/tax.wit", "cases/first.json", "README.md"] {
+        assert!(desk.path("my-tax").join(file).is_file(), "{file}");
+    }
+    let told = desk.run(&["plugin", "new", "my-tax", "--world", "tax-rule"]).refused(2);
+    assert!(told.contains("is not empty"), "{told}");
+    desk.run(&["plugin", "new", "My Tax", "--world", "tax-rule"]).refused(2);
+    assert!(!desk.path("My Tax").exists());
+    desk.run(&["plugin", "new", "other", "--world", "no-such-world"]).refused(2);
+    for language in ["javascript", "python"] {
+        desk.json(&["plugin", "new", language, "--world", "numbering-scheme", "--lang", language]);
+        let told = desk.run(&["plugin", "new", "pay", "--world", "payment-gateway", "--lang", language]).refused(2);
+        assert!(told.contains("--lang rust"), "{told}");
+    }
+    let told = desk.run(&["plugin", "build", "."]).refused(2);
+    assert!(told.contains("altyn plugin new"), "{told}");
+}
+
+#[test]
+fn a_component_is_tested_by_the_kit_and_by_its_cases() {
+    let desk = Desk::new();
+    let component = plugins().join("number-template.wasm").display().to_string();
+    let config = r#"{"template":"INV-{year}-{seq:6}"}"#;
+    desk.json(&["plugin", "new", "numbers", "--world", "numbering-scheme"]);
+    let cases = desk.path("numbers").join("cases");
+    // The case of the template was written for a prefix; the same number comes of our template.
+    let case = std::fs::read_to_string(cases.join("first.json")).unwrap();
+    let case = case.replace(r#"{\"prefix\":\"INV\"}"#, r#"{\"template\":\"INV-{year}-{seq:6}\"}"#);
+    std::fs::write(cases.join("first.json"), &case).unwrap();
+    let folder = cases.display().to_string();
+    let test = ["plugin", "test", &component, "--plugin-config", config, "--cases", &folder];
+    let report = desk.json(&test);
+    assert_eq!(
+        (report["passed"].as_bool(), report["cases"][0]["kept"].as_bool()),
+        (Some(true), Some(true)),
+        "{report}"
+    );
+    assert!(report["cost"]["line_fuel"].as_u64() > Some(0) && report["build"] == "plain", "{report}");
+
+    std::fs::write(cases.join("first.json"), case.replace("INV-2026-000042", "INV-2026-000043")).unwrap();
+    let told = desk.run(&test).refused(6);
+    assert!(told.contains("1 of"), "{told}");
+    std::fs::write(cases.join("first.json"), "{").unwrap();
+    let told = desk.run(&test).refused(2);
+    assert!(told.contains("first.json"), "{told}");
+
+    let hostile = plugins().join("hostile-tax.wasm").display().to_string();
+    let ended = desk.run(&["plugin", "test", &hostile, "--plugin-config", r#"{"do":"wrong-sum"}"#]);
+    assert!(ended.stdout().contains("BROKEN"), "{}", ended.stdout());
+    ended.refused(6);
+}
