@@ -47,14 +47,13 @@ fn a_component_is_tested_by_the_kit_and_by_its_cases() {
     assert!(report["cost"]["line_fuel"].as_u64() > Some(0) && report["build"] == "plain", "{report}");
 
     std::fs::write(cases.join("first.json"), case.replace("INV-2026-000042", "INV-2026-000043")).unwrap();
-    let told = desk.run(&test).refused(6);
-    assert!(told.contains("1 of"), "{told}");
+    let ended = desk.run(&test).ended(6);
+    assert!(ended.stderr().contains("1 of") && ended.stdout().contains("BROKEN"), "{}", ended.stderr());
     std::fs::write(cases.join("first.json"), "{").unwrap();
     let told = desk.run(&test).refused(2);
     assert!(told.contains("first.json"), "{told}");
 
     let hostile = plugins().join("hostile-tax.wasm").display().to_string();
-    let ended = desk.run(&["plugin", "test", &hostile, "--plugin-config", r#"{"do":"wrong-sum"}"#]);
+    let ended = desk.run(&["plugin", "test", &hostile, "--plugin-config", r#"{"do":"wrong-sum"}"#]).ended(6);
     assert!(ended.stdout().contains("BROKEN"), "{}", ended.stdout());
-    ended.refused(6);
 }

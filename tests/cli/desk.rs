@@ -76,6 +76,12 @@ impl Ended {
         told
     }
 
+    /// Ended with this code, whatever it printed before.
+    pub fn ended(self, code: i32) -> Self {
+        assert_eq!(self.0.status.code(), Some(code), "{}\n{}", self.stdout(), self.stderr());
+        self
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout()).unwrap_or_else(|error| panic!("{error} in {}", self.stdout()))
     }

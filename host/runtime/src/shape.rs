@@ -48,7 +48,7 @@ pub enum Unsound {
 }
 
 /// Most modules and components inside a component.
-const LARGEST_NEST: usize = 128;
+const LARGEST_NEST: usize = 64;
 /// Most modules of a plain component: its own and small adapters.
 pub(crate) const PLAIN_MODULES: u32 = 4;
 

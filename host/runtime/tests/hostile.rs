@@ -192,7 +192,7 @@ fn what_is_no_component_is_refused_with_advice() {
     let mut broken = component("ru-vat");
     broken.truncate(broken.len() / 2);
     assert!(matches!(RUNTIME.inspect(&broken), Err(InstallError::Malformed(_))));
-    let limit = RUNTIME.config().limits.tax_rule.component_bytes;
+    let limit = RUNTIME.config().limits.composed.component_bytes;
     assert!(matches!(RUNTIME.inspect(&vec![0; limit + 1]), Err(InstallError::TooLarge { .. })));
 }
 

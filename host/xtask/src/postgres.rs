@@ -204,6 +204,7 @@ impl Server {
             "listen_addresses = '127.0.0.1'\n\
              unix_socket_directories = '{socket}'\n\
              max_connections = 100\n\
+             max_locks_per_transaction = 512\n\
              shared_buffers = {buffers}\n\
              fsync = on\n\
              synchronous_commit = on\n\

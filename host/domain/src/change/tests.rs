@@ -190,7 +190,9 @@ impl World {
             assert_eq!(pair[0].1, pair[1].0, "coverage is disjoint and gapless: {spans:?}");
         }
         assert!(spans.first().is_none_or(|first| first.0 == self.subscription.starts_on), "{spans:?}");
-        let end = charged_until(&self.subscription, &self.plan).unwrap();
+        // What was paused when it was cancelled is accounted for up to its end, charged or not.
+        let ended = self.subscription.ends_on.filter(|_| self.subscription.status == SubscriptionStatus::Cancelled);
+        let end = ended.unwrap_or_else(|| charged_until(&self.subscription, &self.plan).unwrap());
         assert!(spans.last().is_none_or(|last| last.1 == end), "{spans:?} up to {end}");
     }
 }

@@ -51,6 +51,7 @@ fn a_plain_component_keeps_the_limits_of_its_world() {
     config.limits.tax_rule.component_functions = 1;
     config.limits.proration_strategy.component_functions = 1;
     config.limits.numbering_scheme.component_functions = 1;
+    config.limits.payment_gateway.component_functions = 1;
     let refused = Runtime::new(&config).unwrap().inspect(&wasm).unwrap_err();
     assert_eq!(refused, InstallError::Unsound(Unsound::Functions { limit: 1 }));
 }

@@ -17,7 +17,7 @@ fn broken(report: &Report) -> Vec<String> {
 fn our_own_plugins_keep_every_rule() {
     for (name, config) in [
         ("day-ratio", "{}"),
-        ("fixed-days", r#"{"days":30}"#),
+        ("fixed-days", r#"{"month_days":30}"#),
         ("day-rate-rounded", "{}"),
         ("second", "{}"),
         ("none", "{}"),
@@ -25,7 +25,7 @@ fn our_own_plugins_keep_every_rule() {
         ("number-template", r#"{"template":"СЧ-{year}-{seq:6}"}"#),
         ("pay-sandbox", "{}"),
         ("robokassa", r#"{"login":"demo"}"#),
-        ("paypal", r#"{"client_id":"demo","webhook_id":"1"}"#),
+        ("paypal", r#"{"mode":"sandbox","webhook_id":"1"}"#),
     ] {
         let report = examined(name, config);
         assert!(report.passed(), "{name}: {:#?}", broken(&report));
