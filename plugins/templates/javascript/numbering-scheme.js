@@ -40,7 +40,7 @@ export const metadata = {
 export const numbering = {
   sequences(ctx, drafts) {
     prefix(ctx.config);
-    return drafts.map((draft) => ({ key: `${draft.kind}/${year(draft)}`, start: 1n }));
+    return drafts.map((draft) => ({ key: `${draft.kind}/${year(draft)}`, start: 1 }));
   },
   numbers(ctx, drafts, values) {
     const first = prefix(ctx.config);

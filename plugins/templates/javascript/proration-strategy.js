@@ -1,6 +1,14 @@
-// A price shared by days: the days used of the days of the period. Amounts are BigInt: minor units, never a float.
+// A price shared by days: the days used of the days of the period. Amounts are minor units, computed as BigInt.
 
 const DAY_MS = 86_400_000;
+
+// The interpreter takes and gives whole numbers as Number, which is exact up to 2^53 only: in between they are BigInt, and
+// what a Number cannot hold is refused.
+function exact(number) {
+  if (Number.isSafeInteger(number)) return number;
+  throw { tag: "unsupported", val: `${number} is too large to be counted exactly` };
+}
+const whole = (number) => BigInt(exact(number));
 
 function days({ start, end }) {
   const at = ({ year, month, day }) => Date.UTC(year, month - 1, day) / DAY_MS;
@@ -38,16 +46,17 @@ export const proration = {
       throw { tag: "misconfigured", val: "this plugin has no settings; bind it with {}" };
     }
     return questions.map((question) => {
-      const { line, price, billed, credited, period, used } = question;
-      const basis = billed.minor === 0n ? price.minor : billed.minor - credited.minor;
+      const { line, price, period, used } = question;
+      const billed = whole(question.billed.minor);
+      const basis = billed === 0n ? whole(price.minor) : billed - whole(question.credited.minor);
       const all = same(used.start, period.start) && same(used.end, period.end);
       const [count, whole] = all ? [1n, 1n] : [BigInt(counted(question)), BigInt(days(period))];
       const share = (2n * basis * count + whole) / (2n * whole);
-      const money = (minor) => ({ minor, currency: price.currency });
+      const money = (minor) => ({ minor: exact(Number(minor)), currency: price.currency });
       return {
         line,
         used: money(share),
-        credit: money(billed.minor === 0n ? 0n : basis - share),
+        credit: money(billed === 0n ? 0n : basis - share),
         explanation: `${counted(question)} of ${days(period)} days`,
       };
     });

@@ -1,4 +1,4 @@
-// A flat tax on every line, at the rate of the configuration. Amounts are BigInt: minor units, never a float.
+// A flat tax on every line, at the rate of the configuration. Amounts are minor units, computed as BigInt.
 
 const schema = {
   $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -17,6 +17,14 @@ function configuration(text) {
   if (!Number.isInteger(rate) || rate < 0 || rate > 100) throw new Error("rate must be 0 to 100");
   return BigInt(rate);
 }
+
+// The interpreter takes and gives whole numbers as Number, which is exact up to 2^53 only: in between they are BigInt, and
+// what a Number cannot hold is refused.
+function exact(number) {
+  if (Number.isSafeInteger(number)) return number;
+  throw { tag: "unsupported", val: `${number} is too large to be counted exactly` };
+}
+const whole = (number) => BigInt(exact(number));
 
 // Half-up away from zero.
 function divided(numerator, denominator) {
@@ -48,10 +56,10 @@ export const tax = {
     return documents.map(({ id, mode, lines }) => ({
       document: id,
       lines: lines.map(({ id: line, amount }) => {
-        const { minor, currency } = amount;
+        const [minor, currency] = [whole(amount.minor), amount.currency];
         const included = mode === "included";
         const tax = included ? divided(minor * rate, 100n + rate) : divided(minor * rate, 100n);
-        const money = (minor) => ({ minor, currency });
+        const money = (minor) => ({ minor: exact(Number(minor)), currency });
         return {
           line,
           net: money(included ? minor - tax : minor),

@@ -121,7 +121,7 @@ async fn a_tenant_lowers_limits_for_itself_and_never_raises_one(world: &World) {
     }
     let all = altyn.plugin_limits_list(&request).await.unwrap().data;
     let fuels: Vec<_> = all.iter().map(|limits| limits.in_force.fuel).collect();
-    assert_eq!(fuels, [Some(most.fuel), Some(7), Some(most.fuel)], "other worlds keep theirs");
+    assert_eq!(fuels[..3], [Some(most.fuel), Some(7), Some(most.fuel)], "other worlds keep theirs");
     let back = altyn.plugin_limits_set(&request, Point::TaxRule, 1, LoweredLimits::default()).await.unwrap().value;
     assert_eq!((back.version, back.in_force), (2, before.in_force));
 }
