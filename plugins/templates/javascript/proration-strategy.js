@@ -1,7 +1,5 @@
 // A price shared by days: the days used of the days of the period. Amounts are minor units, computed as BigInt.
 
-const DAY_MS = 86_400_000;
-
 // The interpreter takes and gives whole numbers as Number, which is exact up to 2^53 only: in between they are BigInt, and
 // what a Number cannot hold is refused.
 function exact(number) {
@@ -10,9 +8,15 @@ function exact(number) {
 }
 const whole = (number) => BigInt(exact(number));
 
+// Days are counted by hand: a Date asks for a clock and a time zone, and a plugin has neither.
+function dayNumber({ year, month, day }) {
+  const [y, m] = month > 2 ? [year, month - 3] : [year - 1, month + 9];
+  const years = 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400);
+  return years + Math.floor((153 * m + 2) / 5) + day - 1;
+}
+
 function days({ start, end }) {
-  const at = ({ year, month, day }) => Date.UTC(year, month - 1, day) / DAY_MS;
-  return at(end) - at(start);
+  return dayNumber(end) - dayNumber(start);
 }
 
 function same(a, b) {
@@ -50,8 +54,8 @@ export const proration = {
       const billed = whole(question.billed.minor);
       const basis = billed === 0n ? whole(price.minor) : billed - whole(question.credited.minor);
       const all = same(used.start, period.start) && same(used.end, period.end);
-      const [count, whole] = all ? [1n, 1n] : [BigInt(counted(question)), BigInt(days(period))];
-      const share = (2n * basis * count + whole) / (2n * whole);
+      const [count, total] = all ? [1n, 1n] : [BigInt(counted(question)), BigInt(days(period))];
+      const share = (2n * basis * count + total) / (2n * total);
       const money = (minor) => ({ minor: exact(Number(minor)), currency: price.currency });
       return {
         line,
