@@ -184,8 +184,9 @@ fn try_out(config: &Config, outcome: Outcome) -> Result<Step, Fault> {
         Ruse::SecretAsHost => Request { url: vec![text("https://"), secret(KEY), text("/")], ..get() },
         Ruse::SplitHeader => get().with(Header { name: "x-a".into(), value: vec![text("a\r\nx-b: c")] }),
         Ruse::HostHeader => get().with(Header { name: "Host".into(), value: vec![text("inside.example")] }),
-        Ruse::ManyHeaders => (0..1_000)
-            .fold(get(), |request, n| request.with(Header { name: format!("x-{n}"), value: vec![text("a")] })),
+        Ruse::ManyHeaders => {
+            (0..1_000).fold(get(), |request, n| request.with(Header { name: format!("x-{n}"), value: vec![text("a")] }))
+        }
         Ruse::FloodVault => return outcome.detail("last", flood()).done(),
         Ruse::Guess => return outcome.detail("guessed", guess()).done(),
         Ruse::Script => {
