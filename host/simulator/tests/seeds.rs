@@ -45,7 +45,7 @@ fn lives_keep_every_rule_and_come_to_the_same_on_both_engines() {
 
 /// Lives them and fails with the story of each that broke.
 fn kept(wanted: &Wanted, engines: u64) -> Report {
-    let report = simulate(wanted).unwrap();
+    let report = simulate(wanted).unwrap_or_else(|error| panic!("{error:#}"));
     for failure in &report.failures {
         eprintln!("seed {} on {} broke at {}", failure.seed, failure.engine, failure.broken);
         for line in &failure.broken.story {
