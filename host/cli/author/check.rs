@@ -7,7 +7,7 @@ use std::{
 };
 
 use altyn_runtime::{
-    Build, Inspection, Plugin, Runtime,
+    Build, Plugin, Runtime, World,
     kit::{Case, Check, Report},
 };
 use serde::Serialize;
@@ -27,18 +27,24 @@ use crate::{
 const MAX_CASE_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize)]
-struct Examined<'a> {
-    plugin_id: &'a str,
-    version: &'a str,
-    world: &'static str,
+struct Examined {
+    plugin_id: String,
+    version: String,
+    world: World,
     digest: String,
     build: &'static str,
     size_bytes: usize,
     compiled_in_ms: u64,
     #[serde(flatten)]
-    report: &'a Report,
-    cases: &'a [Check],
+    report: Report,
+    cases: Vec<Check>,
     passed: bool,
+}
+
+impl Examined {
+    fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.report.checks.iter().chain(&self.cases)
+    }
 }
 
 /// Examines a component and prints the report; exit code 6 when a rule or a case is not kept.
@@ -63,44 +69,41 @@ pub async fn check(
     let wasm = plugins::read(&component)?;
     let cases = cases.map_or(Ok(Vec::new()), |folder| read_cases(&folder))?;
     let runtime = Runtime::new(&config.plugins).map_err(ComposeError::from)?;
-    let json = global.output == Output::Json;
-    let examined = tokio::task::spawn_blocking(move || examine(&runtime, &wasm, &asked, &cases, json)).await;
-    examined.map_err(|error| Failure::failed(format!("the examination broke off: {error}")))?
-}
-
-fn examine(runtime: &Runtime, wasm: &[u8], config: &str, cases: &[(String, Case)], json: bool) -> Result<(), Failure> {
-    let refused = |error: altyn_runtime::InstallError| Failure::new(Exit::Refused, "plugin-refused", error.to_string());
-    let begun = Instant::now();
-    let inspection = runtime.inspect(wasm).map_err(refused)?;
-    let compiled_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let plugin = runtime.load(wasm).map_err(refused)?;
-    let report = runtime.conformance(&plugin, config);
-    let cases = cases.iter().map(|(name, case)| asked(runtime, &plugin, name, case)).collect::<Result<Vec<_>, _>>()?;
-    let passed = report.passed() && cases.iter().all(|case| case.kept);
-    let Inspection { descriptor, world, digest, size_bytes, .. } = &inspection;
-    let examined = Examined {
-        plugin_id: &descriptor.id,
-        version: &descriptor.version,
-        world: world.as_str(),
-        digest: digest.to_string(),
-        build: if plugin.build() == Build::Plain { "plain" } else { "composed" },
-        size_bytes: *size_bytes,
-        compiled_in_ms,
-        report: &report,
-        cases: &cases,
-        passed,
-    };
-    if json {
-        print_json(&examined)?;
+    let examined = tokio::task::spawn_blocking(move || examine(&runtime, &wasm, &asked, &cases)).await;
+    let examined = examined.map_err(|error| Failure::failed(format!("the examination broke off: {error}")))??;
+    if global.output == Output::Json {
+        global.printer().object(&examined, &[])?;
     } else {
         print_table(&examined);
     }
-    if passed {
+    if examined.passed {
         return Ok(());
     }
-    let broken = report.checks.iter().chain(&cases).filter(|check| !check.kept).count();
-    let message = format!("{broken} of {} checks are not kept", report.checks.len() + cases.len());
-    Err(Failure::new(Exit::Unverified, "not-conformant", message))
+    let (broken, all) = (examined.checks().filter(|check| !check.kept).count(), examined.checks().count());
+    Err(Failure::new(Exit::Unverified, "not-conformant", format!("{broken} of {all} checks are not kept")))
+}
+
+fn examine(runtime: &Runtime, wasm: &[u8], config: &str, cases: &[(String, Case)]) -> Result<Examined, Failure> {
+    let refused = |error: altyn_runtime::InstallError| Failure::new(Exit::Refused, "plugin-refused", error.to_string());
+    let begun = Instant::now();
+    let (plugin, examination) = runtime.examine(wasm).map_err(refused)?;
+    let compiled_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let descriptor = runtime.describe(&plugin).map_err(refused)?;
+    let report = runtime.conformance(&plugin, config);
+    let cases = cases.iter().map(|(name, case)| asked(runtime, &plugin, name, case)).collect::<Result<Vec<_>, _>>()?;
+    let passed = report.passed() && cases.iter().all(|case| case.kept);
+    Ok(Examined {
+        plugin_id: descriptor.id,
+        version: descriptor.version,
+        world: examination.world,
+        digest: examination.digest.to_string(),
+        build: if plugin.build() == Build::Plain { "plain" } else { "composed" },
+        size_bytes: examination.size_bytes,
+        compiled_in_ms,
+        report,
+        cases,
+        passed,
+    })
 }
 
 fn asked(runtime: &Runtime, plugin: &Plugin, name: &str, case: &Case) -> Result<Check, Failure> {
@@ -134,15 +137,9 @@ fn read_case(file: &Path) -> Result<(String, Case), Failure> {
     Ok((file.file_name().unwrap_or_default().to_string_lossy().into_owned(), case))
 }
 
-fn print_json(examined: &Examined<'_>) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(examined).map_err(|error| Failure::failed(error.to_string()))?;
-    output::line(&text);
-    Ok(())
-}
-
-fn print_table(examined: &Examined<'_>) {
+fn print_table(examined: &Examined) {
     let mut checks = Table::new(["", "rule", "detail"]);
-    for check in examined.report.checks.iter().chain(examined.cases) {
+    for check in examined.checks() {
         checks.row([if check.kept { "ok" } else { "BROKEN" }.to_owned(), check.rule.clone(), check.detail.clone()]);
     }
     output::write(&checks.render());

@@ -324,7 +324,7 @@ impl Shared {
     }
 
     /// Types of exports are compared only when a component is instantiated, so this is also the trial of them.
-    pub(crate) fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
+    fn describe(&self, plugin: &Plugin) -> Result<Descriptor, InstallError> {
         let world = plugin.world();
         let limits = self.config.limits.of(world, plugin.build());
         // Nobody's call, but it takes a place like any other.

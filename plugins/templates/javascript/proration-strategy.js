@@ -50,18 +50,17 @@ export const proration = {
       throw { tag: "misconfigured", val: "this plugin has no settings; bind it with {}" };
     }
     return questions.map((question) => {
-      const { line, price, period, used } = question;
+      const { line, price } = question;
       const billed = whole(question.billed.minor);
       const basis = billed === 0n ? whole(price.minor) : billed - whole(question.credited.minor);
-      const all = same(used.start, period.start) && same(used.end, period.end);
-      const [count, total] = all ? [1n, 1n] : [BigInt(counted(question)), BigInt(days(period))];
+      const [count, total] = [BigInt(counted(question)), BigInt(days(question.period))];
       const share = (2n * basis * count + total) / (2n * total);
       const money = (minor) => ({ minor: exact(Number(minor)), currency: price.currency });
       return {
         line,
         used: money(share),
         credit: money(billed === 0n ? 0n : basis - share),
-        explanation: `${counted(question)} of ${days(period)} days`,
+        explanation: `${count} of ${total} days`,
       };
     });
   },

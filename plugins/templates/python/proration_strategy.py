@@ -43,7 +43,7 @@ class Proration(exports.Proration):
 def shared(question):
     billed = question.billed.minor
     basis = billed - question.credited.minor if billed else question.price.minor
-    count, whole = (1, 1) if question.used == question.period else (counted(question), days(question.period))
+    count, whole = counted(question), days(question.period)
     share = (2 * basis * count + whole) // (2 * whole)
     money = [types.Money(amount, question.price.currency) for amount in (share, basis - share if billed else 0)]
-    return Share(question.line, *money, f"{counted(question)} of {days(question.period)} days")
+    return Share(question.line, *money, f"{count} of {whole} days")

@@ -14,7 +14,7 @@ impl ProrationStrategy for Plugin {
 
     fn share(_: &NoConfig, _: &Context, question: Question) -> Result<Share, Fault> {
         let basis = question.basis()?;
-        let (used, whole) = if question.used == question.period { (1, 1) } else { question.days()? };
+        let (used, whole) = question.days()?;
         let share = share_of(basis, used, whole)
             .ok_or_else(|| Fault::Unsupported(format!("line {}: the price is too large", question.line)))?;
         Share::of(question, share, format!("{used} of {whole} days"))

@@ -11,7 +11,7 @@ use altyn_domain::money::{Currency, Money};
 use altyn_domain::plugin::CallContext;
 
 use super::{Numbers, Subject};
-use crate::call::{Call, not_made};
+use crate::call::{Call, Export, not_made};
 use crate::engine::Runtime;
 use crate::failure::CallFailure;
 use crate::install::Plugin;
@@ -46,7 +46,7 @@ pub(super) fn questions<'a>(runtime: &'a Runtime, plugin: &'a Plugin) -> Questio
         (0..OPERATIONS).map(|index| Question::Operation(Box::new(operation(&mut numbers, index)))).collect();
     asked.extend((0..NOTIFICATIONS).map(|index| Question::Notification(notification(&mut numbers, index))));
     let mut keyring = Keyring::new();
-    for secret in runtime.shared.describe(plugin).map(|descriptor| descriptor.secrets).unwrap_or_default() {
+    for secret in runtime.describe(plugin).map(|descriptor| descriptor.secrets).unwrap_or_default() {
         // Not empty, so it is taken.
         let _ = keyring.add(&secret, format!("kit-{secret}").as_bytes());
     }
@@ -134,7 +134,7 @@ impl Subject for Questions<'_> {
         }
         all.unwrap_or_else(|| {
             let failure = CallFailure::InvalidQuestion("nothing was asked".into());
-            not_made(self.plugin, "gateway.begin", Vec::new(), failure)
+            not_made(self.plugin, Export::Begin.as_str(), Vec::new(), failure)
         })
     }
 
