@@ -9,7 +9,10 @@ use altyn_domain::exchange::{Answer, Incoming};
 use altyn_domain::gateway::{Capabilities, Operation, ReceiveStep, Step};
 use altyn_domain::plugin::CallContext;
 
-use crate::bindings::{wit_exchange, wit_gateway};
+use serde::Serialize;
+use wasmtime::Store;
+
+use crate::bindings::{wit_exchange, wit_gateway, wit_types};
 use crate::call::{Asked, Call, Export};
 use crate::convert;
 use crate::convert_gateway as to;
@@ -17,6 +20,7 @@ use crate::engine::Runtime;
 use crate::evidence;
 use crate::install::{Plugin, Pre};
 use crate::keyring::Keyring;
+use crate::state::State;
 use crate::vault::{Entry, VaultUse};
 
 type Ran<R> = (Call<R>, Vec<Entry>);
@@ -135,10 +139,22 @@ impl Runtime {
         args: &evidence::Capabilities,
         input: Vec<u8>,
     ) -> Call<wit_gateway::Capabilities> {
-        self.shared.run(plugin, Export::Capabilities, &args.ctx, 0, input, |pre, store| {
+        let vault = VaultUse::closed();
+        let asked = Asked { export: Export::Capabilities, ctx: &args.ctx, lines: 0, input, vault };
+        self.in_gateway(plugin, asked, |guest, store| guest.call_capabilities_of(store, &args.ctx)).0
+    }
+
+    /// Makes a call of the gateway interface in a fresh instance.
+    fn in_gateway<R: Serialize>(
+        &self,
+        plugin: &Plugin,
+        asked: Asked<'_>,
+        call: impl FnOnce(&wit_gateway::Guest, &mut Store<State>) -> wasmtime::Result<Result<R, wit_types::Fault>>,
+    ) -> Ran<R> {
+        self.shared.run_with(plugin, asked, |pre, store| {
             let Pre::Gateway(pre) = pre else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
-            guest.altyn_billing_gateway().call_capabilities_of(store, &args.ctx).map(Some)
+            call(guest.altyn_billing_gateway(), store).map(Some)
         })
     }
 
@@ -150,11 +166,7 @@ impl Runtime {
         vault: VaultUse,
     ) -> Ran<wit_gateway::Step> {
         let asked = Asked { export: Export::Begin, ctx: &args.ctx, lines: 0, input, vault };
-        self.shared.run_with(plugin, asked, |pre, store| {
-            let Pre::Gateway(pre) = pre else { return Ok(None) };
-            let guest = pre.instantiate(&mut *store)?;
-            guest.altyn_billing_gateway().call_begin(store, &args.ctx, &args.operation).map(Some)
-        })
+        self.in_gateway(plugin, asked, |guest, store| guest.call_begin(store, &args.ctx, &args.operation))
     }
 
     fn call_resume(
@@ -165,10 +177,8 @@ impl Runtime {
         vault: VaultUse,
     ) -> Ran<wit_gateway::Step> {
         let asked = Asked { export: Export::Resume, ctx: &args.ctx, lines: 0, input, vault };
-        self.shared.run_with(plugin, asked, |pre, store| {
-            let Pre::Gateway(pre) = pre else { return Ok(None) };
-            let guest = pre.instantiate(&mut *store)?;
-            guest.altyn_billing_gateway().call_resume(store, &args.ctx, &args.continuation, &args.answer).map(Some)
+        self.in_gateway(plugin, asked, |guest, store| {
+            guest.call_resume(store, &args.ctx, &args.continuation, &args.answer)
         })
     }
 
@@ -180,11 +190,7 @@ impl Runtime {
         vault: VaultUse,
     ) -> Ran<wit_gateway::ReceiveStep> {
         let asked = Asked { export: Export::Receive, ctx: &args.ctx, lines: 0, input, vault };
-        self.shared.run_with(plugin, asked, |pre, store| {
-            let Pre::Gateway(pre) = pre else { return Ok(None) };
-            let guest = pre.instantiate(&mut *store)?;
-            guest.altyn_billing_gateway().call_receive(store, &args.ctx, &args.notification).map(Some)
-        })
+        self.in_gateway(plugin, asked, |guest, store| guest.call_receive(store, &args.ctx, &args.notification))
     }
 
     fn call_receive_resume(
@@ -195,11 +201,8 @@ impl Runtime {
         vault: VaultUse,
     ) -> Ran<wit_gateway::ReceiveStep> {
         let asked = Asked { export: Export::ReceiveResume, ctx: &args.ctx, lines: 0, input, vault };
-        self.shared.run_with(plugin, asked, |pre, store| {
-            let Pre::Gateway(pre) = pre else { return Ok(None) };
-            let guest = pre.instantiate(&mut *store)?;
-            let gateway = guest.altyn_billing_gateway();
-            gateway.call_receive_resume(store, &args.ctx, &args.continuation, &args.answer).map(Some)
+        self.in_gateway(plugin, asked, |guest, store| {
+            guest.call_receive_resume(store, &args.ctx, &args.continuation, &args.answer)
         })
     }
 

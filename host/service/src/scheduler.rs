@@ -404,6 +404,8 @@ impl Altyn {
         let request = Request::internal(tenant.id, CREDENTIAL);
         let mut tx = self.read(&request).await?;
         let latest = runs::latest(&mut tx, tenant.id.0).await?;
+        // What decides is read level by level in transactions of its own; one held beside them would starve the pool.
+        drop(tx);
         let mut day = if let Some(latest) = latest {
             day_after(latest)?
         } else {
@@ -418,6 +420,7 @@ impl Altyn {
             }
             over
         };
+        let mut tx = self.read(&request).await?;
         // A day whose run was cancelled has been decided on; it is not started again by itself.
         while let Some(run) = runs::find_by_date(&mut tx, tenant.id.0, day).await? {
             if run.state != RunState::Cancelled.as_str() {

@@ -9,12 +9,11 @@ pub use altyn_domain::grant::LoweredLimits;
 use altyn_domain::id::TenantId;
 use altyn_runtime::{Build, Digest, Limits, Usage, UsageKey, World};
 use altyn_store::{
-    Scope, StoreError, tenants,
+    Scope, StoreError,
     usage::{self as rows, LimitsRow, NamedUsageRow, UsageRow},
 };
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::{
     context::{Altyn, Begun, Reply, Request},
@@ -245,11 +244,8 @@ impl Altyn {
 
     async fn lowered_above(&self, tenant: TenantId, world: World) -> Result<LoweredLimits> {
         let mut limits = LoweredLimits::default();
-        let mut tx = self.db.read(Scope::Platform).await?;
-        let row = tenants::find(&mut tx, tenant.0).await?.ok_or(ServiceError::NotFound("tenant"))?;
-        drop(tx);
-        let ids = row.path.split('/').filter_map(|part| Uuid::try_parse(part).ok());
-        for above in ids.filter(|id| *id != tenant.0) {
+        let ancestry = self.ancestry(tenant).await?;
+        for above in ancestry.into_iter().filter(|id| *id != tenant.0) {
             let mut tx = self.db.read(Scope::Tenant(above)).await?;
             limits = limits.narrowed(lowered(rows::limits(&mut tx, above).await?, world)?.0);
         }
