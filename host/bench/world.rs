@@ -76,7 +76,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
     let tenant = tenants::TenantRow {
         id: world.tenant.0,
         parent_id: None,
-        path: format!("/{}/", world.tenant),
+        path: format!("/{}/", world.tenant.0.simple()),
         name: "Measured".into(),
         locale: "ru-RU".into(),
         zone: "Europe/Moscow".into(),

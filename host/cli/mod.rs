@@ -29,6 +29,7 @@ mod promises;
 mod proof;
 mod publishing;
 mod runs;
+mod sandbox;
 mod secrets;
 mod sellers;
 mod serve;
@@ -140,6 +141,9 @@ enum Command {
     /// Close days: billing runs and their plans
     #[command(subcommand)]
     Run(runs::RunCommand),
+    /// A tenant with a clock of its own, to try things out
+    #[command(subcommand)]
+    Sandbox(sandbox::SandboxCommand),
     /// What was invoiced
     #[command(subcommand)]
     Invoice(documents::InvoiceCommand),
@@ -217,7 +221,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     }
     let config = global.load(None)?;
     start_log(&config.log);
-    let session = Session::open(&global, config).await?;
+    let session = Session::open(&global, config).await?.acting().await?;
     let done = on_database(command, &session).await;
     session.close().await;
     done
@@ -248,6 +252,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Import(command) => command.run(session).await,
         Command::Gateway(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
+        Command::Sandbox(command) => command.run(session).await,
         Command::Invoice(command) => command.run(session).await,
         Command::Charge(command) => command.run(session).await,
         Command::Ledger(command) => command.run(session).await,

@@ -4,9 +4,12 @@ use altyn_domain::{
     id::{ContractId, RunId},
     run::{PlanState, RunMode},
 };
-use altyn_service::runs::{ConfirmPlan, ConfirmPlans, RejectPlan, StartRun};
+use altyn_service::runs::{
+    AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, RejectPlan, SetApprovalPolicy, StartRun,
+};
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
+use rust_decimal::Decimal;
 
 use super::{
     contracts::minor,
@@ -43,9 +46,14 @@ const PLAN: &[&str] = &[
     "gross_minor",
     "realised_gross_minor",
     "plan_hash",
+    "confirmed_by",
     "reason_code",
     "reason",
+    "owner",
 ];
+const PARKED: &[&str] =
+    &["contract_id", "run_id", "business_on", "attempts", "owner", "reason_code", "reason", "call_id", "updated_at"];
+const APPROVAL: &[&str] = &["four_eyes", "largest_gross_minor", "largest_change_percent", "version", "updated_at"];
 
 /// Verbs of `altyn run`.
 #[derive(Debug, Subcommand)]
@@ -127,6 +135,41 @@ pub enum RunCommand {
         /// The contract
         contract: ContractId,
     },
+    /// List the contracts that are parked, whatever run parked them
+    Parked {
+        /// Only those that this person cares for
+        #[arg(long, conflicts_with = "unowned")]
+        owner: Option<String>,
+        /// Only those that nobody cares for
+        #[arg(long)]
+        unowned: bool,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Say who cares for a parked contract
+    Assign {
+        /// The run
+        id: RunId,
+        /// The contract
+        contract: ContractId,
+        /// A name or an address; left out for nobody
+        #[arg(long)]
+        owner: Option<String>,
+    },
+    /// Show the rules for agreeing to plans
+    Approval,
+    /// Replace the rules for agreeing to plans; what is left out is off
+    SetApproval {
+        /// Two different credentials must confirm what no rule approves
+        #[arg(long)]
+        four_eyes: bool,
+        /// Plans up to this gross amount are approved by themselves, in major units
+        #[arg(long, value_name = "AMOUNT")]
+        approve_up_to: Option<String>,
+        /// So are those that differ by at most so much from the contract's plan of a month before
+        #[arg(long, value_name = "PERCENT")]
+        approve_change: Option<Decimal>,
+    },
     /// Stop a run; what is billed stays billed
     Cancel {
         /// Which
@@ -154,7 +197,7 @@ pub struct Wait {
 
 impl Wait {
     /// Whether the work is done here; the later of the two options won.
-    fn here(self) -> bool {
+    pub(super) fn here(self) -> bool {
         self.wait || !self.no_wait
     }
 }
@@ -193,6 +236,24 @@ impl RunCommand {
                 printer.object(&altyn.run_reject(&request, id, contract, RejectPlan { reason }).await?.value, PLAN)
             }
             Self::Retry { id, contract } => printer.object(&altyn.run_retry(&request, id, contract).await?.value, PLAN),
+            Self::Parked { owner, unowned, page } => {
+                let filter = ParkedFilter { owner, unowned };
+                printer.list(&altyn.parked_list(&request, filter, &page.page()).await?, PARKED)
+            }
+            Self::Assign { id, contract, owner } => {
+                printer.object(&altyn.run_assign(&request, id, contract, AssignPlan { owner }).await?.value, PLAN)
+            }
+            Self::Approval => printer.object(&altyn.approval_policy_get(&request).await?, APPROVAL),
+            Self::SetApproval { four_eyes, approve_up_to, approve_change } => {
+                let currency = printer.currency.unwrap_or(Currency::RUB);
+                let rules = SetApprovalPolicy {
+                    four_eyes,
+                    largest_gross_minor: approve_up_to.map(|text| minor(&text, currency)).transpose()?,
+                    largest_change_percent: approve_change,
+                };
+                let version = altyn.approval_policy_get(&request).await?.version;
+                printer.object(&altyn.approval_policy_set(&request, version, rules).await?.value, APPROVAL)
+            }
             Self::Cancel { id, wait } => {
                 let cancelled = altyn.run_cancel(&request, id).await?.value;
                 finish(session, &request, printer, cancelled, wait).await

@@ -3,15 +3,14 @@
 use altyn_domain::id::ApiKeyId;
 use altyn_service::{
     api_keys::{ApiKeyView, CreateApiKey, CreatedApiKey},
-    context::Altyn,
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Order, Resource},
     page::{At, Paged},
@@ -37,7 +36,7 @@ impl Resource for CreatedApiKey {
     request_body(content = CreateApiKey, example = json!({ "name": "the accounting system", "role": "operator" })),
     responses((status = 201, description = "The key and its secret", body = CreatedApiKey)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateApiKey>,
 ) -> Result<Answer<CreatedApiKey>, Problem> {
     Ok(Answer(altyn.api_key_create(&request, command).await?))
@@ -49,7 +48,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/api-keys", operation_id = "api_key_list", tag = "api keys",
     params(Page), responses((status = 200, description = "A page of keys", body = Listed<ApiKeyView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<ApiKeyView>>, Problem> {
@@ -62,11 +61,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/api-keys/{id}", operation_id = "api_key_get", tag = "api keys",
     params(("id" = ApiKeyId, Path, description = "The key")),
     responses((status = 200, description = "The key", body = ApiKeyView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<ApiKeyId>,
-) -> Result<Found<ApiKeyView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<ApiKeyId>) -> Result<Found<ApiKeyView>, Problem> {
     Ok(Found(altyn.api_key_get(&request, id).await?))
 }
 
@@ -76,10 +71,6 @@ async fn get(
 #[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", operation_id = "api_key_revoke", tag = "api keys",
     params(("id" = ApiKeyId, Path, description = "The key")),
     responses((status = 200, description = "The revoked key", body = ApiKeyView)))]
-async fn revoke(
-    State(altyn): State<Altyn>,
-    At(id): At<ApiKeyId>,
-    Order(request): Order,
-) -> Result<Answer<ApiKeyView>, Problem> {
+async fn revoke(App(altyn): App, At(id): At<ApiKeyId>, Order(request): Order) -> Result<Answer<ApiKeyView>, Problem> {
     Ok(Answer(altyn.api_key_revoke(&request, id).await?))
 }

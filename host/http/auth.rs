@@ -25,6 +25,8 @@ pub const TENANT: HeaderName = HeaderName::from_static("altyn-tenant");
 const ADMINISTRATION: &[&str] = &[
     "/v1/tenants",
     "/v1/api-keys",
+    "/v1/approval-policy",
+    "/v1/sandbox",
     "/v1/plugins",
     "/v1/plugin-keys",
     "/v1/plugin-limits",
@@ -57,6 +59,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// The application as the tenant of the request meets it: a sandbox has its own clock, and nothing leaves it.
+pub struct App(pub Altyn);
+
+impl<S: Send + Sync> FromRequestParts<S> for App {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Altyn>().cloned().map(Self).ok_or_else(|| Problem::new(Code::Unauthorized, MISSING))
+    }
+}
+
 pub(super) const MISSING: &str = "send `Authorization: Bearer alt_…` with a valid API key";
 
 /// Lets a request through to its handler when the key, the tenant, the role and the operation's own rules permit it.
@@ -86,6 +99,7 @@ pub async fn admit(
     rules.check(request.method(), path.as_str(), request.uri(), request.headers())?;
     let request_of = Request { tenant, credential: credential.id.to_string(), key: None };
     request.extensions_mut().insert(Caller { request: request_of });
+    request.extensions_mut().insert(altyn.acting_for(tenant).await?);
     Ok(next.run(request).await)
 }
 

@@ -6,21 +6,17 @@ use altyn_service::{
         BindingView, ChangeView, CreateBinding, DecidingView, InheritedView, NarrowBinding, ShareBinding,
         UpgradeBinding,
     },
-    context::Altyn,
     explain::{ShadowCandidate, ShadowOptions, ShadowReport},
     page::{Listed, Page},
 };
-use axum::{
-    Json,
-    extract::{DefaultBodyLimit, State},
-};
+use axum::{Json, extract::DefaultBodyLimit};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Order, Resource, Upload},
@@ -66,7 +62,7 @@ impl Resource for BindingView {
     })),
     responses((status = 201, description = "The binding", body = BindingView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateBinding>,
 ) -> Result<Answer<BindingView>, Problem> {
     Ok(Answer(altyn.binding_create(&request, command).await?))
@@ -78,7 +74,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/bindings", operation_id = "binding_list", tag = "bindings",
     params(Page), responses((status = 200, description = "A page of bindings", body = Listed<BindingView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<BindingView>>, Problem> {
@@ -92,7 +88,7 @@ async fn list(
     params(("id" = BindingId, Path, description = "The binding")),
     responses((status = 200, description = "The binding", body = BindingView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<BindingId>,
 ) -> Result<Found<BindingView>, Problem> {
@@ -106,7 +102,7 @@ async fn get(
     params(("id" = BindingId, Path, description = "The binding")),
     responses((status = 200, description = "The ended binding", body = BindingView)))]
 async fn end(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BindingId>,
     IfMatch(version): IfMatch,
     Order(request): Order,
@@ -127,7 +123,7 @@ impl Resource for InheritedView {}
     })),
     responses((status = 200, description = "The binding", body = BindingView)))]
 async fn upgrade(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BindingId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpgradeBinding>,
@@ -142,7 +138,7 @@ async fn upgrade(
     params(("id" = BindingId, Path, description = "The binding")),
     responses((status = 200, description = "The binding", body = BindingView)))]
 async fn rollback(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BindingId>,
     IfMatch(version): IfMatch,
     Order(request): Order,
@@ -158,7 +154,7 @@ async fn rollback(
     request_body(content = ShareBinding, example = json!({ "inheritance": "optional", "limits": { "fuel": 1_000_000 } })),
     responses((status = 200, description = "The binding", body = BindingView)))]
 async fn share(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BindingId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<ShareBinding>,
@@ -174,7 +170,7 @@ async fn share(
     request_body(content = NarrowBinding, example = json!({ "limits": { "wall_ms": 500 } })),
     responses((status = 200, description = "What the tenant has from above", body = InheritedView)))]
 async fn narrow(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BindingId>,
     Command { request, command }: Command<NarrowBinding>,
 ) -> Result<Answer<InheritedView>, Problem> {
@@ -188,7 +184,7 @@ async fn narrow(
     params(("id" = BindingId, Path, description = "The binding"), Page),
     responses((status = 200, description = "A page of changes", body = Listed<ChangeView>)))]
 async fn history(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<BindingId>,
     Paged(page): Paged,
@@ -211,7 +207,7 @@ struct DayQuery {
 #[utoipa::path(get, path = "/v1/extension-points", operation_id = "binding_deciding", tag = "bindings",
     params(DayQuery), responses((status = 200, description = "Each extension point", body = Vec<DecidingView>)))]
 async fn deciding(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Filter(query): Filter<DayQuery>,
 ) -> Result<Json<Vec<DecidingView>>, Problem> {
@@ -230,7 +226,7 @@ async fn deciding(
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
     responses((status = 200, description = "What would have been decided otherwise", body = ShadowReport)))]
 async fn shadow_run(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BindingId>,
     Filter(options): Filter<ShadowOptions>,
     Manifest(manifest): Manifest,

@@ -3,15 +3,14 @@
 use altyn_domain::id::{BlockId, SubscriptionId};
 use altyn_service::{
     blocks::{AccessView, BlockFilter, BlockView, LiftBlock, SetBlock},
-    context::Altyn,
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Resource},
     page::{At, Filter, Paged},
@@ -43,10 +42,7 @@ impl Resource for BlockView {
     request_body(content = SetBlock, example = json!({
         "contract_id": "ctr_0190a5d0c0de7000800000000000002a", "block_type": "administrative", "comment": "по решению суда" })),
     responses((status = 201, description = "The block", body = BlockView)))]
-async fn set(
-    State(altyn): State<Altyn>,
-    Command { request, command }: Command<SetBlock>,
-) -> Result<Answer<BlockView>, Problem> {
+async fn set(App(altyn): App, Command { request, command }: Command<SetBlock>) -> Result<Answer<BlockView>, Problem> {
     Ok(Answer(altyn.block_set(&request, command).await?))
 }
 
@@ -56,7 +52,7 @@ async fn set(
 #[utoipa::path(get, path = "/v1/blocks", operation_id = "block_list", tag = "blocks", params(Page, BlockFilter),
     responses((status = 200, description = "A page of blocks", body = Listed<BlockView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<BlockFilter>,
@@ -70,11 +66,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/blocks/{id}", operation_id = "block_get", tag = "blocks",
     params(("id" = BlockId, Path, description = "The block")),
     responses((status = 200, description = "The block", body = BlockView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<BlockId>,
-) -> Result<Found<BlockView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<BlockId>) -> Result<Found<BlockView>, Problem> {
     Ok(Found(altyn.block_get(&request, id).await?))
 }
 
@@ -86,7 +78,7 @@ async fn get(
     request_body(content = LiftBlock, example = json!({ "comment": "решение отменено" })),
     responses((status = 200, description = "The block that was lifted", body = BlockView)))]
 async fn lift(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<BlockId>,
     Command { request, command }: Command<LiftBlock>,
 ) -> Result<Answer<BlockView>, Problem> {
@@ -100,7 +92,7 @@ async fn lift(
     tag = "subscriptions", params(("id" = SubscriptionId, Path, description = "The subscription")),
     responses((status = 200, description = "Whether it may be used", body = AccessView)))]
 async fn access(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<SubscriptionId>,
 ) -> Result<Json<AccessView>, Problem> {

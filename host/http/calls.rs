@@ -2,16 +2,15 @@
 
 use altyn_domain::id::CallId;
 use altyn_service::{
-    context::Altyn,
     explain::{CallEvidence, CallView},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     page::{At, Paged},
 };
@@ -27,7 +26,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
 #[utoipa::path(get, path = "/v1/plugin-calls", operation_id = "plugin_call_list", tag = "plugin calls",
     params(Page), responses((status = 200, description = "A page of calls", body = Listed<CallView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<CallView>>, Problem> {
@@ -40,11 +39,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/plugin-calls/{id}", operation_id = "plugin_call_get", tag = "plugin calls",
     params(("id" = CallId, Path, description = "The call")),
     responses((status = 200, description = "The call", body = CallView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<CallId>,
-) -> Result<Json<CallView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<CallId>) -> Result<Json<CallView>, Problem> {
     Ok(Json(altyn.call_get(&request, id).await?))
 }
 
@@ -55,7 +50,7 @@ async fn get(
     params(("id" = CallId, Path, description = "The call")),
     responses((status = 200, description = "The question and the answer", body = CallEvidence)))]
 async fn evidence(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<CallId>,
 ) -> Result<Json<CallEvidence>, Problem> {

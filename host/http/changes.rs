@@ -3,15 +3,14 @@
 use altyn_domain::id::{ChangeId, ContractId, SubscriptionId};
 use altyn_service::{
     changes::{ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, SetTimings, TimingsView},
-    context::Altyn,
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Order, Resource},
     page::{At, Paged},
@@ -48,7 +47,7 @@ impl Resource for TimingsView {}
     request_body(content = ChangeSubscription, example = json!({ "kind": "change-plan", "plan_code": "home-300" })),
     responses((status = 200, description = "What it would do", body = ChangePreview)))]
 async fn preview(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SubscriptionId>,
     Command { request, command }: Command<ChangeSubscription>,
 ) -> Result<Json<ChangePreview>, Problem> {
@@ -67,7 +66,7 @@ async fn preview(
     })),
     responses((status = 201, description = "The change", body = ChangeView)))]
 async fn execute(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SubscriptionId>,
     Command { request, command }: Command<ExecuteChange>,
 ) -> Result<Answer<ChangeView>, Problem> {
@@ -81,7 +80,7 @@ async fn execute(
     params(("id" = SubscriptionId, Path, description = "The subscription"), Page),
     responses((status = 200, description = "A page of changes", body = Listed<ChangeView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<SubscriptionId>,
     Paged(page): Paged,
@@ -95,11 +94,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/changes/{id}", operation_id = "change_get", tag = "changes",
     params(("id" = ChangeId, Path, description = "The change")),
     responses((status = 200, description = "The change", body = ChangeView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<ChangeId>,
-) -> Result<Json<ChangeView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<ChangeId>) -> Result<Json<ChangeView>, Problem> {
     Ok(Json(altyn.change_get(&request, id).await?))
 }
 
@@ -109,11 +104,7 @@ async fn get(
 #[utoipa::path(post, path = "/v1/changes/{id}/cancel", operation_id = "change_withdraw", tag = "changes",
     params(("id" = ChangeId, Path, description = "The change")),
     responses((status = 200, description = "The withdrawn change", body = ChangeView)))]
-async fn withdraw(
-    State(altyn): State<Altyn>,
-    At(id): At<ChangeId>,
-    Order(request): Order,
-) -> Result<Answer<ChangeView>, Problem> {
+async fn withdraw(App(altyn): App, At(id): At<ChangeId>, Order(request): Order) -> Result<Answer<ChangeView>, Problem> {
     Ok(Answer(altyn.change_withdraw(&request, id).await?))
 }
 
@@ -124,7 +115,7 @@ async fn withdraw(
     params(("id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "What it would do", body = ChangePreview)))]
 async fn renew_preview(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ContractId>,
     Order(request): Order,
 ) -> Result<Json<ChangePreview>, Problem> {
@@ -141,7 +132,7 @@ async fn renew_preview(
     })),
     responses((status = 201, description = "The changes, one a subscription", body = Vec<ChangeView>)))]
 async fn renew(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ContractId>,
     Command { request, command }: Command<RenewContract>,
 ) -> Result<Answer<Vec<ChangeView>>, Problem> {
@@ -154,7 +145,7 @@ async fn renew(
 #[utoipa::path(get, path = "/v1/change-timings", operation_id = "timings_list", tag = "changes",
     params(Page), responses((status = 200, description = "A page of tables", body = Listed<TimingsView>)))]
 async fn timings(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<TimingsView>>, Problem> {
@@ -170,7 +161,7 @@ async fn timings(
     })),
     responses((status = 200, description = "The table", body = TimingsView)))]
 async fn set_timings(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<SetTimings>,
 ) -> Result<Answer<TimingsView>, Problem> {
     Ok(Answer(altyn.timings_set(&request, command).await?))

@@ -3,16 +3,15 @@
 use altyn_domain::id::ChargeId;
 use altyn_service::{
     charges::{ChargeFilter, ChargeView},
-    context::Altyn,
     credits::{CreditCharge, CreditPreview, CreditView},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Resource},
     page::{At, Filter, Paged},
@@ -36,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
     params(Page, ChargeFilter),
     responses((status = 200, description = "A page of charges", body = Listed<ChargeView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<ChargeFilter>,
@@ -50,11 +49,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/charges/{id}", operation_id = "charge_get", tag = "charges",
     params(("id" = ChargeId, Path, description = "The charge")),
     responses((status = 200, description = "The charge", body = ChargeView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<ChargeId>,
-) -> Result<Json<ChargeView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<ChargeId>) -> Result<Json<ChargeView>, Problem> {
     Ok(Json(altyn.charge_get(&request, id).await?))
 }
 
@@ -65,7 +60,7 @@ async fn get(
     params(("id" = ChargeId, Path, description = "The charge"), Page),
     responses((status = 200, description = "A page of credits", body = Listed<CreditView>)))]
 async fn credits(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ChargeId>,
     Paged(page): Paged,
@@ -82,7 +77,7 @@ async fn credits(
     request_body(content = CreditCharge, example = json!({ "amount_minor": 10_000, "reason": "two days without service" })),
     responses((status = 201, description = "The credit", body = CreditView)))]
 async fn credit(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ChargeId>,
     Command { request, command }: Command<CreditCharge>,
 ) -> Result<Answer<CreditView>, Problem> {
@@ -97,7 +92,7 @@ async fn credit(
     request_body(content = CreditCharge, example = json!({ "amount_minor": 10_000, "reason": "two days without service" })),
     responses((status = 200, description = "What it would be", body = CreditPreview)))]
 async fn preview(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ChargeId>,
     Command { request, command }: Command<CreditCharge>,
 ) -> Result<Json<CreditPreview>, Problem> {

@@ -2,16 +2,15 @@
 
 use altyn_domain::id::ContractId;
 use altyn_service::{
-    context::Altyn,
     contracts::{ContractFilter, ContractView, CreateContract, UpdateContract},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -43,7 +42,7 @@ impl Resource for ContractView {
         "number": "Д-2026/001", "kind": "prepaid" })),
     responses((status = 201, description = "The contract", body = ContractView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateContract>,
 ) -> Result<Answer<ContractView>, Problem> {
     Ok(Answer(altyn.contract_create(&request, command).await?))
@@ -55,7 +54,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/contracts", operation_id = "contract_list", tag = "contracts",
     params(Page, ContractFilter), responses((status = 200, description = "A page of contracts", body = Listed<ContractView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<ContractFilter>,
@@ -70,7 +69,7 @@ async fn list(
     params(("id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "The contract", body = ContractView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ContractId>,
 ) -> Result<Found<ContractView>, Problem> {
@@ -85,7 +84,7 @@ async fn get(
     request_body(content = UpdateContract, example = json!({ "credit_limit_minor": 500_000 })),
     responses((status = 200, description = "The changed contract", body = ContractView)))]
 async fn update(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ContractId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpdateContract>,

@@ -2,7 +2,6 @@
 
 use altyn_domain::id::{ContractId, CreditPolicyId};
 use altyn_service::{
-    context::Altyn,
     credit::{
         ContractControlView, ContractCreditView, CreateCreditPolicy, CreditAllowance, CreditPolicyView,
         SetContractControl,
@@ -11,12 +10,12 @@ use altyn_service::{
     ledger::TransactionView,
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -61,7 +60,7 @@ impl Resource for ContractControlView {
         "scope": "tenant", "allowed": { "credit_limit_minor": 0, "promise_most_minor": 50_000, "promise_days": 5 } })),
     responses((status = 201, description = "The policy", body = CreditPolicyView)))]
 async fn policy_create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateCreditPolicy>,
 ) -> Result<Answer<CreditPolicyView>, Problem> {
     Ok(Answer(altyn.credit_policy_create(&request, command).await?))
@@ -73,7 +72,7 @@ async fn policy_create(
 #[utoipa::path(get, path = "/v1/credit-policies", operation_id = "credit_policy_list", tag = "credit", params(Page),
     responses((status = 200, description = "A page of policies", body = Listed<CreditPolicyView>)))]
 async fn policy_list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<CreditPolicyView>>, Problem> {
@@ -87,7 +86,7 @@ async fn policy_list(
     params(("id" = CreditPolicyId, Path, description = "The policy")),
     responses((status = 200, description = "The policy", body = CreditPolicyView)))]
 async fn policy_get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<CreditPolicyId>,
 ) -> Result<Found<CreditPolicyView>, Problem> {
@@ -102,7 +101,7 @@ async fn policy_get(
     request_body(content = CreditAllowance, example = json!({ "credit_limit_minor": 30_000 })),
     responses((status = 200, description = "The changed policy", body = CreditPolicyView)))]
 async fn policy_replace(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<CreditPolicyId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<CreditAllowance>,
@@ -117,7 +116,7 @@ async fn policy_replace(
     params(("id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "Where the contract stands", body = ContractControlView)))]
 async fn control_get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ContractId>,
 ) -> Result<Found<ContractControlView>, Problem> {
@@ -132,7 +131,7 @@ async fn control_get(
     request_body(content = SetContractControl, example = json!({ "tags": ["vip"] })),
     responses((status = 200, description = "Where the contract stands now", body = ContractControlView)))]
 async fn control_set(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ContractId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<SetContractControl>,
@@ -147,7 +146,7 @@ async fn control_set(
     params(("id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "What it may spend", body = ContractCreditView)))]
 async fn credit(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ContractId>,
 ) -> Result<Json<ContractCreditView>, Problem> {
@@ -163,7 +162,7 @@ async fn credit(
         "to_contract_id": "ctr_0190a5d0c0de7000800000000000002b", "amount_minor": 20_000, "description": "переезд" })),
     responses((status = 201, description = "The transaction", body = TransactionView)))]
 async fn transfer(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<TransferFunds>,
 ) -> Result<Answer<TransactionView>, Problem> {
     Ok(Answer(altyn.contract_transfer(&request, command).await?))

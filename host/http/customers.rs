@@ -2,16 +2,15 @@
 
 use altyn_domain::id::CustomerId;
 use altyn_service::{
-    context::Altyn,
     customers::{CreateCustomer, CustomerFilter, CustomerView},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -41,7 +40,7 @@ impl Resource for CustomerView {
         "email": "office@example.com", "external_system": "crm", "external_id": "1001" })),
     responses((status = 201, description = "The customer", body = CustomerView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateCustomer>,
 ) -> Result<Answer<CustomerView>, Problem> {
     Ok(Answer(altyn.customer_create(&request, command).await?))
@@ -53,7 +52,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/customers", operation_id = "customer_list", tag = "customers",
     params(Page, CustomerFilter), responses((status = 200, description = "A page of customers", body = Listed<CustomerView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<CustomerFilter>,
@@ -68,7 +67,7 @@ async fn list(
     params(("id" = CustomerId, Path, description = "The customer")),
     responses((status = 200, description = "The customer", body = CustomerView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<CustomerId>,
 ) -> Result<Found<CustomerView>, Problem> {
@@ -84,7 +83,7 @@ async fn get(
         "email": "office@example.com", "external_system": "crm", "external_id": "1001" })),
     responses((status = 200, description = "The changed customer", body = CustomerView)))]
 async fn replace(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<CustomerId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<CreateCustomer>,

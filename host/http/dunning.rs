@@ -5,18 +5,17 @@ use altyn_domain::{
     id::{ContractId, DunningPolicyId},
 };
 use altyn_service::{
-    context::Altyn,
     dunning::{DunningCaseView, DunningPolicyView, DunningStepView, SetDunningPolicy},
     page::{Listed, Page},
     recommend::{RecommendFilter, RecommendationView},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -62,7 +61,7 @@ struct CaseFilter {
         "suspending_tags": ["court"] })),
     responses((status = 201, description = "The policy", body = DunningPolicyView)))]
 async fn policy_create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<SetDunningPolicy>,
 ) -> Result<Answer<DunningPolicyView>, Problem> {
     Ok(Answer(altyn.dunning_policy_create(&request, command).await?))
@@ -73,10 +72,7 @@ async fn policy_create(
 /// At most one policy a scope.
 #[utoipa::path(get, path = "/v1/dunning-policies", operation_id = "dunning_policy_list", tag = "dunning",
     responses((status = 200, description = "The policies", body = Listed<DunningPolicyView>)))]
-async fn policy_list(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-) -> Result<Json<Listed<DunningPolicyView>>, Problem> {
+async fn policy_list(App(altyn): App, Caller { request }: Caller) -> Result<Json<Listed<DunningPolicyView>>, Problem> {
     Ok(Json(altyn.dunning_policy_list(&request).await?))
 }
 
@@ -87,7 +83,7 @@ async fn policy_list(
     params(("id" = DunningPolicyId, Path, description = "The policy")),
     responses((status = 200, description = "The policy", body = DunningPolicyView)))]
 async fn policy_get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<DunningPolicyId>,
 ) -> Result<Found<DunningPolicyView>, Problem> {
@@ -103,7 +99,7 @@ async fn policy_get(
         "stages": [{ "code": "reminder", "when": { "days_at_least": 5 }, "notice": "reminder" }] })),
     responses((status = 200, description = "The changed policy", body = DunningPolicyView)))]
 async fn policy_replace(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<DunningPolicyId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<SetDunningPolicy>,
@@ -117,7 +113,7 @@ async fn policy_replace(
 #[utoipa::path(get, path = "/v1/dunning-cases", operation_id = "dunning_case_list", tag = "dunning",
     params(Page, CaseFilter), responses((status = 200, description = "A page of cases", body = Listed<DunningCaseView>)))]
 async fn case_list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<CaseFilter>,
@@ -133,7 +129,7 @@ async fn case_list(
     params(("id" = ContractId, Path, description = "The contract"), Page),
     responses((status = 200, description = "A page of steps", body = Listed<DunningStepView>)))]
 async fn step_list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ContractId>,
     Paged(page): Paged,
@@ -148,7 +144,7 @@ async fn step_list(
     tag = "credit", params(("id" = ContractId, Path, description = "The contract"), RecommendFilter),
     responses((status = 200, description = "What to pay", body = RecommendationView)))]
 async fn recommend(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ContractId>,
     Filter(filter): Filter<RecommendFilter>,

@@ -2,17 +2,16 @@
 
 use altyn_domain::id::{BindingId, ExchangeId};
 use altyn_service::{
-    context::Altyn,
     exchanges::{BeginExchange, ExchangeView, StepView},
     gateways::GatewayView,
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Order, Resource},
     page::{At, Paged},
@@ -46,7 +45,7 @@ impl Resource for ExchangeView {
 #[utoipa::path(post, path = "/v1/exchanges", operation_id = "exchange_begin", tag = "exchanges",
     request_body = BeginExchange, responses((status = 201, description = "The exchange", body = ExchangeView)))]
 async fn begin(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<BeginExchange>,
 ) -> Result<Answer<ExchangeView>, Problem> {
     // A caller who hangs up does not stop a payment half-way.
@@ -61,7 +60,7 @@ async fn begin(
     params(("id" = ExchangeId, Path, description = "The exchange")),
     responses((status = 200, description = "The exchange", body = ExchangeView)))]
 async fn resume(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ExchangeId>,
     Order(request): Order,
 ) -> Result<Answer<ExchangeView>, Problem> {
@@ -79,7 +78,7 @@ fn stopped() -> Problem {
 #[utoipa::path(get, path = "/v1/exchanges", operation_id = "exchange_list", tag = "exchanges",
     params(Page), responses((status = 200, description = "A page of exchanges", body = Listed<ExchangeView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<ExchangeView>>, Problem> {
@@ -93,7 +92,7 @@ async fn list(
     params(("id" = ExchangeId, Path, description = "The exchange")),
     responses((status = 200, description = "The exchange", body = ExchangeView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ExchangeId>,
 ) -> Result<Found<ExchangeView>, Problem> {
@@ -107,7 +106,7 @@ async fn get(
     params(("id" = ExchangeId, Path, description = "The exchange"), Page),
     responses((status = 200, description = "A page of steps", body = Listed<StepView>)))]
 async fn steps(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ExchangeId>,
     Paged(page): Paged,
@@ -122,7 +121,7 @@ async fn steps(
     params(("id" = BindingId, Path, description = "The binding")),
     responses((status = 200, description = "The gateway", body = GatewayView)))]
 async fn gateway(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(binding): At<BindingId>,
 ) -> Result<Json<GatewayView>, Problem> {

@@ -1,16 +1,15 @@
 //! `/v1/grants`: what operators let plugins reach, tenant by tenant.
 
 use altyn_service::{
-    context::Altyn,
     grants::{GrantView, SetGrant},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Resource},
     page::{At, Paged},
@@ -41,10 +40,7 @@ impl Resource for GrantView {
     })),
     responses((status = 201, description = "The grant", body = GrantView),
         (status = 200, description = "The grant that was replaced", body = GrantView)))]
-async fn set(
-    State(altyn): State<Altyn>,
-    Command { request, command }: Command<SetGrant>,
-) -> Result<Answer<GrantView>, Problem> {
+async fn set(App(altyn): App, Command { request, command }: Command<SetGrant>) -> Result<Answer<GrantView>, Problem> {
     Ok(Answer(altyn.grant_set(&request, command).await?))
 }
 
@@ -54,7 +50,7 @@ async fn set(
 #[utoipa::path(get, path = "/v1/grants", operation_id = "grant_list", tag = "grants",
     params(Page), responses((status = 200, description = "A page of grants", body = Listed<GrantView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<GrantView>>, Problem> {
@@ -67,10 +63,6 @@ async fn list(
 #[utoipa::path(get, path = "/v1/grants/{plugin}", operation_id = "grant_get", tag = "grants",
     params(("plugin" = String, Path, description = "Id of the plugin")),
     responses((status = 200, description = "The grant", body = GrantView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(plugin): At<String>,
-) -> Result<Found<GrantView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(plugin): At<String>) -> Result<Found<GrantView>, Problem> {
     Ok(Found(altyn.grant_get(&request, &plugin).await?))
 }

@@ -2,20 +2,16 @@
 
 use altyn_domain::id::{ImportId, SellerId};
 use altyn_service::{
-    context::Altyn,
     imports::{ImportKind, ImportOptions, ImportProblem, ImportReport, LARGEST_FILE_BYTES},
     page::{Listed, Page},
 };
-use axum::{
-    Json,
-    extract::{DefaultBodyLimit, State},
-};
+use axum::{Json, extract::DefaultBodyLimit};
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Resource, Upload},
     page::{At, Filter, Paged},
@@ -66,7 +62,7 @@ struct ImportQuery {
     request_body(content = Vec<u8>, content_type = "text/csv", description = "The file"),
     responses((status = 201, description = "The report", body = ImportReport)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Filter(query): Filter<ImportQuery>,
     upload: Upload,
 ) -> Result<Answer<ImportReport>, Problem> {
@@ -82,7 +78,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/imports", operation_id = "import_list", tag = "imports",
     params(Page), responses((status = 200, description = "A page of reports", body = Listed<ImportReport>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<ImportReport>>, Problem> {
@@ -95,11 +91,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/imports/{id}", operation_id = "import_get", tag = "imports",
     params(("id" = ImportId, Path, description = "The import")),
     responses((status = 200, description = "The report", body = ImportReport)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<ImportId>,
-) -> Result<Json<ImportReport>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<ImportId>) -> Result<Json<ImportReport>, Problem> {
     Ok(Json(altyn.import_get(&request, id).await?))
 }
 
@@ -110,7 +102,7 @@ async fn get(
     params(("id" = ImportId, Path, description = "The import"), Page),
     responses((status = 200, description = "A page of problems", body = Listed<ImportProblem>)))]
 async fn errors(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ImportId>,
     Paged(page): Paged,

@@ -2,17 +2,16 @@
 
 use altyn_domain::id::InvoiceId;
 use altyn_service::{
-    context::Altyn,
     explain::LineExplanation,
     invoices::{InvoiceFilter, InvoiceLineView, InvoiceView},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     page::{At, Filter, Paged},
 };
@@ -33,7 +32,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
     params(Page, InvoiceFilter),
     responses((status = 200, description = "A page of invoices", body = Listed<InvoiceView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<InvoiceFilter>,
@@ -47,11 +46,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/invoices/{id}", operation_id = "invoice_get", tag = "invoices",
     params(("id" = InvoiceId, Path, description = "The invoice")),
     responses((status = 200, description = "The invoice", body = InvoiceView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<InvoiceId>,
-) -> Result<Json<InvoiceView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<InvoiceId>) -> Result<Json<InvoiceView>, Problem> {
     Ok(Json(altyn.invoice_get(&request, id).await?))
 }
 
@@ -62,7 +57,7 @@ async fn get(
     params(("id" = InvoiceId, Path, description = "The invoice"), Page),
     responses((status = 200, description = "A page of lines", body = Listed<InvoiceLineView>)))]
 async fn lines(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<InvoiceId>,
     Paged(page): Paged,
@@ -79,7 +74,7 @@ async fn lines(
         ("position" = i32, Path, description = "The line's place, from 0")),
     responses((status = 200, description = "The explanation", body = LineExplanation)))]
 async fn explanation(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At((id, position)): At<(InvoiceId, i32)>,
 ) -> Result<Json<LineExplanation>, Problem> {

@@ -2,16 +2,15 @@
 
 use altyn_domain::id::JobId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     scheduler::{JobFilter, JobView, SchedulerView},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Found, Order, Resource},
     page::{At, Filter, Paged},
@@ -29,7 +28,7 @@ impl Resource for JobView {}
 /// The next day to be closed and when, days behind, jobs to be done and given up, and what hosts know of the time.
 #[utoipa::path(get, path = "/v1/scheduler", operation_id = "scheduler_status", tag = "scheduler",
     responses((status = 200, description = "How it stands", body = SchedulerView)))]
-async fn status(State(altyn): State<Altyn>, Caller { request }: Caller) -> Result<Json<SchedulerView>, Problem> {
+async fn status(App(altyn): App, Caller { request }: Caller) -> Result<Json<SchedulerView>, Problem> {
     Ok(Json(altyn.scheduler_status(&request).await?))
 }
 
@@ -39,7 +38,7 @@ async fn status(State(altyn): State<Altyn>, Caller { request }: Caller) -> Resul
 #[utoipa::path(get, path = "/v1/jobs", operation_id = "job_list", tag = "scheduler", params(JobFilter, Page),
     responses((status = 200, description = "A page of jobs", body = Listed<JobView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Filter(filter): Filter<JobFilter>,
     Paged(page): Paged,
@@ -53,11 +52,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/jobs/{id}", operation_id = "job_get", tag = "scheduler",
     params(("id" = JobId, Path, description = "The job")),
     responses((status = 200, description = "The job", body = JobView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<JobId>,
-) -> Result<Found<JobView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<JobId>) -> Result<Found<JobView>, Problem> {
     Ok(Found(altyn.job_get(&request, id).await?))
 }
 
@@ -67,10 +62,6 @@ async fn get(
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", operation_id = "job_retry", tag = "scheduler",
     params(("id" = JobId, Path, description = "The job")),
     responses((status = 200, description = "The job", body = JobView)))]
-async fn retry(
-    State(altyn): State<Altyn>,
-    At(id): At<JobId>,
-    Order(request): Order,
-) -> Result<Answer<JobView>, Problem> {
+async fn retry(App(altyn): App, At(id): At<JobId>, Order(request): Order) -> Result<Answer<JobView>, Problem> {
     Ok(Answer(altyn.job_retry(&request, id).await?))
 }

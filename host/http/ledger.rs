@@ -2,17 +2,16 @@
 
 use altyn_domain::id::{AccountId, TransactionId};
 use altyn_service::{
-    context::Altyn,
     ledger::{AccountView, EntryView, PostTransaction, ReverseTransaction, TransactionView, TrialBalance},
     page::{Listed, Page},
     poster::{PostTransactions, PostedTransactions},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Resource},
     page::{At, Paged},
@@ -47,7 +46,7 @@ impl Resource for TransactionView {
 #[utoipa::path(get, path = "/v1/ledger/accounts", operation_id = "ledger_account_list", tag = "ledger",
     params(Page), responses((status = 200, description = "A page of accounts", body = Listed<AccountView>)))]
 async fn account_list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<AccountView>>, Problem> {
@@ -61,7 +60,7 @@ async fn account_list(
     params(("id" = AccountId, Path, description = "The account")),
     responses((status = 200, description = "The account", body = AccountView)))]
 async fn account_get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<AccountId>,
 ) -> Result<Found<AccountView>, Problem> {
@@ -75,7 +74,7 @@ async fn account_get(
     params(("id" = AccountId, Path, description = "The account"), Page),
     responses((status = 200, description = "A page of entries", body = Listed<EntryView>)))]
 async fn account_entries(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<AccountId>,
     Paged(page): Paged,
@@ -89,7 +88,7 @@ async fn account_entries(
 #[utoipa::path(get, path = "/v1/ledger/transactions", operation_id = "ledger_transaction_list", tag = "ledger",
     params(Page), responses((status = 200, description = "A page of transactions", body = Listed<TransactionView>)))]
 async fn transaction_list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<TransactionView>>, Problem> {
@@ -110,7 +109,7 @@ async fn transaction_list(
     })),
     responses((status = 201, description = "The posted transaction", body = TransactionView)))]
 async fn transaction_post(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<PostTransaction>,
 ) -> Result<Answer<TransactionView>, Problem> {
     Ok(Answer(altyn.transaction_post(&request, command).await?))
@@ -130,7 +129,7 @@ async fn transaction_post(
     }] })),
     responses((status = 201, description = "What became of each", body = PostedTransactions)))]
 async fn transaction_post_batch(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<PostTransactions>,
 ) -> Result<Answer<PostedTransactions>, Problem> {
     Ok(Answer(altyn.transaction_post_batch(&request, command).await?))
@@ -143,7 +142,7 @@ async fn transaction_post_batch(
     params(("id" = TransactionId, Path, description = "The transaction")),
     responses((status = 200, description = "The transaction", body = TransactionView)))]
 async fn transaction_get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<TransactionId>,
 ) -> Result<Found<TransactionView>, Problem> {
@@ -160,7 +159,7 @@ async fn transaction_get(
     })),
     responses((status = 201, description = "The reversal", body = TransactionView)))]
 async fn transaction_reverse(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<TransactionId>,
     Command { request, command }: Command<ReverseTransaction>,
 ) -> Result<Answer<TransactionView>, Problem> {
@@ -172,6 +171,6 @@ async fn transaction_reverse(
 /// By currency and group of accounts; the total of every currency is zero.
 #[utoipa::path(get, path = "/v1/ledger/trial-balance", operation_id = "ledger_trial_balance", tag = "ledger",
     responses((status = 200, description = "The trial balance", body = TrialBalance)))]
-async fn trial_balance(State(altyn): State<Altyn>, Caller { request }: Caller) -> Result<Json<TrialBalance>, Problem> {
+async fn trial_balance(App(altyn): App, Caller { request }: Caller) -> Result<Json<TrialBalance>, Problem> {
     Ok(Json(altyn.trial_balance(&request).await?))
 }

@@ -2,16 +2,15 @@
 
 use altyn_domain::id::ManualOperationId;
 use altyn_service::{
-    context::Altyn,
     manual_operations::{ManualOperationView, OperationFilter, RejectOperation},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Order, Resource},
     page::{At, Filter, Paged},
@@ -31,7 +30,7 @@ impl Resource for ManualOperationView {}
     params(OperationFilter, Page),
     responses((status = 200, description = "A page of operations", body = Listed<ManualOperationView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Filter(filter): Filter<OperationFilter>,
     Paged(page): Paged,
@@ -46,7 +45,7 @@ async fn list(
     tag = "manual operations", params(("id" = ManualOperationId, Path, description = "The operation")),
     responses((status = 200, description = "The operation", body = ManualOperationView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ManualOperationId>,
 ) -> Result<Found<ManualOperationView>, Problem> {
@@ -60,7 +59,7 @@ async fn get(
     tag = "manual operations", params(("id" = ManualOperationId, Path, description = "The operation")),
     responses((status = 200, description = "The approved operation", body = ManualOperationView)))]
 async fn approve(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ManualOperationId>,
     Order(request): Order,
 ) -> Result<Answer<ManualOperationView>, Problem> {
@@ -75,7 +74,7 @@ async fn approve(
     request_body(content = RejectOperation, example = json!({ "reason": "обещали заплатить в пятницу" })),
     responses((status = 200, description = "The rejected operation", body = ManualOperationView)))]
 async fn reject(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ManualOperationId>,
     Command { request, command }: Command<RejectOperation>,
 ) -> Result<Answer<ManualOperationView>, Problem> {

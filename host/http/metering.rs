@@ -2,19 +2,15 @@
 
 use altyn_domain::id::SubscriptionId;
 use altyn_service::{
-    context::Altyn,
     metering::{EventFilter, IngestReport, UsageEventView, UsageEvents, WindowView, events_of_lines},
     page::{Listed, Page},
 };
-use axum::{
-    Json,
-    extract::{DefaultBodyLimit, State},
-};
+use axum::{Json, extract::DefaultBodyLimit};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Resource, Upload},
     page::{At, Filter, Paged},
@@ -46,7 +42,7 @@ impl Resource for IngestReport {}
         "meter": "traffic", "occurred_at": "2026-11-05T10:00:00+03:00", "quantity": "1.5",
     }] })),
     responses((status = 200, description = "What became of each event", body = IngestReport)))]
-async fn create(State(altyn): State<Altyn>, upload: Upload) -> Result<Answer<IngestReport>, Problem> {
+async fn create(App(altyn): App, upload: Upload) -> Result<Answer<IngestReport>, Problem> {
     let Upload { request, bytes, media_type } = upload;
     match media_type.as_str() {
         "application/json" => {
@@ -71,7 +67,7 @@ async fn create(State(altyn): State<Altyn>, upload: Upload) -> Result<Answer<Ing
     params(EventFilter, Page),
     responses((status = 200, description = "A page of events", body = Listed<UsageEventView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Filter(filter): Filter<EventFilter>,
     Paged(page): Paged,
@@ -86,7 +82,7 @@ async fn list(
     params(("id" = SubscriptionId, Path, description = "The subscription"), Page),
     responses((status = 200, description = "A page of windows", body = Listed<WindowView>)))]
 async fn windows(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<SubscriptionId>,
     Paged(page): Paged,

@@ -2,16 +2,15 @@
 
 use altyn_domain::id::MeterId;
 use altyn_service::{
-    context::Altyn,
     meters::{CreateMeter, MeterView, UpdateMeter},
     page::{Listed, Page},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -42,7 +41,7 @@ impl Resource for MeterView {
     })),
     responses((status = 201, description = "The meter", body = MeterView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateMeter>,
 ) -> Result<Answer<MeterView>, Problem> {
     Ok(Answer(altyn.meter_create(&request, command).await?))
@@ -54,7 +53,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/meters", operation_id = "meter_list", tag = "usage",
     params(Page), responses((status = 200, description = "A page of meters", body = Listed<MeterView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<MeterView>>, Problem> {
@@ -67,11 +66,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/meters/{id}", operation_id = "meter_get", tag = "usage",
     params(("id" = MeterId, Path, description = "The meter")),
     responses((status = 200, description = "The meter", body = MeterView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<MeterId>,
-) -> Result<Found<MeterView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<MeterId>) -> Result<Found<MeterView>, Problem> {
     Ok(Found(altyn.meter_get(&request, id).await?))
 }
 
@@ -83,7 +78,7 @@ async fn get(
     request_body(content = UpdateMeter, example = json!({ "title": "Трафик сверх пакета" })),
     responses((status = 200, description = "The changed meter", body = MeterView)))]
 async fn update(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<MeterId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpdateMeter>,

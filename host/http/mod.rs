@@ -44,6 +44,7 @@ mod products;
 mod promises;
 mod run_events;
 mod runs;
+mod sandbox;
 mod secrets;
 mod sellers;
 mod service_terms;
@@ -154,6 +155,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(invoices::routes())
         .merge(calls::routes())
         .merge(runs::routes())
+        .merge(sandbox::routes())
         .merge(ledger::routes())
         .merge(plugins::routes())
         .merge(plugin_keys::routes())

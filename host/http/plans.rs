@@ -2,16 +2,15 @@
 
 use altyn_domain::id::PlanId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     plans::{CreatePlan, CreatePlanVersion, PlanView, UpdatePlan},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -49,7 +48,7 @@ impl Resource for PlanView {
     })),
     responses((status = 201, description = "The plan", body = PlanView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreatePlan>,
 ) -> Result<Answer<PlanView>, Problem> {
     Ok(Answer(altyn.plan_create(&request, command).await?))
@@ -61,7 +60,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/plans", operation_id = "plan_list", tag = "plans",
     params(Page), responses((status = 200, description = "A page of plans", body = Listed<PlanView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<PlanView>>, Problem> {
@@ -74,11 +73,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/plans/{id}", operation_id = "plan_get", tag = "plans",
     params(("id" = PlanId, Path, description = "The plan")),
     responses((status = 200, description = "The plan", body = PlanView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<PlanId>,
-) -> Result<Found<PlanView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<PlanId>) -> Result<Found<PlanView>, Problem> {
     Ok(Found(altyn.plan_get(&request, id).await?))
 }
 
@@ -90,7 +85,7 @@ async fn get(
     request_body(content = UpdatePlan, example = json!({ "status": "archived" })),
     responses((status = 200, description = "The changed plan", body = PlanView)))]
 async fn update(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<PlanId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpdatePlan>,
@@ -112,7 +107,7 @@ async fn update(
     })),
     responses((status = 201, description = "The plan with the new version", body = PlanView)))]
 async fn add_version(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<PlanId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<CreatePlanVersion>,

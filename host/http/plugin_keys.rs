@@ -1,15 +1,15 @@
 //! `/v1/plugin-keys`: the publishers whose signature is taken here.
 
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     plugin_keys::{KeyView, RevokeKey, RevokedKeyView, TrustKey},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
+    auth::App,
     error::Problem,
     idempotency::{Answer, Command, Found, Resource},
     page::{At, Paged},
@@ -38,10 +38,7 @@ impl Resource for RevokedKeyView {}
     })),
     responses((status = 201, description = "The key", body = KeyView),
         (status = 200, description = "The key, trusted before", body = KeyView)))]
-async fn trust(
-    State(altyn): State<Altyn>,
-    Command { request, command }: Command<TrustKey>,
-) -> Result<Answer<KeyView>, Problem> {
+async fn trust(App(altyn): App, Command { request, command }: Command<TrustKey>) -> Result<Answer<KeyView>, Problem> {
     Ok(Answer(altyn.plugin_key_trust(&request, command).await?))
 }
 
@@ -50,7 +47,7 @@ async fn trust(
 /// Revoked ones included, in the order of their ids.
 #[utoipa::path(get, path = "/v1/plugin-keys", operation_id = "plugin_key_list", tag = "plugins",
     params(Page), responses((status = 200, description = "A page of keys", body = Listed<KeyView>)))]
-async fn list(State(altyn): State<Altyn>, Paged(page): Paged) -> Result<Json<Listed<KeyView>>, Problem> {
+async fn list(App(altyn): App, Paged(page): Paged) -> Result<Json<Listed<KeyView>>, Problem> {
     Ok(Json(altyn.plugin_key_list(&page).await?))
 }
 
@@ -60,7 +57,7 @@ async fn list(State(altyn): State<Altyn>, Paged(page): Paged) -> Result<Json<Lis
 #[utoipa::path(get, path = "/v1/plugin-keys/{id}", operation_id = "plugin_key_get", tag = "plugins",
     params(("id" = String, Path, description = "Id of the key, 16 hexadecimal digits")),
     responses((status = 200, description = "The key", body = KeyView)))]
-async fn get(State(altyn): State<Altyn>, At(id): At<String>) -> Result<Found<KeyView>, Problem> {
+async fn get(App(altyn): App, At(id): At<String>) -> Result<Found<KeyView>, Problem> {
     Ok(Found(altyn.plugin_key_get(&id).await?))
 }
 
@@ -72,7 +69,7 @@ async fn get(State(altyn): State<Altyn>, At(id): At<String>) -> Result<Found<Key
     request_body(content = RevokeKey, example = json!({ "reason": "the publisher lost it" })),
     responses((status = 200, description = "The revoked key and its components", body = RevokedKeyView)))]
 async fn revoke(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<String>,
     Command { request, command }: Command<RevokeKey>,
 ) -> Result<Answer<RevokedKeyView>, Problem> {

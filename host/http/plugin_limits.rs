@@ -2,16 +2,15 @@
 
 use altyn_runtime::World;
 use altyn_service::{
-    context::Altyn,
     page::Listed,
     usage::{LimitsView, LoweredLimits},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -34,7 +33,7 @@ impl Resource for LimitsView {
 /// One entry a world; all of them are always there.
 #[utoipa::path(get, path = "/v1/plugin-limits", operation_id = "plugin_limits_list", tag = "plugins",
     responses((status = 200, description = "The limits of all worlds", body = Listed<LimitsView>)))]
-async fn list(State(altyn): State<Altyn>, Caller { request }: Caller) -> Result<Json<Listed<LimitsView>>, Problem> {
+async fn list(App(altyn): App, Caller { request }: Caller) -> Result<Json<Listed<LimitsView>>, Problem> {
     Ok(Json(altyn.plugin_limits_list(&request).await?))
 }
 
@@ -44,11 +43,7 @@ async fn list(State(altyn): State<Altyn>, Caller { request }: Caller) -> Result<
 #[utoipa::path(get, path = "/v1/plugin-limits/{world}", operation_id = "plugin_limits_get", tag = "plugins",
     params(("world" = String, Path, description = "A world, such as tax-rule")),
     responses((status = 200, description = "The limits", body = LimitsView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(world): At<World>,
-) -> Result<Found<LimitsView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(world): At<World>) -> Result<Found<LimitsView>, Problem> {
     Ok(Found(altyn.plugin_limits_get(&request, world).await?))
 }
 
@@ -61,7 +56,7 @@ async fn get(
     request_body(content = LoweredLimits, example = json!({ "memory_bytes": 8_388_608, "wall_ms": 1_000 })),
     responses((status = 200, description = "The limits", body = LimitsView)))]
 async fn set(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(world): At<World>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<LoweredLimits>,

@@ -2,7 +2,6 @@
 
 use altyn_domain::manifest::SignedManifest;
 use altyn_service::{
-    context::Altyn,
     forms::FormView,
     grants::CapabilitiesView,
     install::{InspectionView, InstallPlugin, read_manifest},
@@ -12,7 +11,7 @@ use altyn_service::{
 };
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
+    extract::{DefaultBodyLimit, FromRequestParts},
     http::request::Parts,
 };
 use serde::Deserialize;
@@ -20,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Found, MANIFEST, Resource, Upload},
     page::{At, Filter, Paged},
@@ -82,7 +81,7 @@ struct InstallQuery {
     responses((status = 201, description = "The component, installed now", body = ComponentView),
         (status = 200, description = "The component, installed before", body = ComponentView)))]
 async fn install(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Filter(query): Filter<InstallQuery>,
     Manifest(manifest): Manifest,
     upload: Upload,
@@ -100,7 +99,7 @@ async fn install(
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
     responses((status = 200, description = "What the component says about itself", body = InspectionView)))]
 async fn inspect(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Manifest(manifest): Manifest,
     upload: Upload,
 ) -> Result<Json<InspectionView>, Problem> {
@@ -113,7 +112,7 @@ async fn inspect(
 /// In the order of their digests.
 #[utoipa::path(get, path = "/v1/plugins", operation_id = "plugin_list", tag = "plugins",
     params(Page), responses((status = 200, description = "A page of components", body = Listed<ComponentView>)))]
-async fn list(State(altyn): State<Altyn>, Paged(page): Paged) -> Result<Json<Listed<ComponentView>>, Problem> {
+async fn list(App(altyn): App, Paged(page): Paged) -> Result<Json<Listed<ComponentView>>, Problem> {
     Ok(Json(altyn.plugin_list(&page).await?))
 }
 
@@ -123,7 +122,7 @@ async fn list(State(altyn): State<Altyn>, Paged(page): Paged) -> Result<Json<Lis
 #[utoipa::path(get, path = "/v1/plugins/usage", operation_id = "plugin_usage", tag = "plugins",
     params(UsageFilter, Page), responses((status = 200, description = "A page of usage", body = Listed<UsageView>)))]
 async fn usage(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Filter(filter): Filter<UsageFilter>,
     Paged(page): Paged,
@@ -137,7 +136,7 @@ async fn usage(
 #[utoipa::path(get, path = "/v1/plugins/{digest}", operation_id = "plugin_get", tag = "plugins",
     params(("digest" = String, Path, description = "SHA-256 of the component, 64 hexadecimal digits")),
     responses((status = 200, description = "The component", body = ComponentView)))]
-async fn get(State(altyn): State<Altyn>, At(digest): At<String>) -> Result<Found<ComponentView>, Problem> {
+async fn get(App(altyn): App, At(digest): At<String>) -> Result<Found<ComponentView>, Problem> {
     Ok(Found(altyn.plugin_get(&digest).await?))
 }
 
@@ -147,7 +146,7 @@ async fn get(State(altyn): State<Altyn>, At(digest): At<String>) -> Result<Found
 #[utoipa::path(get, path = "/v1/plugins/{digest}/form", operation_id = "plugin_form", tag = "plugins",
     params(("digest" = String, Path, description = "SHA-256 of the component, 64 hexadecimal digits")),
     responses((status = 200, description = "The form", body = FormView)))]
-async fn form(State(altyn): State<Altyn>, At(digest): At<String>) -> Result<Json<FormView>, Problem> {
+async fn form(App(altyn): App, At(digest): At<String>) -> Result<Json<FormView>, Problem> {
     Ok(Json(altyn.plugin_form(&digest).await?))
 }
 
@@ -158,7 +157,7 @@ async fn form(State(altyn): State<Altyn>, At(digest): At<String>) -> Result<Json
     params(("digest" = String, Path, description = "SHA-256 of the component, 64 hexadecimal digits")),
     responses((status = 200, description = "Asked, granted and undecided", body = CapabilitiesView)))]
 async fn capabilities(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(digest): At<String>,
 ) -> Result<Json<CapabilitiesView>, Problem> {

@@ -344,6 +344,21 @@ catalogue! {
     PlanDecided = "plan-decided", CONFLICT, "The plan is decided",
         "The plan does not await this decision: it was confirmed, rejected or executed.",
         "Read the plan.";
+    SecondConfirmationNeeded = "second-confirmation-needed", CONFLICT, "Somebody else must confirm, too",
+        "The tenant wants two to confirm a plan, and this credential has confirmed it.",
+        "Let another person confirm it with a key of their own.";
+    PlanNotParked = "plan-not-parked", CONFLICT, "The plan is not parked",
+        "Only a parked contract has somebody who cares for it.",
+        "Read the plan; nothing is to be done about it.";
+    SandboxEntered = "sandbox-entered", CONFLICT, "The tenant is in a sandbox",
+        "A tenant has one sandbox, and this one is in it.",
+        "Read it, let its time go, or wipe it.";
+    SandboxNotEmpty = "sandbox-not-empty", CONFLICT, "There are books",
+        "A tenant enters and leaves a sandbox without customers, postings and runs: real books never mix with those of a made-up time.",
+        "Create a tenant for trying things out, or wipe the sandbox before you leave it.";
+    SandboxUnderWay = "sandbox-under-way", CONFLICT, "The time is going",
+        "The sandbox is on its way to the time that was asked for.",
+        "Read the sandbox until `until_at` is gone; when a run awaits decisions, decide.";
     Busy = "busy", CONFLICT, "Changed too often",
         "Others kept changing the same objects; nothing was written.",
         "Try again.";

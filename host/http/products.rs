@@ -2,16 +2,15 @@
 
 use altyn_domain::id::ProductId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     products::{CreateProduct, ProductView, UpdateProduct},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -42,7 +41,7 @@ impl Resource for ProductView {
     })),
     responses((status = 201, description = "The product", body = ProductView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateProduct>,
 ) -> Result<Answer<ProductView>, Problem> {
     Ok(Answer(altyn.product_create(&request, command).await?))
@@ -54,7 +53,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/products", operation_id = "product_list", tag = "products",
     params(Page), responses((status = 200, description = "A page of products", body = Listed<ProductView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<ProductView>>, Problem> {
@@ -68,7 +67,7 @@ async fn list(
     params(("id" = ProductId, Path, description = "The product")),
     responses((status = 200, description = "The product", body = ProductView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ProductId>,
 ) -> Result<Found<ProductView>, Problem> {
@@ -83,7 +82,7 @@ async fn get(
     request_body(content = UpdateProduct, example = json!({ "title": "Интернет" })),
     responses((status = 200, description = "The changed product", body = ProductView)))]
 async fn update(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ProductId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpdateProduct>,

@@ -2,16 +2,15 @@
 
 use altyn_domain::id::PromiseId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     promises::{GivePromise, PromiseFilter, PromiseView},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     idempotency::{Answer, Command, Found, Order, Resource},
     page::{At, Filter, Paged},
@@ -41,7 +40,7 @@ impl Resource for PromiseView {
         "contract_id": "ctr_0190a5d0c0de7000800000000000002a", "amount_minor": 50_000, "comment": "заплатит в пятницу" })),
     responses((status = 201, description = "The promise", body = PromiseView)))]
 async fn give(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<GivePromise>,
 ) -> Result<Answer<PromiseView>, Problem> {
     Ok(Answer(altyn.promise_give(&request, command).await?))
@@ -54,7 +53,7 @@ async fn give(
     params(Page, PromiseFilter),
     responses((status = 200, description = "A page of promises", body = Listed<PromiseView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<PromiseFilter>,
@@ -69,7 +68,7 @@ async fn list(
     params(("id" = PromiseId, Path, description = "The promise")),
     responses((status = 200, description = "The promise", body = PromiseView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<PromiseId>,
 ) -> Result<Found<PromiseView>, Problem> {
@@ -82,10 +81,6 @@ async fn get(
 #[utoipa::path(post, path = "/v1/promises/{id}/revoke", operation_id = "promise_revoke", tag = "promises",
     params(("id" = PromiseId, Path, description = "The promise")),
     responses((status = 200, description = "The promise that was taken back", body = PromiseView)))]
-async fn revoke(
-    State(altyn): State<Altyn>,
-    At(id): At<PromiseId>,
-    Order(request): Order,
-) -> Result<Answer<PromiseView>, Problem> {
+async fn revoke(App(altyn): App, At(id): At<PromiseId>, Order(request): Order) -> Result<Answer<PromiseView>, Problem> {
     Ok(Answer(altyn.promise_revoke(&request, id).await?))
 }

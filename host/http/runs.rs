@@ -5,18 +5,21 @@ use altyn_domain::{
     run::PlanState,
 };
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
-    runs::{ConfirmPlan, ConfirmPlans, PlanView, RejectPlan, RunView, StartRun},
+    runs::{
+        ApprovalPolicyView, AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, ParkedView, PlanView, RejectPlan,
+        RunView, SetApprovalPolicy, StartRun,
+    },
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
+    etag::IfMatch,
     idempotency::{Answer, Command, Found, Order, Resource},
     page::{At, Filter, Paged},
 };
@@ -33,6 +36,9 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(confirm))
         .routes(routes!(reject))
         .routes(routes!(retry))
+        .routes(routes!(assign))
+        .routes(routes!(parked))
+        .routes(routes!(approval_get, approval_set))
 }
 
 impl Resource for RunView {
@@ -43,16 +49,23 @@ impl Resource for RunView {
 
 impl Resource for PlanView {}
 
+impl Resource for ApprovalPolicyView {
+    fn location(&self) -> Option<String> {
+        Some("/v1/approval-policy".to_owned())
+    }
+
+    fn version(&self) -> Option<i64> {
+        Some(self.version)
+    }
+}
+
 /// Starts a run.
 ///
 /// Closes one day of the tenant; days are closed in order and once. Work begins when a host claims the run's job.
 #[utoipa::path(post, path = "/v1/runs", operation_id = "run_start", tag = "runs",
     request_body(content = StartRun, example = json!({ "business_on": "2026-11-01", "mode": "with-confirmation" })),
     responses((status = 201, description = "The run", body = RunView)))]
-async fn start(
-    State(altyn): State<Altyn>,
-    Command { request, command }: Command<StartRun>,
-) -> Result<Answer<RunView>, Problem> {
+async fn start(App(altyn): App, Command { request, command }: Command<StartRun>) -> Result<Answer<RunView>, Problem> {
     Ok(Answer(altyn.run_start(&request, command).await?))
 }
 
@@ -62,7 +75,7 @@ async fn start(
 #[utoipa::path(get, path = "/v1/runs", operation_id = "run_list", tag = "runs",
     params(Page), responses((status = 200, description = "A page of runs", body = Listed<RunView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<RunView>>, Problem> {
@@ -75,11 +88,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "run_get", tag = "runs",
     params(("id" = RunId, Path, description = "The run")),
     responses((status = 200, description = "The run", body = RunView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<RunId>,
-) -> Result<Found<RunView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<RunId>) -> Result<Found<RunView>, Problem> {
     Ok(Found(altyn.run_get(&request, id).await?))
 }
 
@@ -89,11 +98,7 @@ async fn get(
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "run_cancel", tag = "runs",
     params(("id" = RunId, Path, description = "The run")),
     responses((status = 200, description = "The run", body = RunView)))]
-async fn cancel(
-    State(altyn): State<Altyn>,
-    At(id): At<RunId>,
-    Order(request): Order,
-) -> Result<Answer<RunView>, Problem> {
+async fn cancel(App(altyn): App, At(id): At<RunId>, Order(request): Order) -> Result<Answer<RunView>, Problem> {
     Ok(Answer(altyn.run_cancel(&request, id).await?))
 }
 
@@ -105,7 +110,7 @@ async fn cancel(
     request_body(content = ConfirmPlans, example = json!({ "largest_gross_minor": 1_000_000 })),
     responses((status = 200, description = "The run", body = RunView)))]
 async fn confirm_all(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<RunId>,
     Command { request, command }: Command<ConfirmPlans>,
 ) -> Result<Answer<RunView>, Problem> {
@@ -128,7 +133,7 @@ struct PlanFilter {
     params(("id" = RunId, Path, description = "The run"), Page, PlanFilter),
     responses((status = 200, description = "A page of plans", body = Listed<PlanView>)))]
 async fn plans(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<RunId>,
     Paged(page): Paged,
@@ -144,7 +149,7 @@ async fn plans(
     params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "The plan", body = PlanView)))]
 async fn plan(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At((id, contract)): At<(RunId, ContractId)>,
 ) -> Result<Found<PlanView>, Problem> {
@@ -154,6 +159,7 @@ async fn plan(
 /// Confirms a contract's plan.
 ///
 /// By the hash that was seen. When the plan changed since, nothing is billed and the answer is 409 with the differences.
+/// Where two must confirm, the plan waits on with `confirmed_by` until another key does the same.
 #[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/confirm", operation_id = "run_plan_confirm", tag = "runs",
     params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
     request_body(content = ConfirmPlan, example = json!({
@@ -161,7 +167,7 @@ async fn plan(
     })),
     responses((status = 200, description = "The approved plan", body = PlanView)))]
 async fn confirm(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At((id, contract)): At<(RunId, ContractId)>,
     Command { request, command }: Command<ConfirmPlan>,
 ) -> Result<Answer<PlanView>, Problem> {
@@ -176,7 +182,7 @@ async fn confirm(
     request_body(content = RejectPlan, example = json!({ "reason": "the customer moved out" })),
     responses((status = 200, description = "The rejected plan", body = PlanView)))]
 async fn reject(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At((id, contract)): At<(RunId, ContractId)>,
     Command { request, command }: Command<RejectPlan>,
 ) -> Result<Answer<PlanView>, Problem> {
@@ -190,9 +196,62 @@ async fn reject(
     params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "The plan", body = PlanView)))]
 async fn retry(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At((id, contract)): At<(RunId, ContractId)>,
     Order(request): Order,
 ) -> Result<Answer<PlanView>, Problem> {
     Ok(Answer(altyn.run_retry(&request, id, contract).await?))
+}
+
+/// Assigns a parked contract.
+///
+/// To whoever cares for it from now on, or to nobody.
+#[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/assign", operation_id = "run_plan_assign", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
+    request_body(content = AssignPlan, example = json!({ "owner": "m.orlova" })),
+    responses((status = 200, description = "The parked plan", body = PlanView)))]
+async fn assign(
+    App(altyn): App,
+    At((id, contract)): At<(RunId, ContractId)>,
+    Command { request, command }: Command<AssignPlan>,
+) -> Result<Answer<PlanView>, Problem> {
+    Ok(Answer(altyn.run_assign(&request, id, contract, command).await?))
+}
+
+/// Lists the parked contracts.
+///
+/// Of all runs: those for which the latest run that had something to do could not do it, by contract.
+#[utoipa::path(get, path = "/v1/parked-contracts", operation_id = "parked_contract_list", tag = "runs",
+    params(Page, ParkedFilter), responses((status = 200, description = "A page of contracts", body = Listed<ParkedView>)))]
+async fn parked(
+    App(altyn): App,
+    Caller { request }: Caller,
+    Paged(page): Paged,
+    Filter(filter): Filter<ParkedFilter>,
+) -> Result<Json<Listed<ParkedView>>, Problem> {
+    Ok(Json(altyn.parked_list(&request, filter, &page).await?))
+}
+
+/// Reads the rules for agreeing to plans.
+///
+/// Its `ETag` is its version, 0 while nothing was set.
+#[utoipa::path(get, path = "/v1/approval-policy", operation_id = "approval_policy_get", tag = "runs",
+    responses((status = 200, description = "The rules", body = ApprovalPolicyView)))]
+async fn approval_get(App(altyn): App, Caller { request }: Caller) -> Result<Found<ApprovalPolicyView>, Problem> {
+    Ok(Found(altyn.approval_policy_get(&request).await?))
+}
+
+/// Replaces the rules for agreeing to plans.
+///
+/// Which plans are approved by themselves, and whether two must confirm the others; what is absent is off.
+#[utoipa::path(put, path = "/v1/approval-policy", operation_id = "approval_policy_set", tag = "runs",
+    request_body(content = SetApprovalPolicy, example = json!({
+        "four_eyes": true, "largest_gross_minor": 500_000, "largest_change_percent": "10" })),
+    responses((status = 200, description = "The rules", body = ApprovalPolicyView)))]
+async fn approval_set(
+    App(altyn): App,
+    IfMatch(version): IfMatch,
+    Command { request, command }: Command<SetApprovalPolicy>,
+) -> Result<Answer<ApprovalPolicyView>, Problem> {
+    Ok(Answer(altyn.approval_policy_set(&request, version, command).await?))
 }

@@ -1,16 +1,15 @@
 //! `/v1/secrets`: what a tenant keeps for its plugins. Values go in and never come out.
 
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     secrets::{Rotated, SecretView, SetSecret},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Order, Resource},
@@ -42,10 +41,7 @@ impl Resource for Rotated {}
     request_body(content = SetSecret),
     responses((status = 201, description = "The secret without its value", body = SecretView),
         (status = 200, description = "The secret that was replaced, without its value", body = SecretView)))]
-async fn set(
-    State(altyn): State<Altyn>,
-    Command { request, command }: Command<SetSecret>,
-) -> Result<Answer<SecretView>, Problem> {
+async fn set(App(altyn): App, Command { request, command }: Command<SetSecret>) -> Result<Answer<SecretView>, Problem> {
     Ok(Answer(altyn.secret_set(&request, command).await?))
 }
 
@@ -55,7 +51,7 @@ async fn set(
 #[utoipa::path(get, path = "/v1/secrets", operation_id = "secret_list", tag = "secrets",
     params(Page), responses((status = 200, description = "A page of secrets", body = Listed<SecretView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<SecretView>>, Problem> {
@@ -68,11 +64,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/secrets/{name}", operation_id = "secret_get", tag = "secrets",
     params(("name" = String, Path, description = "Name of the secret")),
     responses((status = 200, description = "The secret without its value", body = SecretView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(name): At<String>,
-) -> Result<Found<SecretView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(name): At<String>) -> Result<Found<SecretView>, Problem> {
     Ok(Found(altyn.secret_get(&request, &name).await?))
 }
 
@@ -83,7 +75,7 @@ async fn get(
     params(("name" = String, Path, description = "Name of the secret")),
     responses((status = 200, description = "The deleted secret without its value", body = SecretView)))]
 async fn delete(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(name): At<String>,
     IfMatch(version): IfMatch,
     Order(request): Order,
@@ -96,6 +88,6 @@ async fn delete(
 /// All its secrets are sealed anew; their values and versions stay.
 #[utoipa::path(post, path = "/v1/secret-rotations", operation_id = "secret_rotate", tag = "secrets",
     responses((status = 200, description = "What was sealed anew", body = Rotated)))]
-async fn rotate(State(altyn): State<Altyn>, Order(request): Order) -> Result<Answer<Rotated>, Problem> {
+async fn rotate(App(altyn): App, Order(request): Order) -> Result<Answer<Rotated>, Problem> {
     Ok(Answer(altyn.secret_rotate(&request).await?))
 }

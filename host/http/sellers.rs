@@ -2,16 +2,15 @@
 
 use altyn_domain::id::SellerId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     sellers::{CreateSeller, SellerView},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -41,7 +40,7 @@ impl Resource for SellerView {
         "kpp": "773601001", "ogrn": "1027700132195", "vat_regime": "general" })),
     responses((status = 201, description = "The seller", body = SellerView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateSeller>,
 ) -> Result<Answer<SellerView>, Problem> {
     Ok(Answer(altyn.seller_create(&request, command).await?))
@@ -53,7 +52,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/sellers", operation_id = "seller_list", tag = "sellers",
     params(Page), responses((status = 200, description = "A page of sellers", body = Listed<SellerView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<SellerView>>, Problem> {
@@ -66,11 +65,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/sellers/{id}", operation_id = "seller_get", tag = "sellers",
     params(("id" = SellerId, Path, description = "The seller")),
     responses((status = 200, description = "The seller", body = SellerView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<SellerId>,
-) -> Result<Found<SellerView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<SellerId>) -> Result<Found<SellerView>, Problem> {
     Ok(Found(altyn.seller_get(&request, id).await?))
 }
 
@@ -83,7 +78,7 @@ async fn get(
         "kpp": "773601001", "ogrn": "1027700132195", "vat_regime": "general" })),
     responses((status = 200, description = "The changed seller", body = SellerView)))]
 async fn replace(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SellerId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<CreateSeller>,

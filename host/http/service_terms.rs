@@ -5,17 +5,16 @@ use altyn_domain::{
     terms::Narrowing,
 };
 use altyn_service::{
-    context::Altyn,
     lives::{SubscriptionLifeView, TransitionView},
     page::{Listed, Page},
     service_terms::{AttachServiceTerm, AttachedServiceTerm, ServiceTermView, SetServiceTerm, TermNameConflict},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Order, Resource},
@@ -57,7 +56,7 @@ impl Resource for AttachedServiceTerm {}
     })),
     responses((status = 201, description = "The term", body = ServiceTermView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<SetServiceTerm>,
 ) -> Result<Answer<ServiceTermView>, Problem> {
     Ok(Answer(altyn.service_term_create(&request, command).await?))
@@ -69,7 +68,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/service-terms", operation_id = "service_term_list", tag = "service terms",
     params(Page), responses((status = 200, description = "A page of terms", body = Listed<ServiceTermView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<ServiceTermView>>, Problem> {
@@ -84,7 +83,7 @@ async fn list(
     tag = "service terms", params(Page),
     responses((status = 200, description = "A page of conflicts", body = Listed<TermNameConflict>)))]
 async fn conflicts(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<TermNameConflict>>, Problem> {
@@ -98,7 +97,7 @@ async fn conflicts(
     params(("id" = ServiceTermId, Path, description = "The term")),
     responses((status = 200, description = "The term", body = ServiceTermView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<ServiceTermId>,
 ) -> Result<Found<ServiceTermView>, Problem> {
@@ -116,7 +115,7 @@ async fn get(
     })),
     responses((status = 200, description = "The changed term", body = ServiceTermView)))]
 async fn replace(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ServiceTermId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<SetServiceTerm>,
@@ -131,7 +130,7 @@ async fn replace(
     params(("id" = ServiceTermId, Path, description = "The term")),
     responses((status = 200, description = "The deleted term", body = ServiceTermView)))]
 async fn delete(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ServiceTermId>,
     IfMatch(version): IfMatch,
     Order(request): Order,
@@ -147,7 +146,7 @@ async fn delete(
     request_body(content = Narrowing, example = json!({ "limits": { "promise_days": 3 }, "vetoes": ["downgrade"] })),
     responses((status = 200, description = "The narrowed term", body = ServiceTermView)))]
 async fn narrow(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<ServiceTermId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<Narrowing>,
@@ -162,7 +161,7 @@ async fn narrow(
     tag = "service terms", params(("id" = PlanId, Path, description = "The plan")),
     responses((status = 200, description = "The term", body = AttachedServiceTerm)))]
 async fn of_plan(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<PlanId>,
 ) -> Result<Found<AttachedServiceTerm>, Problem> {
@@ -178,7 +177,7 @@ async fn of_plan(
         example = json!({ "service_term_id": "stm_0190a5d0c0de7000800000000000002a" })),
     responses((status = 200, description = "The term", body = AttachedServiceTerm)))]
 async fn set_of_plan(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<PlanId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<AttachServiceTerm>,
@@ -195,7 +194,7 @@ async fn set_of_plan(
         example = json!({ "service_term_id": "stm_0190a5d0c0de7000800000000000002a" })),
     responses((status = 200, description = "The term", body = AttachedServiceTerm)))]
 async fn set_of_subscription(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SubscriptionId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<AttachServiceTerm>,
@@ -210,7 +209,7 @@ async fn set_of_subscription(
     params(("id" = SubscriptionId, Path, description = "The subscription")),
     responses((status = 200, description = "Its life", body = SubscriptionLifeView)))]
 async fn life(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<SubscriptionId>,
 ) -> Result<Json<SubscriptionLifeView>, Problem> {
@@ -224,7 +223,7 @@ async fn life(
     tag = "service terms", params(("id" = SubscriptionId, Path, description = "The subscription"), Page),
     responses((status = 200, description = "A page of changes", body = Listed<TransitionView>)))]
 async fn transitions(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<SubscriptionId>,
     Paged(page): Paged,

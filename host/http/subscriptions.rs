@@ -2,16 +2,15 @@
 
 use altyn_domain::id::SubscriptionId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     subscriptions::{CancelSubscription, CreateSubscription, SubscriptionFilter, SubscriptionView},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -42,7 +41,7 @@ impl Resource for SubscriptionView {
     })),
     responses((status = 201, description = "The subscription", body = SubscriptionView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateSubscription>,
 ) -> Result<Answer<SubscriptionView>, Problem> {
     Ok(Answer(altyn.subscription_create(&request, command).await?))
@@ -55,7 +54,7 @@ async fn create(
     params(Page, SubscriptionFilter),
     responses((status = 200, description = "A page of subscriptions", body = Listed<SubscriptionView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
     Filter(filter): Filter<SubscriptionFilter>,
@@ -70,7 +69,7 @@ async fn list(
     params(("id" = SubscriptionId, Path, description = "The subscription")),
     responses((status = 200, description = "The subscription", body = SubscriptionView)))]
 async fn get(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     At(id): At<SubscriptionId>,
 ) -> Result<Found<SubscriptionView>, Problem> {
@@ -85,7 +84,7 @@ async fn get(
     request_body(content = CancelSubscription, example = json!({ "on": "2026-12-01" })),
     responses((status = 200, description = "The subscription with its end", body = SubscriptionView)))]
 async fn cancel(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SubscriptionId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<CancelSubscription>,

@@ -2,16 +2,15 @@
 
 use altyn_domain::id::TenantId;
 use altyn_service::{
-    context::Altyn,
     page::{Listed, Page},
     tenants::{CreateTenant, TenantView, UpdateTenant},
 };
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    auth::Caller,
+    auth::{App, Caller},
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
@@ -40,7 +39,7 @@ impl Resource for TenantView {
     request_body(content = CreateTenant, example = json!({ "name": "Северный филиал", "zone": "Asia/Yekaterinburg" })),
     responses((status = 201, description = "The tenant", body = TenantView)))]
 async fn create(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<CreateTenant>,
 ) -> Result<Answer<TenantView>, Problem> {
     Ok(Answer(altyn.tenant_create(&request, command).await?))
@@ -52,7 +51,7 @@ async fn create(
 #[utoipa::path(get, path = "/v1/tenants", operation_id = "tenant_list", tag = "tenants",
     params(Page), responses((status = 200, description = "A page of tenants", body = Listed<TenantView>)))]
 async fn list(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
 ) -> Result<Json<Listed<TenantView>>, Problem> {
@@ -65,11 +64,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/tenants/{id}", operation_id = "tenant_get", tag = "tenants",
     params(("id" = TenantId, Path, description = "The tenant")),
     responses((status = 200, description = "The tenant", body = TenantView)))]
-async fn get(
-    State(altyn): State<Altyn>,
-    Caller { request }: Caller,
-    At(id): At<TenantId>,
-) -> Result<Found<TenantView>, Problem> {
+async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<TenantId>) -> Result<Found<TenantView>, Problem> {
     Ok(Found(altyn.tenant_get(&request, id).await?))
 }
 
@@ -81,7 +76,7 @@ async fn get(
     request_body(content = UpdateTenant, example = json!({ "run_mode": "automatic" })),
     responses((status = 200, description = "The changed tenant", body = TenantView)))]
 async fn update(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<TenantId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpdateTenant>,

@@ -1,13 +1,10 @@
 //! `/v1/verify`: whether the books of the acting tenant keep every invariant.
 
-use altyn_service::{
-    context::Altyn,
-    verify::{VerifyOptions, VerifyReport},
-};
-use axum::{Json, extract::State};
+use altyn_service::verify::{VerifyOptions, VerifyReport};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Edge, error::Problem, idempotency::Command};
+use super::{Edge, auth::App, error::Problem, idempotency::Command};
 
 /// The route of this file; it takes as long as the books are large.
 pub fn routes() -> OpenApiRouter<Edge> {
@@ -22,7 +19,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
     request_body(content = VerifyOptions, example = json!({ "replay_percent": 10 })),
     responses((status = 200, description = "Every rule and how it stands", body = VerifyReport)))]
 async fn verify(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     Command { request, command }: Command<VerifyOptions>,
 ) -> Result<Json<VerifyReport>, Problem> {
     Ok(Json(altyn.verify(&request, command).await?))

@@ -3,7 +3,7 @@
 use crate::desk::{Desk, books, plugins};
 
 /// A database with a tenant, a seller and the example books.
-fn with_books() -> Desk {
+pub fn with_books() -> Desk {
     let desk = Desk::migrated();
     desk.json(&["tenant", "create", "--name", "Меридиан", "--run-mode", "automatic"]);
     desk.json(&[
@@ -61,6 +61,11 @@ fn importing_the_books_twice_changes_nothing_and_names_every_wrong_row() {
 /// Three contracts that pay 690 RUB a month from 1 March 2025 on, and the plugins that decide.
 fn with_three_contracts() -> Desk {
     let desk = with_books();
+    three_contracts(&desk);
+    desk
+}
+
+pub fn three_contracts(desk: &Desk) {
     let seller = desk.json(&["seller", "list"])["data"][0]["id"].as_str().unwrap().to_owned();
     let product = ["product", "create", "--code", "net", "--title", "Интернет", "--tax-category", "standard"];
     let product = desk.json(&product)["id"].clone();
@@ -111,7 +116,6 @@ fn with_three_contracts() -> Desk {
         desk.json(&["plugin", "install", file.to_str().unwrap()]);
         desk.json(&["plugin", "bind", plugin, "--from", "2020-01-01", "--plugin-config", config]);
     }
-    desk
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod credit;
 mod desk;
 mod gateways;
 mod metering;
+mod sandbox;
 mod scheduler;
 mod settings;
 mod trust;

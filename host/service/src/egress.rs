@@ -44,6 +44,8 @@ pub struct Egress {
     tls: Arc<ClientConfig>,
     /// Names that a test maps to its own servers; empty in every application that is composed from settings.
     tests: Arc<HashMap<String, SocketAddr>>,
+    /// Whether nothing is sent at all.
+    closed: bool,
 }
 
 /// A request that is ready to be sent: secrets are filled in.
@@ -94,7 +96,12 @@ impl Egress {
     /// To the public internet, by the machine's resolver and the public roots.
     pub fn public() -> Self {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self { resolve: Arc::new(system), tls: tls(roots), tests: Arc::default() }
+        Self { resolve: Arc::new(system), tls: tls(roots), tests: Arc::default(), closed: false }
+    }
+
+    /// To nowhere: every request is refused as not sent.
+    pub fn closed() -> Self {
+        Self { closed: true, ..Self::public() }
     }
 
     /// The same by another resolver: for a host with its own name servers, and to try what names may say.
@@ -113,6 +120,9 @@ impl Egress {
     /// Sends one request and reads its answer.
     pub async fn send(&self, outgoing: Outgoing) -> Result<HttpResponse, SendError> {
         let host = outgoing.target.host().to_owned();
+        if self.closed {
+            return Err(SendError::NotSent(format!("the tenant is in a sandbox, and nothing leaves it for {host}")));
+        }
         // Whether the server may have the request decides between the two kinds of failure.
         let mut sent = false;
         match timeout(WHOLE, self.exchange(outgoing, &mut sent)).await {

@@ -43,6 +43,7 @@ pub mod products;
 pub mod promises;
 pub mod recommend;
 pub mod runs;
+pub mod sandbox;
 pub mod scheduler;
 pub mod secrets;
 pub mod sellers;

@@ -9,7 +9,7 @@
 use altyn_domain::{
     calendar::{instant_of, local_date, next_day},
     id::{JobId, TenantId},
-    run::RunState,
+    run::{RunMode, RunState},
 };
 use altyn_runtime::World;
 use altyn_store::{Scope, clock, jobs, runs, tenants};
@@ -399,6 +399,16 @@ impl Altyn {
     /// At the tenant's `run_at` the day before is closed. Missed days are caught up. The first run waits until a plugin
     /// is bound to each extension point, because until then the tenant is being set up.
     pub async fn run_daily(&self, tenant: &TenantView, now: DateTime<Utc>) -> Result<Daily> {
+        self.run_daily_in(tenant, now, None).await
+    }
+
+    /// The same in a mode of its own instead of the tenant's.
+    pub(crate) async fn run_daily_in(
+        &self,
+        tenant: &TenantView,
+        now: DateTime<Utc>,
+        mode: Option<RunMode>,
+    ) -> Result<Daily> {
         let zone: Tz = stored("tenants.zone", &tenant.zone)?;
         let over = last_day_over(now, zone, &tenant.run_at)?;
         let request = Request::internal(tenant.id, CREDENTIAL);
@@ -438,7 +448,7 @@ impl Altyn {
             return Ok(Daily::Waiting);
         }
         drop(tx);
-        match self.run_start(&request, StartRun { business_on: day, mode: None }).await {
+        match self.run_start(&request, StartRun { business_on: day, mode }).await {
             Ok(reply) => Ok(Daily::Started(Box::new(reply.value))),
             // Another host was faster; it does the same.
             Err(ServiceError::Conflict { code: "run-exists" | "earlier-run-open" | "day-closed", .. }) => {
@@ -453,7 +463,7 @@ fn day_after(day: NaiveDate) -> Result<NaiveDate> {
     next_day(day).map_err(|error| ServiceError::Internal(error.to_string()))
 }
 
-fn time_of(run_at: &str) -> Result<NaiveTime> {
+pub(crate) fn time_of(run_at: &str) -> Result<NaiveTime> {
     NaiveTime::parse_from_str(run_at, "%H:%M")
         .map_err(|_| ServiceError::Internal(format!("stored value of tenants.run_at is not valid: {run_at}")))
 }

@@ -241,7 +241,9 @@ impl Db {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_mins(1))
-            .connect_with(options.clone().command_buffer_size(64))
+            // Rows that are written find theirs by keys. A planner that may build an index over them would rather go over
+            // the whole table, which is as long as the years are.
+            .connect_with(options.clone().command_buffer_size(64).pragma("automatic_index", "off"))
             .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(connections.max(2))

@@ -4,6 +4,7 @@
 //! the caller opened. The store decides nothing: it loads facts and saves decisions. Time and ids come in as arguments.
 
 pub mod api_keys;
+pub mod approvals;
 pub mod bindings;
 pub mod blocks;
 pub mod catalogue;
@@ -33,6 +34,7 @@ pub mod plugins;
 pub mod promises;
 pub mod rows;
 pub mod runs;
+pub mod sandboxes;
 pub mod secrets;
 pub mod sellers;
 pub mod service_terms;

@@ -296,6 +296,10 @@ pub struct PlanRow {
     pub attempts: i32,
     /// Who confirmed or rejected it.
     pub decided_by: Option<String>,
+    /// Who confirmed it first, where two must.
+    pub confirmed_by: Option<String>,
+    /// Who cares for it while it is parked.
+    pub owner: Option<String>,
     /// When it changed last.
     pub updated_at: DateTime<Utc>,
 }
@@ -312,7 +316,7 @@ const PLANS_PUT: &str = "insert into run_plans
         realised_net_minor = excluded.realised_net_minor, realised_tax_minor = excluded.realised_tax_minor,
         realised_gross_minor = excluded.realised_gross_minor, effects = excluded.effects, reason_code = excluded.reason_code,
         reason = excluded.reason, call_id = excluded.call_id, attempts = run_plans.attempts + 1,
-        updated_at = excluded.updated_at";
+        confirmed_by = null, updated_at = excluded.updated_at";
 /// Writes plans: columns `contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
 /// realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id`.
 pub async fn plans_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<()> {
@@ -320,16 +324,16 @@ pub async fn plans_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>,
 }
 
 const PLAN_FIND: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
-    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, updated_at
-    from run_plans where tenant_id = $1 and run_id = $2 and contract_id = $3";
+    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, confirmed_by, owner,
+    updated_at from run_plans where tenant_id = $1 and run_id = $2 and contract_id = $3";
 /// One contract's plan.
 pub async fn plan_find(tx: &mut Tx, tenant: Uuid, run: Uuid, contract: Uuid) -> Result<Option<PlanRow>> {
     tx.fetch_optional(PLAN_FIND, (tenant, run, contract)).await
 }
 
 const PLANS_LIST: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
-    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, updated_at
-    from run_plans where tenant_id = $1 and run_id = $2 and contract_id > $3 and ($4 = '' or state = $4)
+    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, confirmed_by, owner,
+    updated_at from run_plans where tenant_id = $1 and run_id = $2 and contract_id > $3 and ($4 = '' or state = $4)
     order by contract_id limit $5";
 /// A page of plans in contract order; `state` empty means all.
 pub async fn plans_list(

@@ -46,6 +46,10 @@ impl Altyn {
         let tenant = rows::endpoint_tenant(&mut tx, binding.0).await?.ok_or(ServiceError::NotFound("gateway"))?;
         drop(tx);
         let tenant = TenantId(tenant);
+        self.acting_for(tenant).await?.notification_of(tenant, binding, incoming).await
+    }
+
+    async fn notification_of(&self, tenant: TenantId, binding: BindingId, incoming: Incoming) -> Result<HttpReply> {
         let gateway = self.gateway_open(tenant, binding, None).await?;
         let now = self.clock.now();
         let (record, told) = gateway.ask(Question::Receive(incoming.clone()), now).await?;

@@ -163,6 +163,11 @@ impl Altyn {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
                 self.recount(tenant, run).await?;
+                // What was approved before a host died here waits to be executed like what is approved now.
+                self.approve_usual(tenant, run).await?;
+                if !self.execute_approved(tenant, run).await? {
+                    return self.end(tenant, run, RunState::Cancelled).await;
+                }
                 self.settle(tenant, run).await
             }
             RunState::Awaiting => {

@@ -4,6 +4,7 @@
 //! after somebody confirmed it by its hash (with confirmation). A contract that fails is parked with its reason and
 //! evidence; the run goes on. Running a finished run again changes nothing.
 
+mod approval;
 pub(crate) mod ask;
 pub(crate) mod compute;
 mod engine;
@@ -18,10 +19,11 @@ use altyn_domain::{
     id::{CallId, ContractId, RunId},
     run::{ContractPlan, PlanState, RunMode, RunState, difference},
 };
-use altyn_store::{Scope, StoreError, jobs, runs as rows, tenants};
+use altyn_store::{Scope, StoreError, approvals, jobs, runs as rows, tenants};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use approval::{ApprovalPolicyView, AssignPlan, BY_RULE, ParkedFilter, ParkedView, SetApprovalPolicy};
 pub use engine::Advanced;
 
 use self::write::Action;
@@ -131,8 +133,12 @@ pub struct PlanView {
     pub call_id: Option<CallId>,
     /// How often it was computed.
     pub attempts: i32,
-    /// Who decided.
+    /// Who decided; `rule` when the tenant's own rules did.
     pub decided_by: Option<String>,
+    /// Who confirmed it first, where two must.
+    pub confirmed_by: Option<String>,
+    /// Who cares for it while it is parked.
+    pub owner: Option<String>,
     /// When it changed last.
     pub updated_at: DateTime<Utc>,
 }
@@ -281,7 +287,7 @@ impl Altyn {
         plan_view(row.ok_or(ServiceError::NotFound("plan"))?)
     }
 
-    /// Confirms one plan by its hash and executes it.
+    /// Confirms one plan by its hash and executes it; where two must confirm, the first one only leaves his name.
     ///
     /// The plan is computed again first: when it changed since it was seen, nothing is executed, the new plan waits in
     /// its place, and the answer is a conflict with the differences.
@@ -324,6 +330,18 @@ impl Altyn {
         let (waits, approved) = (PlanState::Awaiting.as_str(), PlanState::Approved.as_str());
         let by = request.credential.clone();
         let at = work.now;
+        if self.two_confirm(&mut work.tx, request).await? {
+            if approvals::confirm_first(&mut work.tx, request.tenant.0, id.0, contract.0, &by, at).await? {
+                let row = rows::plan_find(&mut work.tx, request.tenant.0, id.0, contract.0).await?;
+                let view = plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?;
+                return work.finish(200, view).await;
+            }
+            let row = rows::plan_find(&mut work.tx, request.tenant.0, id.0, contract.0).await?;
+            let row = row.ok_or(ServiceError::NotFound("plan"))?;
+            if row.confirmed_by.as_deref() == Some(&by) {
+                return Err(second_needed());
+            }
+        }
         if !rows::plan_decide(&mut work.tx, request.tenant.0, id.0, contract.0, waits, approved, &by, None, at).await? {
             return Err(ServiceError::conflict("plan-decided", "somebody decided on this plan meanwhile"));
         }
@@ -349,7 +367,15 @@ impl Altyn {
             ));
         }
         let largest = command.largest_gross_minor.unwrap_or(i64::MAX);
-        rows::plans_approve(&mut work.tx, tenant, id.0, &request.credential, largest, work.now).await?;
+        let (by, now) = (&request.credential, work.now);
+        if self.two_confirm(&mut work.tx, request).await? {
+            let confirmed = approvals::confirm_all(&mut work.tx, tenant, id.0, by, largest, now).await?;
+            if confirmed == 0 && run.awaiting > 0 {
+                return Err(second_needed());
+            }
+        } else {
+            rows::plans_approve(&mut work.tx, tenant, id.0, by, largest, now).await?;
+        }
         let version = self.touched(&mut work.tx, request, id).await?;
         self.run_job(&mut work.tx, request, id, version, work.now).await?;
         let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
@@ -427,6 +453,12 @@ impl Altyn {
         let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
         self.run_job(&mut work.tx, request, id, run.version, work.now).await?;
         work.finish(200, run_view(&run)?).await
+    }
+
+    /// Whether the tenant wants two to confirm.
+    async fn two_confirm(&self, tx: &mut altyn_store::Tx, request: &Request) -> Result<bool> {
+        let policy = approvals::policy_find(tx, request.tenant.0).await?;
+        Ok(policy.is_some_and(|policy| policy.four_eyes))
     }
 
     async fn touched(&self, tx: &mut altyn_store::Tx, request: &Request, id: RunId) -> Result<i64> {
@@ -512,6 +544,13 @@ impl Altyn {
     }
 }
 
+fn second_needed() -> ServiceError {
+    ServiceError::conflict(
+        "second-confirmation-needed",
+        "you confirmed it already and the tenant wants two to confirm; let somebody else do it with a key of their own",
+    )
+}
+
 fn run_view(row: &rows::RunRow) -> Result<RunView> {
     Ok(RunView {
         id: RunId(row.id),
@@ -565,6 +604,8 @@ fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
         call_id: row.call_id.map(CallId),
         attempts: row.attempts,
         decided_by: row.decided_by,
+        confirmed_by: row.confirmed_by,
+        owner: row.owner,
         updated_at: row.updated_at,
     })
 }

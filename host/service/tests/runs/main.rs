@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
+mod approval;
 mod changes;
 mod confirmation;
 mod control;
@@ -14,6 +15,7 @@ mod operator;
 mod plugins;
 mod realisation;
 mod repeat;
+mod sandbox;
 mod shadow;
 mod usage;
 mod world;

@@ -61,28 +61,35 @@ impl Template {
         };
         let tenant = altyn.tenant_create_root(tenant).await.unwrap().id;
         let request = Request::internal(tenant, "test");
-        bind_good(&altyn, &request).await;
-        let seller = CreateSeller {
-            name: "ООО «Меридиан»".into(),
-            kind: CustomerKind::LegalEntity,
-            country: None,
-            inn: Some("7707083893".into()),
-            kpp: Some("773601001".into()),
-            ogrn: None,
-            vat_regime: VatRegime::General,
-            bank_account: None,
-            bank_bik: None,
-        };
-        let seller = altyn.seller_create(&request, seller).await.unwrap().value.id;
-        let product =
-            CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
-        let product = altyn.product_create(&request, product).await.unwrap().value.id;
-        sell(&altyn, &request, product, seller).await;
+        let seller = settle(&altyn, &request).await;
+        sell(&altyn, &request, seller).await;
         let contracts = altyn.contract_list(&request, ContractFilter::default(), &page()).await.unwrap().data;
         assert_eq!(contracts.len(), CONTRACTS);
         altyn.db.close().await;
         Self { place, tenant, seller, contracts }
     }
+}
+
+/// Plugins, a seller, a product and the plans.
+pub async fn settle(altyn: &Altyn, request: &Request) -> SellerId {
+    bind_good(altyn, request).await;
+    let seller = CreateSeller {
+        name: "ООО «Меридиан»".into(),
+        kind: CustomerKind::LegalEntity,
+        country: None,
+        inn: Some("7707083893".into()),
+        kpp: Some("773601001".into()),
+        ogrn: None,
+        vat_regime: VatRegime::General,
+        bank_account: None,
+        bank_bik: None,
+    };
+    let seller = altyn.seller_create(request, seller).await.unwrap().value.id;
+    let product =
+        CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
+    let product = altyn.product_create(request, product).await.unwrap().value.id;
+    plans(altyn, request, product).await;
+    seller
 }
 
 pub async fn bind(altyn: &Altyn, request: &Request, name: &str, config: serde_json::Value) {
@@ -101,7 +108,7 @@ pub async fn bind_good(altyn: &Altyn, request: &Request) {
 /// Code, cadence, price mode, billing day and components (code, price in kopecks, tax category) of a plan.
 type Sold<'s> = (&'s str, Cadence, PriceMode, BillingDay, &'s [(&'s str, i64, &'s str)]);
 
-async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: SellerId) {
+async fn plans(altyn: &Altyn, request: &Request, product: ProductId) {
     let month = Cadence::Months(1);
     let (included, on_top) = (PriceMode::Included, PriceMode::OnTop);
     let plans: &[Sold<'_>] = &[
@@ -144,6 +151,9 @@ async fn sell(altyn: &Altyn, request: &Request, product: ProductId, seller: Sell
             CreatePlan { code: (*code).into(), title: (*code).into(), status: Some(PlanStatus::Active), version };
         altyn.plan_create(request, command).await.unwrap();
     }
+}
+
+async fn sell(altyn: &Altyn, request: &Request, seller: SellerId) {
     let starts: Vec<String> = (0..28).map(|day| format!("2026-11-{:02}", day + 1)).collect();
     let contracts: Vec<_> = (0..CONTRACTS)
         .map(|index| {

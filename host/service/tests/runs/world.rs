@@ -23,13 +23,13 @@ use altyn_service::{
     subscriptions::{CancelSubscription, SubscriptionFilter, SubscriptionView},
     verify::VerifyOptions,
 };
-use altyn_store::{Db, Engine, Record, Scope, db::Params};
+use altyn_store::{Db, Engine, Record, Scope, StoreError, db::Params};
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
-use crate::operator::{Template, bind, bind_good, import};
+use crate::operator::{Template, bind, bind_good, import, settle};
 
 /// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
 const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
@@ -294,6 +294,19 @@ impl World {
         changed
     }
 
+    /// The same where it may be refused.
+    pub async fn try_change(
+        &self,
+        tenant: TenantId,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.altyn.db.write(Scope::Tenant(tenant.0)).await?;
+        let changed = tx.execute(sql, params).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
     pub async fn charges(&self) -> Charges {
         type Row = (Uuid, Uuid, NaiveDate, NaiveDate, NaiveDate, i64, i64, i64, i64);
         let rows: Vec<Row> = self
@@ -418,6 +431,18 @@ impl World {
             .await;
         ContractId(found[0].0)
     }
+}
+
+/// Books of an operator of three contracts, whose subscriptions begin on a day.
+pub async fn small_books(altyn: &Altyn, request: &Request, starts_on: &str) {
+    let seller = settle(altyn, request).await;
+    small_customers(altyn, request, seller, starts_on).await;
+}
+
+/// The customers of such an operator.
+pub async fn small_customers(altyn: &Altyn, request: &Request, seller: SellerId, starts_on: &str) {
+    let contracts: Vec<_> = (0..3).map(|index| (format!("П-{index}"), vec![("home-1m", starts_on)])).collect();
+    import(altyn, request, seller, &contracts).await;
 }
 
 /// The differences of two lists of facts, for a failing assertion.
