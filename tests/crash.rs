@@ -210,6 +210,16 @@ impl Books {
         child.wait().unwrap();
     }
 
+    /// Waits until the run has come so much farther.
+    async fn farther(&self, by: i64) {
+        let target = self.progress().await + by;
+        let began = Instant::now();
+        while self.progress().await < target {
+            assert!(began.elapsed() < LONGEST, "nobody gets on: {:?}", self.run().await);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Everything that was billed, and proof that the books are right.
     async fn billed(&self) -> (Vec<Line>, String) {
         let report = self.altyn.verify(&self.request(), VerifyOptions { replay_percent: 5 }).await.unwrap();
@@ -301,6 +311,42 @@ async fn an_automatic_run(engine: Engine) {
     books.prove().await;
 }
 
+/// Sends a signal to a child of this test.
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "{name}");
+}
+
+/// Two hosts, of which one or the other is frozen and thaws when its lease is over and another has gone on.
+async fn hosts_that_freeze(engine: Engine) {
+    let books = Books::new(engine).await;
+    let command = StartRun { business_on: DAY.parse().unwrap(), mode: Some(RunMode::Automatic) };
+    let run = books.altyn.run_start(&books.request(), command).await.unwrap().value.id.to_string();
+    let resume = ["run", "resume", run.as_str()];
+    let step = i64::try_from(CONTRACTS).unwrap() / 8;
+    let mut hosts = vec![books.spawn(&resume)];
+    for _ in 0..3 {
+        books.farther(step).await;
+        hosts.iter().for_each(|host| signal(host, "-STOP"));
+        let mut next = books.spawn(&resume);
+        books.farther(step).await;
+        assert!(next.try_wait().unwrap().is_none(), "it was through before the others thawed");
+        hosts.iter().for_each(|host| signal(host, "-CONT"));
+        hosts.push(next);
+    }
+    for host in hosts {
+        // Whoever slept through its lease writes nothing more: it is told so, or waits for the end that another makes.
+        let ended = tokio::task::spawn_blocking(move || host.wait_with_output().unwrap()).await.unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        match ended.status.code() {
+            Some(0) => {}
+            Some(3) => assert!(told.contains("another host works on this run now"), "{told}"),
+            code => panic!("{code:?}: {told}"),
+        }
+    }
+    books.prove().await;
+}
+
 async fn a_confirmed_run(engine: Engine) {
     const KILLS: i64 = 3;
     let books = Books::new(engine).await;
@@ -341,6 +387,12 @@ macro_rules! on_both_engines {
             } )+
         }
     };
+}
+
+/// Several hosts are for PostgreSQL; SQLite's file belongs to one machine, where a frozen writer is everybody's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_freeze_and_thaw_bill_everybody_once() {
+    hosts_that_freeze(Engine::Postgres).await;
 }
 
 on_both_engines!(

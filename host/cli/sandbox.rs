@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use super::{exit::Failure, runs::Wait, session::Session};
 
-const SANDBOX: &[&str] = &["now_at", "today_on", "until_at", "mode", "entered_at"];
+const SANDBOX: &[&str] = &["now_at", "today_on", "until_at", "mode", "open_day_on", "entered_at"];
 
 /// Verbs of `altyn sandbox`.
 #[derive(Debug, Subcommand)]
@@ -103,10 +103,9 @@ async fn go_on(session: &Session, request: &Request) -> Result<SandboxView, Fail
         }
     }
     let sandbox = altyn.sandbox_get(request).await?;
-    if sandbox.until_at.is_some() {
-        eprintln!(
-            "the time waits for decisions: see `altyn run list`, decide on the plans that await, then `altyn sandbox resume`"
-        );
+    if let Some(day) = sandbox.open_day_on {
+        let next = if sandbox.until_at.is_some() { ", then `altyn sandbox resume`" } else { "" };
+        eprintln!("the run of {day} waits for decisions: see `altyn run list` and decide on its plans{next}");
     }
     Ok(sandbox)
 }

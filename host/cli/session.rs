@@ -100,13 +100,11 @@ impl Session {
 
     /// The same as the tenant meets it: in a sandbox the clock is the tenant's.
     pub async fn acting(self) -> Result<Self, Failure> {
-        let id = match self.tenant {
-            Some(id) => Some(id),
-            None => {
-                let few = self.altyn.tenant_list_all(&Page { limit: Some(2), cursor: None }).await?;
-                few.data.first().filter(|_| few.data.len() == 1).map(|tenant| tenant.id)
-            }
-        };
+        let mut id = self.tenant;
+        if id.is_none() {
+            let few = self.altyn.tenant_list_all(&Page { limit: Some(2), cursor: None }).await?;
+            id = few.data.first().filter(|_| few.data.len() == 1).map(|tenant| tenant.id);
+        }
         let Some(id) = id else { return Ok(self) };
         Ok(Self { altyn: self.altyn.acting_for(id).await?, ..self })
     }

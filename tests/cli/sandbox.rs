@@ -13,17 +13,26 @@ fn a_quarter_passes_in_a_sandbox() {
     assert_eq!(desk.json(&["sandbox", "future", "--to", "2025-03-01"])["today_on"], "2025-03-01");
 
     let ended = desk.run(&["sandbox", "next-day"]).succeeded();
-    assert!(ended.stderr().contains("altyn sandbox resume"), "{}", ended.stderr());
+    assert!(ended.stderr().contains("2025-03-01 waits for decisions"), "{}", ended.stderr());
     let runs = desk.json(&["run", "list"]);
     let run = &runs["data"][2];
     assert_eq!(
         (&run["business_on"], &run["state"], &run["awaiting"]),
         (&"2025-03-01".into(), &"awaiting".into(), &3.into())
     );
-    desk.run(&["sandbox", "wipe", "--yes"]).refused(3);
+    desk.run(&["sandbox", "next-day"]).refused(3);
     desk.json(&["run", "confirm-all", run["id"].as_str().unwrap()]);
-    let resumed = desk.json(&["sandbox", "resume"]);
-    assert_eq!((&resumed["today_on"], &resumed["until_at"]), (&"2025-03-02".into(), &serde_json::Value::Null));
+
+    let mut time = desk.json(&["sandbox", "future", "--to", "2025-04-10", "--mode", "with-confirmation"]);
+    // What ended is realised on its last day, the renewals follow on the next.
+    for stops_on in ["2025-03-31", "2025-04-01"] {
+        assert_eq!(time["open_day_on"], stops_on);
+        desk.run(&["sandbox", "wipe", "--yes"]).refused(3);
+        let runs = desk.json(&["run", "list", "--limit", "100"])["data"].as_array().unwrap().clone();
+        desk.json(&["run", "confirm-all", runs.last().unwrap()["id"].as_str().unwrap()]);
+        time = desk.json(&["sandbox", "resume"]);
+    }
+    assert_eq!((&time["today_on"], &time["until_at"]), (&"2025-04-10".into(), &serde_json::Value::Null));
 
     desk.json(&["sandbox", "future", "--to", "2025-05-02"]);
     let invoices = desk.json(&["invoice", "list", "--limit", "100"]);

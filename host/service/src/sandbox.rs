@@ -14,7 +14,7 @@ use altyn_domain::{
     id::TenantId,
     run::RunMode,
 };
-use altyn_store::{Scope, jobs, runs, sandboxes as rows, sandboxes::SandboxRow, tenants::TenantRow};
+use altyn_store::{Scope, Tx, jobs, runs, sandboxes as rows, sandboxes::SandboxRow, tenants::TenantRow};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -63,14 +63,20 @@ pub struct SandboxView {
     pub until_at: Option<DateTime<Utc>>,
     /// How the days on the way are closed.
     pub mode: Option<RunMode>,
+    /// The day whose run is not finished: its plans may wait for decisions, and later days wait for it.
+    pub open_day_on: Option<NaiveDate>,
     /// When the tenant entered.
     pub entered_at: DateTime<Utc>,
     /// Version of the object.
     pub version: i64,
 }
 
-fn view(row: &SandboxRow, zone: Tz) -> Result<SandboxView> {
+/// The tenant's sandbox as it stands in the transaction.
+async fn view(tx: &mut Tx, tenant: &TenantRow) -> Result<SandboxView> {
+    let row = rows::find(tx, tenant.id).await?.ok_or_else(outside)?;
+    let zone = zone_of(tenant)?;
     Ok(SandboxView {
+        open_day_on: open_day(tx, tenant, &row).await?,
         now_at: row.now_at,
         today_on: local_date(row.now_at, zone),
         until_at: row.until_at,
@@ -78,6 +84,12 @@ fn view(row: &SandboxRow, zone: Tz) -> Result<SandboxView> {
         entered_at: row.entered_at,
         version: row.version,
     })
+}
+
+async fn open_day(tx: &mut Tx, tenant: &TenantRow, row: &SandboxRow) -> Result<Option<NaiveDate>> {
+    let today = local_date(row.now_at, zone_of(tenant)?);
+    let tomorrow = next_day(today).map_err(|error| ServiceError::Internal(error.to_string()))?;
+    Ok(runs::earlier_open(tx, tenant.id, tomorrow).await?)
 }
 
 fn zone_of(tenant: &TenantRow) -> Result<Tz> {
@@ -126,7 +138,7 @@ impl Altyn {
     pub async fn sandbox_get(&self, request: &Request) -> Result<SandboxView> {
         let mut tx = self.read(request).await?;
         let tenant = acting(&mut tx, request).await?;
-        view(&rows::find(&mut tx, tenant.id).await?.ok_or_else(outside)?, zone_of(&tenant)?)
+        view(&mut tx, &tenant).await
     }
 
     /// Puts the acting tenant into a sandbox; it has no customers, postings or runs yet.
@@ -161,8 +173,8 @@ impl Altyn {
                 "the tenant is in a sandbox already; read it instead",
             ));
         }
-        let row = rows::find(&mut work.tx, tenant.id).await?.ok_or_else(outside)?;
-        work.finish(201, view(&row, zone_of(&tenant)?)?).await
+        let entered = view(&mut work.tx, &tenant).await?;
+        work.finish(201, entered).await
     }
 
     /// Lets the time of the sandbox go: to the next day, or to a day in the future. A host does the work, day by day.
@@ -202,8 +214,8 @@ impl Altyn {
         if !rows::aim(&mut work.tx, tenant.id, row.version, first, until, mode).await? {
             return Err(under_way());
         }
-        let row = rows::find(&mut work.tx, tenant.id).await?.ok_or_else(outside)?;
-        work.finish(200, view(&row, zone)?).await
+        let aimed = view(&mut work.tx, &tenant).await?;
+        work.finish(200, aimed).await
     }
 
     /// Throws away everything but the settings, and sets the clock to the real time.
@@ -217,8 +229,8 @@ impl Altyn {
         if !rows::wipe(&mut work.tx, tenant.id, row.version, SystemClock.now()).await? {
             return Err(under_way());
         }
-        let row = rows::find(&mut work.tx, tenant.id).await?.ok_or_else(outside)?;
-        work.finish(200, view(&row, zone_of(&tenant)?)?).await
+        let wiped = view(&mut work.tx, &tenant).await?;
+        work.finish(200, wiped).await
     }
 
     /// Takes the acting tenant back to the real world; its sandbox was wiped before.
@@ -235,10 +247,11 @@ impl Altyn {
                 "books of a made-up time do not come along; wipe the sandbox first",
             ));
         }
+        let left = view(&mut work.tx, &tenant).await?;
         if row.until_at.is_some() || !rows::delete(&mut work.tx, tenant.id, row.version).await? {
             return Err(under_way());
         }
-        work.finish(200, view(&row, zone_of(&tenant)?)?).await
+        work.finish(200, left).await
     }
 
     /// Does what is due in a tenant's sandbox and lets its time go on, as far as it was asked to and nothing waits for a

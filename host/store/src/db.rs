@@ -567,10 +567,15 @@ impl Tx {
         Ok(())
     }
 
-    /// Gives up a statement that waits longer for a lock; SQLite takes its one lock when a transaction begins.
-    pub async fn wait_for_locks_at_most(&mut self, wait_ms: u32) -> Result<()> {
+    /// Gives up a statement that waits longer for a lock, and the whole transaction when this host asks nothing in it for
+    /// longer: one that is frozen must not keep its rows from those that go on. SQLite takes its one lock when a
+    /// transaction begins, and has its hosts on one machine.
+    pub async fn bound_waits(&mut self, lock_ms: u32, silence_ms: u32) -> Result<()> {
         if let Self::Postgres(tx) = self {
-            (&mut **tx).execute(AssertSqlSafe(format!("set local lock_timeout = {wait_ms}"))).await?;
+            let bounds = format!(
+                "set local lock_timeout = {lock_ms}; set local idle_in_transaction_session_timeout = {silence_ms}"
+            );
+            (&mut **tx).execute(AssertSqlSafe(bounds)).await?;
         }
         Ok(())
     }

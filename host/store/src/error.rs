@@ -59,6 +59,6 @@ impl StoreError {
     /// Whether trying the same transaction again may succeed (deadlock, serialisation, a lock not given, busy file).
     pub fn is_transient(&self) -> bool {
         let Self::Database(sqlx::Error::Database(database)) = self else { return false };
-        matches!(database.code().as_deref(), Some("40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517"))
+        matches!(database.code().as_deref(), Some("40001" | "40P01" | "55P03" | "25P03" | "5" | "6" | "261" | "517"))
     }
 }

@@ -562,10 +562,13 @@ pub struct RealisableRow {
     pub funds_account_id: Uuid,
 }
 
-/// The columns of a [`RealisableRow`] and where they come from, after `charges c` was named; `$join` ties the tables,
-/// `$credits` names those of a charge.
+/// The columns of a [`RealisableRow`] and where they come from, after charges `c` were chosen; `$credits` names the credits of
+/// a charge.
+///
+/// Every charge has its contract, component and line. One without would be a row without an amount and stop the run
+/// aloud; an inner join would leave it out and end a page early.
 macro_rules! realisable {
-    ($from:literal, $join:literal, $credits:literal, $rest:literal) => {
+    ($credits:literal, $from:expr, $rest:literal) => {
         concat!(
             "select c.id, c.contract_id, p.product_id, c.realises_on, l.net_minor, l.tax_minor, l.gross_minor, l.tax_code,
                 c.prepaid_minor, c.credited_minor,
@@ -576,35 +579,37 @@ macro_rules! realisable {
                 k.version as contract_version, k.number as contract_number, k.currency, k.seller_id, k.funds_account_id
             from ",
             $from,
-            $join,
-            " contracts k on k.tenant_id = $1 and k.id = c.contract_id",
-            $join,
-            " plan_components p on p.tenant_id = $1 and p.id = c.component_id",
-            $join,
-            " invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.position = c.invoice_position
-                and l.charge_id = c.id ",
+            " left join contracts k on k.tenant_id = $1 and k.id = c.contract_id
+            left join plan_components p on p.tenant_id = $1 and p.id = c.component_id
+            left join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id
+                and l.position = c.invoice_position and l.charge_id = c.id ",
             $rest
         )
     };
-    // SQLite keeps the order of cross joins: with statistics it would begin at the few components and sort all charges for
-    // every page, without them it would walk all charges by their id. It is told the way and the indexes.
-    (sqlite $from:literal, $rest:literal) => {
-        realisable!($from, " cross join", "charge_credits d indexed by charge_credits_by_charge", $rest)
-    };
-    (postgres $from:literal, $rest:literal) => {
-        realisable!($from, " join", "charge_credits d", $rest)
+}
+
+/// A page of charges, chosen before anything is joined: neither planner guesses how few lines a charge has, and both would
+/// join all that is open to sort it for every page.
+macro_rules! page_of_charges {
+    ($charges:literal) => {
+        concat!(
+            "(select id, contract_id, component_id, invoice_id, invoice_position, realises_on, prepaid_minor, credited_minor
+            from ",
+            $charges,
+            " where tenant_id = $1 and contract_id > $2 and realises_on <= $3 and realised_on is null
+            order by contract_id, realises_on, id limit $4) c"
+        )
     };
 }
 
+// SQLite is told the indexes: with statistics it would begin at the few components, without them walk all charges.
 const REALISABLE: crate::Sql = crate::Sql::each(
-    realisable!(sqlite "charges c indexed by charges_to_realise",
-        "where c.tenant_id = $1 and c.contract_id > $2 and c.realises_on <= $3 and c.realised_on is null
-        order by c.contract_id, c.realises_on, c.id limit $4"
+    realisable!(
+        "charge_credits d indexed by charge_credits_by_charge",
+        page_of_charges!("charges indexed by charges_to_realise"),
+        "order by c.contract_id, c.realises_on, c.id"
     ),
-    realisable!(postgres "charges c",
-        "where c.tenant_id = $1 and c.contract_id > $2 and c.realises_on <= $3 and c.realised_on is null
-        order by c.contract_id, c.realises_on, c.id limit $4"
-    ),
+    realisable!("charge_credits d", page_of_charges!("charges"), "order by c.contract_id, c.realises_on, c.id"),
 );
 /// Charges to realise in contract order after a contract.
 pub async fn realisable(
@@ -618,11 +623,15 @@ pub async fn realisable(
 }
 
 const REALISABLE_OF: crate::Sql = crate::Sql::each(
-    realisable!(sqlite "{rows} cross join charges c indexed by charges_to_realise
-                on c.tenant_id = $1 and c.contract_id = v.contract_id",
+    realisable!(
+        "charge_credits d indexed by charge_credits_by_charge",
+        "{rows} cross join charges c indexed by charges_to_realise
+            on c.tenant_id = $1 and c.contract_id = v.contract_id",
         "where c.realises_on <= $2 and c.realised_on is null order by c.contract_id, c.realises_on, c.id"
     ),
-    realisable!(postgres "{rows} join charges c on c.tenant_id = $1 and c.contract_id = v.contract_id",
+    realisable!(
+        "charge_credits d",
+        "{rows} join charges c on c.tenant_id = $1 and c.contract_id = v.contract_id",
         "where c.realises_on <= $2 and c.realised_on is null order by c.contract_id, c.realises_on, c.id"
     ),
 );

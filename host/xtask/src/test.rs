@@ -10,7 +10,7 @@ use crate::{
     shell,
 };
 
-/// Runs the suite; `arguments` go to `cargo test` as they are.
+/// Runs the suite to its end, whatever fails on the way; `arguments` go to `cargo test` as they are.
 pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
     guests::build_guests(root)?;
     let cluster = Cluster::start(root, Purpose::Test)?;
@@ -19,7 +19,7 @@ pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let one_package = names(arguments, &["-p", "--package"]);
     let one_target = one_package || names(arguments, &["--test", "--bin", "--example", "--bench"]);
     let mut host = shell::cargo(root);
-    host.arg("test");
+    host.args(["test", "--no-fail-fast"]);
     if !one_package {
         host.arg("--workspace");
     }
@@ -31,7 +31,7 @@ pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
 
     if !one_target {
         let mut guests = shell::cargo(root);
-        guests.args(["test", "--workspace", "--manifest-path", "plugins/Cargo.toml", "--target-dir"]);
+        guests.args(["test", "--no-fail-fast", "--workspace", "--manifest-path", "plugins/Cargo.toml", "--target-dir"]);
         guests.arg(root.join("target").join("guests-native")).args(arguments);
         if !shell::status(&mut guests)?.success() {
             failed.push("the guests");

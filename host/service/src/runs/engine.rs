@@ -138,6 +138,11 @@ impl Altyn {
         SystemClock.now() + TimeDelta::milliseconds(lease)
     }
 
+    fn lease(&self, fence: i64) -> Lease {
+        let length_ms = u32::try_from(self.settings.run_lease_ms).unwrap_or(u32::MAX).min(i32::MAX as u32);
+        Lease { fence, until: self.lease_until(), length_ms }
+    }
+
     async fn work(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {
         let state: RunState = run.state.parse().map_err(|_| StoreError::Corrupt("runs.state", run.state.clone()))?;
         if run.cancel_requested && !state.is_final() {
@@ -363,7 +368,7 @@ impl Altyn {
         turn: Option<oneshot::Receiver<()>>,
         done: oneshot::Sender<()>,
     ) -> Written {
-        let lease = Lease { fence, until: self.lease_until() };
+        let lease = self.lease(fence);
         write(&self.db, &inputs, &prepared, lease, self.clock.now(), turn).await?;
         let _ = done.send(());
         let mut tx = self.db.read(Scope::Tenant(inputs.tenant.0)).await?;
@@ -516,7 +521,7 @@ impl Altyn {
         let gone: Vec<Uuid> = contracts.iter().copied().filter(|contract| !due.contains(contract)).collect();
         let same = Computed { planned: same, ..fresh };
         let prepared = self.prepare_planned(pass, same).await.map_err(Refused::Failed)?.counted_before();
-        let lease = Lease { fence: pass.fence, until: self.lease_until() };
+        let lease = self.lease(pass.fence);
         write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         if !changed.is_empty() {
             let changed = prepare_proposal(&changed, &[], Vec::new(), 0, None);
@@ -646,7 +651,7 @@ impl Altyn {
                     }
                 };
                 let prepared = prepared.counted_before();
-                let lease = Lease { fence: pass.fence, until: self.lease_until() };
+                let lease = self.lease(pass.fence);
                 write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await
             };
             match written.await {

@@ -145,7 +145,7 @@ async fn a_rule_lets_usual_plans_pass(world: &World) {
     let usual = before.iter().find(|plan| plan.gross_minor > 0).unwrap().contract_id;
     let cheaper = before.iter().rfind(|plan| plan.gross_minor > 0).unwrap().contract_id;
     assert_ne!(usual, cheaper);
-    let stranger = world.import_contract("Д-90", "internet", 1, "2026-12-10").await;
+    let stranger = world.import_contract("Д-90", "home-1m", 1, "2026-12-10").await;
     let ended = world.subscriptions(cheaper).await[0].id;
     world.cancel(&world.altyn, ended, "2026-12-20").await;
     rules(

@@ -123,15 +123,33 @@ async fn the_next_day_waits_for_decisions(world: &World) {
     let run = inside.runs().await.pop().unwrap();
     assert_eq!((run.business_on, run.state), (day("2026-11-12"), RunState::Awaiting));
     assert!(run.awaiting > 0 && run.invoices == 0, "{run:?}");
-    assert_eq!(inside.sandbox().await.until_at, aimed.until_at, "it waits");
-    assert_eq!(code(inside.advance(None, None).await), "sandbox-under-way");
+    let arrived = inside.sandbox().await;
+    assert_eq!(
+        (arrived.now_at, arrived.until_at, arrived.open_day_on),
+        (at("2026-11-13T00:00:00Z"), None, Some(day("2026-11-12")))
+    );
+    assert_eq!(code(inside.advance(None, None).await), "earlier-run-open", "no day is passed over");
 
     inside.altyn().await.run_confirm_all(&inside.request, run.id, ConfirmPlans::default()).await.unwrap();
     inside.turn().await;
     let run = inside.runs().await.pop().unwrap();
     assert_eq!((run.state, run.awaiting), (RunState::Done, 0));
     assert!(run.invoices > 0);
-    assert_eq!(inside.sandbox().await.until_at, None);
+    assert_eq!(inside.sandbox().await.open_day_on, None);
+
+    // Farther with confirmation: it stops at the first day with something to decide, and goes on by itself afterwards.
+    inside.advance(Some("2027-01-20"), Some(RunMode::WithConfirmation)).await.unwrap();
+    // What ended is realised on its last day, the renewals follow on the next.
+    for stops_on in ["2026-12-11", "2026-12-12", "2027-01-11", "2027-01-12"] {
+        inside.turn().await;
+        let stopped = inside.sandbox().await;
+        assert_eq!((stopped.open_day_on, stopped.until_at.is_some()), (Some(day(stops_on)), true));
+        assert_eq!(code(inside.advance(None, None).await), "sandbox-under-way");
+        let run = inside.runs().await.into_iter().find(|run| run.business_on == day(stops_on)).unwrap();
+        inside.altyn().await.run_confirm_all(&inside.request, run.id, ConfirmPlans::default()).await.unwrap();
+    }
+    inside.turn().await;
+    assert_eq!(inside.sandbox().await.today_on, day("2027-01-20"));
     inside.prove().await;
 }
 
@@ -231,7 +249,6 @@ async fn every_table_of_a_tenant_is_wiped_or_kept_on_purpose(world: &World) {
         "binding_changes",
         "bindings",
         "change_timings",
-        "component_installs",
         "credit_policies",
         "data_keys",
         "dunning_policies",

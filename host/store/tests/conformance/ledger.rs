@@ -233,7 +233,7 @@ async fn on_postgres_a_lock_that_is_not_given_in_time_is_transient() {
     let mut first = place.write().await;
     ledger::balances_add(&mut first, place.tenant, &add).await.unwrap();
     let mut second = place.write().await;
-    second.wait_for_locks_at_most(20).await.unwrap();
+    second.bound_waits(20, 10_000).await.unwrap();
     let refused = ledger::balances_add(&mut second, place.tenant, &add).await.unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
 }
