@@ -327,11 +327,15 @@ async fn hosts_that_freeze(engine: Engine) {
     let mut hosts = vec![books.spawn(&resume)];
     for _ in 0..3 {
         books.farther(step).await;
-        hosts.iter().for_each(|host| signal(host, "-STOP"));
+        for host in &hosts {
+            signal(host, "-STOP");
+        }
         let mut next = books.spawn(&resume);
         books.farther(step).await;
         assert!(next.try_wait().unwrap().is_none(), "it was through before the others thawed");
-        hosts.iter().for_each(|host| signal(host, "-CONT"));
+        for host in &hosts {
+            signal(host, "-CONT");
+        }
         hosts.push(next);
     }
     for host in hosts {
