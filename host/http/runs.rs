@@ -7,7 +7,7 @@ use altyn_domain::{
 use altyn_service::{
     context::Altyn,
     page::{Listed, Page},
-    runs::{ConfirmPlan, ConfirmPlans, PlanView, RejectPlan, RunView, StartRun},
+    runs::{ConfirmPlan, ConfirmPlans, PlanView, RejectPlan, RunView, StartRun, WithheldView},
 };
 use axum::{Json, extract::State};
 use serde::Deserialize;
@@ -29,6 +29,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(cancel))
         .routes(routes!(confirm_all))
         .routes(routes!(plans))
+        .routes(routes!(withheld))
         .routes(routes!(plan))
         .routes(routes!(confirm))
         .routes(routes!(reject))
@@ -135,6 +136,21 @@ async fn plans(
     Filter(filter): Filter<PlanFilter>,
 ) -> Result<Json<Listed<PlanView>>, Problem> {
     Ok(Json(altyn.run_plans(&request, id, filter.state, &page).await?))
+}
+
+/// Lists what a run did not renew.
+///
+/// Subscriptions whose period waits for money or is skipped, each with what was needed and what was there.
+#[utoipa::path(get, path = "/v1/runs/{id}/withheld", operation_id = "run_withheld_list", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), Page),
+    responses((status = 200, description = "A page of periods", body = Listed<WithheldView>)))]
+async fn withheld(
+    State(altyn): State<Altyn>,
+    Caller { request }: Caller,
+    At(id): At<RunId>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<WithheldView>>, Problem> {
+    Ok(Json(altyn.run_withheld(&request, id, &page).await?))
 }
 
 /// Reads a contract's plan.

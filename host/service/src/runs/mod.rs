@@ -11,6 +11,7 @@ pub(crate) mod metered;
 mod number;
 mod post;
 mod read;
+mod short_funds;
 mod write;
 
 use altyn_domain::{
@@ -23,6 +24,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use engine::Advanced;
+pub use short_funds::WithheldView;
 
 use self::write::Action;
 use crate::{
