@@ -58,7 +58,7 @@ pub async fn measure(args: &BenchArgs, figures: &mut Figures) -> anyhow::Result<
     Ok(())
 }
 
-async fn bill(altyn: &Altyn, world: &world::World, count: u32) -> anyhow::Result<Duration> {
+pub(super) async fn bill(altyn: &Altyn, world: &world::World, count: u32) -> anyhow::Result<Duration> {
     let request = Request::internal(world.tenant, "bench");
     let start = StartRun { business_on: world::due_on(), mode: Some(RunMode::Automatic) };
     let run = altyn.run_start(&request, start).await?.value;

@@ -5,6 +5,7 @@
 mod billing;
 mod change;
 mod containment;
+mod contracts;
 mod ledger;
 mod plugin;
 mod usage;
@@ -51,6 +52,10 @@ pub enum Only {
     Change,
     /// Recording use, and billing it.
     Usage,
+    /// One contract with 30,000 subscriptions.
+    Contract,
+    /// The credit control of 100,000 contracts.
+    Credit,
 }
 
 /// The figures, by name.
@@ -78,6 +83,12 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
     }
     if wants(Only::Ledger) {
         ledger::measure(args, &mut figures).await.context("measuring the ledger")?;
+    }
+    if wants(Only::Contract) {
+        contracts::measure_large(args, &mut figures).await.context("measuring a large contract")?;
+    }
+    if wants(Only::Credit) {
+        contracts::measure_credit(args, &mut figures).await.context("measuring the credit control")?;
     }
     if wants(Only::Billing) {
         billing::measure(args, &mut figures).await.context("measuring the billing run")?;

@@ -204,6 +204,38 @@ pub async fn sell(altyn: &Altyn, world: &World, count: u32) -> anyhow::Result<Ve
     Ok(sold)
 }
 
+/// Writes one customer and one contract with all the subscriptions; all fall due on [`due_on`].
+pub async fn sell_to_one(altyn: &Altyn, world: &World, count: u32) -> anyhow::Result<()> {
+    let tenant = world.tenant.0;
+    let now = altyn.clock.now();
+    let buyer = altyn.ids.next();
+    let first =
+        Sold { contract: ContractId(altyn.ids.next()), funds: altyn.ids.next(), subscription: altyn.ids.next() };
+    let mut tx = altyn.db.write(Scope::Tenant(tenant)).await?;
+    customers::insert_all(&mut tx, tenant, now, &[customer(buyer, 0, now)]).await?;
+    let account = ledger::NewAccount {
+        id: first.funds,
+        code: format!("contract/{}/funds", first.contract),
+        currency: "RUB".into(),
+    };
+    ledger::accounts_open(&mut tx, tenant, &[account]).await?;
+    contracts::insert_all(&mut tx, tenant, now, &[contract(world, buyer, &first, 0, now)]).await?;
+    tx.commit().await?;
+    let mut from = 0;
+    while from < count {
+        let to = count.min(from + 5_000);
+        let rows: Vec<_> = (from..to)
+            .map(|n| subscription(world, &Sold { subscription: altyn.ids.next(), ..first }, n, now))
+            .collect();
+        let mut tx = altyn.db.write(Scope::Tenant(tenant)).await?;
+        subscriptions::insert_all(&mut tx, tenant, now, &rows).await?;
+        tx.commit().await?;
+        from = to;
+    }
+    altyn.db.optimize().await?;
+    Ok(())
+}
+
 fn customer(id: Uuid, n: u32, now: DateTime<Utc>) -> customers::CustomerRow {
     customers::CustomerRow {
         id,
@@ -264,6 +296,11 @@ fn subscription(world: &World, sold: &Sold, n: u32, now: DateTime<Utc>) -> subsc
         documents_on_activation: 0,
         notify_on_activation: 0,
         description: None,
+        short_funds: "debt".into(),
+        retry_days: None,
+        waits_from: None,
+        former_zone: None,
+        former_zone_until: None,
         terms_from: None,
         change_ordinal: 0,
         external_system: Some("bench".into()),

@@ -14,8 +14,17 @@ use super::{
     session::{PageArgs, Session},
 };
 
-const COLUMNS: &[&str] =
-    &["id", "number", "customer_id", "kind", "currency", "balance_minor", "available_minor", "credit_limit_minor"];
+const COLUMNS: &[&str] = &[
+    "id",
+    "number",
+    "customer_id",
+    "kind",
+    "currency",
+    "zone",
+    "balance_minor",
+    "available_minor",
+    "credit_limit_minor",
+];
 
 /// Verbs of `altyn contract`.
 #[derive(Debug, Subcommand)]
@@ -38,7 +47,7 @@ pub enum ContractCommand {
         /// Which
         id: ContractId,
     },
-    /// Change when a contract pays and how far it may go into debt
+    /// Change when a contract pays, how far it may go into debt, and its zone
     Update {
         /// Which
         id: ContractId,
@@ -48,6 +57,9 @@ pub enum ContractCommand {
         /// Credit limit in major units, such as 1000.00
         #[arg(long)]
         credit_limit: Option<String>,
+        /// Time zone; what its subscriptions have begun ends by the old one
+        #[arg(long)]
+        zone: Option<String>,
     },
 }
 
@@ -119,11 +131,11 @@ impl ContractCommand {
                 printer.list(&altyn.contract_list(&request, filter, &page.page()).await?, COLUMNS)
             }
             Self::Show { id } => printer.object(&altyn.contract_get(&request, id).await?, COLUMNS),
-            Self::Update { id, kind, credit_limit } => {
+            Self::Update { id, kind, credit_limit, zone } => {
                 let before = altyn.contract_get(&request, id).await?;
                 let currency = Currency::parse(&before.currency).unwrap_or(Currency::RUB);
                 let credit_limit_minor = credit_limit.map(|text| minor(&text, currency)).transpose()?;
-                let command = UpdateContract { kind, credit_limit_minor };
+                let command = UpdateContract { kind, credit_limit_minor, zone };
                 printer.object(&altyn.contract_update(&request, id, before.version, command).await?.value, COLUMNS)
             }
         }

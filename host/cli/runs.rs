@@ -37,6 +37,8 @@ const RUN: &[&str] = &[
     "awaiting",
     "parked",
 ];
+const WITHHELD: &[&str] =
+    &["subscription_id", "contract_id", "policy", "outcome", "from", "until", "needed_minor", "available_minor"];
 const PLAN: &[&str] = &[
     "contract_id",
     "state",
@@ -86,6 +88,13 @@ pub enum RunCommand {
         /// Only those in this state, such as awaiting or parked
         #[arg(long)]
         state: Option<PlanState>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// List the subscriptions that a run did not renew for want of money
+    Withheld {
+        /// The run
+        id: RunId,
         #[command(flatten)]
         page: PageArgs,
     },
@@ -216,6 +225,9 @@ impl RunCommand {
             Self::Show { id } => printer.object(&altyn.run_get(&request, id).await?, RUN),
             Self::Plans { id, state, page } => {
                 printer.list(&altyn.run_plans(&request, id, state, &page.page()).await?, PLAN)
+            }
+            Self::Withheld { id, page } => {
+                printer.list(&altyn.run_withheld(&request, id, &page.page()).await?, WITHHELD)
             }
             Self::Plan { id, contract } => printer.object(&altyn.run_plan(&request, id, contract).await?, PLAN),
             Self::Confirm { id, contract, plan_hash, wait } => {

@@ -78,7 +78,8 @@ async fn get(
 
 /// Changes a contract.
 ///
-/// What is absent stays; parties, number and currency never change.
+/// What is absent stays; parties, number and currency never change. Another zone holds for a subscription that has begun from
+/// its next period that is not charged.
 #[utoipa::path(patch, path = "/v1/contracts/{id}", operation_id = "contract_update", tag = "contracts",
     params(("id" = ContractId, Path, description = "The contract")),
     request_body(content = UpdateContract, example = json!({ "credit_limit_minor": 500_000 })),

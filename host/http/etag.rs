@@ -11,6 +11,7 @@ use super::{error::Problem, problems::Code};
 /// Operations that change an object by a POST.
 const CHANGING: &[&str] = &[
     "/v1/plans/{id}/versions",
+    "/v1/subscriptions/{id}/activate",
     "/v1/subscriptions/{id}/cancel",
     "/v1/bindings/{id}/upgrade",
     "/v1/bindings/{id}/rollback",

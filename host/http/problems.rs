@@ -176,6 +176,12 @@ catalogue! {
     SubscriptionEnded = "subscription-ended", CONFLICT, "The subscription has ended",
         "The subscription is cancelled or complete already.",
         "There is nothing to cancel.";
+    SubscriptionNotPending = "subscription-not-pending", CONFLICT, "The subscription does not wait",
+        "Only a subscription that was ordered as pending is activated, and only once.",
+        "Read the subscription; it is in service, or was.";
+    SubscriptionLapsed = "subscription-lapsed", CONFLICT, "The subscription has lapsed",
+        "It begins each period by hand and its last one is over: going on by itself it would be charged for all that passed since.",
+        "Renew it first, then let it go on by itself.";
     ServiceTermNameTaken = "service-term-name-taken", CONFLICT, "Term name taken",
         "Another service term of the tenant has this name.",
         "Choose another name.";

@@ -8,7 +8,7 @@ use altyn_service::{
     page::{Listed, Page},
     runs::{
         ApprovalPolicyView, AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, ParkedView, PlanView, RejectPlan,
-        RunView, SetApprovalPolicy, StartRun,
+        RunView, SetApprovalPolicy, StartRun, WithheldView,
     },
 };
 use axum::Json;
@@ -32,6 +32,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(cancel))
         .routes(routes!(confirm_all))
         .routes(routes!(plans))
+        .routes(routes!(withheld))
         .routes(routes!(plan))
         .routes(routes!(confirm))
         .routes(routes!(reject))
@@ -140,6 +141,21 @@ async fn plans(
     Filter(filter): Filter<PlanFilter>,
 ) -> Result<Json<Listed<PlanView>>, Problem> {
     Ok(Json(altyn.run_plans(&request, id, filter.state, &page).await?))
+}
+
+/// Lists what a run did not renew.
+///
+/// Subscriptions whose period waits for money or is skipped, each with what was needed and what was there.
+#[utoipa::path(get, path = "/v1/runs/{id}/withheld", operation_id = "run_withheld_list", tag = "runs",
+    params(("id" = RunId, Path, description = "The run"), Page),
+    responses((status = 200, description = "A page of periods", body = Listed<WithheldView>)))]
+async fn withheld(
+    App(altyn): App,
+    Caller { request }: Caller,
+    At(id): At<RunId>,
+    Paged(page): Paged,
+) -> Result<Json<Listed<WithheldView>>, Problem> {
+    Ok(Json(altyn.run_withheld(&request, id, &page).await?))
 }
 
 /// Reads a contract's plan.

@@ -3,7 +3,10 @@
 use altyn_domain::id::SubscriptionId;
 use altyn_service::{
     page::{Listed, Page},
-    subscriptions::{CancelSubscription, CreateSubscription, SubscriptionFilter, SubscriptionView},
+    subscriptions::{
+        ActivateSubscription, CancelSubscription, CreateSubscription, SubscriptionFilter, SubscriptionView,
+        UpdateSubscription,
+    },
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,7 +22,11 @@ use super::{
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(list, create)).routes(routes!(get)).routes(routes!(cancel))
+    OpenApiRouter::default()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update))
+        .routes(routes!(activate))
+        .routes(routes!(cancel))
 }
 
 impl Resource for SubscriptionView {
@@ -49,7 +56,7 @@ async fn create(
 
 /// Lists the subscriptions.
 ///
-/// Oldest first, of all contracts or of one.
+/// Oldest first, of all contracts or of one, in any status or in one; each with what a list and a card show.
 #[utoipa::path(get, path = "/v1/subscriptions", operation_id = "subscription_list", tag = "subscriptions",
     params(Page, SubscriptionFilter),
     responses((status = 200, description = "A page of subscriptions", body = Listed<SubscriptionView>)))]
@@ -74,6 +81,41 @@ async fn get(
     At(id): At<SubscriptionId>,
 ) -> Result<Found<SubscriptionView>, Problem> {
     Ok(Found(altyn.subscription_get(&request, id).await?))
+}
+
+/// Edits a subscription.
+///
+/// What is told to people, and what holds for periods that are not charged yet; what is absent stays, `null` clears. What
+/// moves money is refused with the change that does it.
+#[utoipa::path(patch, path = "/v1/subscriptions/{id}", operation_id = "subscription_update", tag = "subscriptions",
+    params(("id" = SubscriptionId, Path, description = "The subscription")),
+    request_body(content = UpdateSubscription, example = json!({
+        "description": "Office on the third floor", "discount_percent": "10", "discount_until": "2026-12-31",
+    })),
+    responses((status = 200, description = "The edited subscription", body = SubscriptionView)))]
+async fn update(
+    State(altyn): State<Altyn>,
+    At(id): At<SubscriptionId>,
+    IfMatch(version): IfMatch,
+    Command { request, command }: Command<UpdateSubscription>,
+) -> Result<Answer<SubscriptionView>, Problem> {
+    Ok(Answer(altyn.subscription_update(&request, id, version, command).await?))
+}
+
+/// Activates a subscription.
+///
+/// One that was ordered as pending: its periods are counted from the day, and the first is charged then.
+#[utoipa::path(post, path = "/v1/subscriptions/{id}/activate", operation_id = "subscription_activate",
+    tag = "subscriptions", params(("id" = SubscriptionId, Path, description = "The subscription")),
+    request_body(content = ActivateSubscription, example = json!({ "on": "2026-11-15" })),
+    responses((status = 200, description = "The subscription in service", body = SubscriptionView)))]
+async fn activate(
+    State(altyn): State<Altyn>,
+    At(id): At<SubscriptionId>,
+    IfMatch(version): IfMatch,
+    Command { request, command }: Command<ActivateSubscription>,
+) -> Result<Answer<SubscriptionView>, Problem> {
+    Ok(Answer(altyn.subscription_activate(&request, id, version, command).await?))
 }
 
 /// Ends a subscription.

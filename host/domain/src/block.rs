@@ -174,6 +174,8 @@ pub struct Service {
     pub starts_on: NaiveDate,
     /// The day after the last day of service, local.
     pub ends_on: Option<NaiveDate>,
+    /// The first day of the period that waits for money or was skipped for want of it, local.
+    pub waits_from: Option<NaiveDate>,
 }
 
 /// Why a subscription may not be used at `now`, which is `today` where its contract lives; nothing denies access when the
@@ -197,6 +199,10 @@ pub fn denials(service: Service, blocks: &[Standing], now: DateTime<Utc>, today:
     }
     if let Some(ends_on) = service.ends_on.filter(|ends_on| *ends_on <= today) {
         reasons.push(plain("ended", format!("the service ended before {ends_on}")));
+    }
+    let in_service = matches!(service.status, SubscriptionStatus::Active | SubscriptionStatus::Grace);
+    if let Some(from) = service.waits_from.filter(|from| in_service && *from <= today) {
+        reasons.push(plain("short-funds", format!("the period from {from} is not paid")));
     }
     let active = blocks.iter().filter(|block| block.span.state(now) == BlockState::Active);
     reasons.extend(active.map(|block| Denial {
@@ -257,7 +263,7 @@ mod tests {
             block(BlockScope::Subscription, 100, "holiday"),
         ];
         let (active, first, end) = (SubscriptionStatus::Active, day("1970-01-01"), day("1970-01-02"));
-        let service = Service { status: active, starts_on: first, ends_on: None };
+        let service = Service { status: active, starts_on: first, ends_on: None, waits_from: None };
         let codes = |service, blocks: &[Standing], on| -> Vec<String> {
             denials(service, blocks, at(10), on).into_iter().map(|denial| denial.message).collect()
         };
@@ -266,8 +272,10 @@ mod tests {
             codes(service, &blocks, first),
             ["the contract is blocked (credit-limit): долг", "the subscription is blocked (administrative): долг"]
         );
-        let over = Service { status: SubscriptionStatus::Stopped, starts_on: first, ends_on: Some(end) };
+        let over = Service { status: SubscriptionStatus::Stopped, ends_on: Some(end), ..service };
         assert_eq!(codes(over, &[], end), ["the subscription is stopped", "the service ended before 1970-01-02"]);
+        let short = Service { waits_from: Some(first), ..service };
+        assert_eq!(codes(short, &[], first), ["the period from 1970-01-01 is not paid"]);
         let later = Service { starts_on: end, ..service };
         assert_eq!(codes(later, &[], first), ["the service begins on 1970-01-02"]);
         assert_eq!(codes(Service { status: SubscriptionStatus::Grace, ..service }, &[], first), Vec::<String>::new());

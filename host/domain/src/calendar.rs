@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{serde_as_text, shorten};
 
+pub use zones::Zones;
+
+mod zones;
+
 /// Why a date or a period could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {

@@ -49,6 +49,13 @@ text_enum! {
     }
 }
 
+impl ChangeKind {
+    /// Whether it gives other terms to days that are served and charged.
+    pub fn takes_days(self) -> bool {
+        matches!(self, Self::ChangePlan | Self::ChangeQuantity | Self::ChangeBillingDay | Self::Pause)
+    }
+}
+
 /// A wish with what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order<'a> {

@@ -18,6 +18,7 @@ use crate::id::{ChargeId, ComponentId, ContractId, ProductId, SubscriptionId, Us
 use crate::invoice::{Amounts, TotalsError, totals};
 use crate::money::{Money, MoneyError};
 use crate::plugin::World;
+use crate::subscription::ShortFunds;
 use crate::text::{serde_as_text, shorten, text_enum};
 
 pub use difference::difference;
@@ -286,6 +287,36 @@ impl PlanRealisation {
     }
 }
 
+text_enum! {
+    /// What becomes of a period that is not charged for want of money.
+    pub enum WithheldOutcome as "outcome of short funds" {
+        /// It is looked at again the next day.
+        Waits = "waits",
+        /// It is neither served nor charged.
+        Skipped = "skipped",
+    }
+}
+
+/// A period that a plan does not charge for want of money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanWithheld {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// What it does when money is short.
+    pub policy: ShortFunds,
+    /// What becomes of the period.
+    pub outcome: WithheldOutcome,
+    /// The first day of it.
+    pub from: NaiveDate,
+    /// The day after its last one.
+    pub until: NaiveDate,
+    /// What would be taken in advance.
+    pub needed: Money,
+    /// What the contract may spend.
+    pub available: Money,
+}
+
 /// What a run would do for one contract on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -307,6 +338,9 @@ pub struct ContractPlan {
     /// The charges that would be realised, by realisation date; those of the lines come last.
     #[serde(default)]
     pub realisations: Vec<PlanRealisation>,
+    /// The periods that are not charged for want of money.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<PlanWithheld>,
 }
 
 impl ContractPlan {

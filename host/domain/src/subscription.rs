@@ -14,6 +14,10 @@ use crate::id::{ComponentId, ContractId, PlanVersionId, ProductId, SubscriptionI
 use crate::money::{Money, MoneyError, line_price};
 use crate::text::text_enum;
 
+pub use short_funds::{DuePeriod, ShortFunds, Verdict, verdict};
+
+mod short_funds;
+
 /// Why a subscription could not be scheduled or charged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubscriptionError {

@@ -6,10 +6,9 @@
 
 use altyn_domain::{
     block::{BlockScope, BlockSource, BlockState, BlockType, Denial, Service, Span, Standing, denials},
-    calendar,
     id::{BlockId, ContractId, Id as _, SubscriptionId, TenantId},
 };
-use altyn_store::{Scope, Tx, blocks, blocks::BlockRow, contracts, jobs, subscriptions};
+use altyn_store::{Scope, Tx, blocks, blocks::BlockRow, contracts, jobs, lives, subscriptions};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -18,6 +17,7 @@ use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
+    runs::metered::zones,
 };
 
 /// The kind of the job that ends a block.
@@ -320,7 +320,9 @@ impl Altyn {
         let row = row.ok_or(ServiceError::NotFound("subscription"))?;
         let contract = contracts::find(&mut tx, tenant, row.contract_id).await?;
         let contract = contract.ok_or(ServiceError::NotFound("contract"))?.contract;
-        let zone: chrono_tz::Tz = stored("contracts.zone", &contract.zone)?;
+        let zones = zones(&contract.zone, row.former_zone.as_ref(), row.former_zone_until)?;
+        let today = zones.day_of(now);
+        let out = lives::out_on(&mut tx, tenant, row.id, today).await?;
         let standing = blocks::standing_on(&mut tx, tenant, row.contract_id, row.id, now).await?;
         let standing = standing.into_iter().map(|block| {
             Ok(Standing {
@@ -336,8 +338,9 @@ impl Altyn {
             status: stored("subscriptions.status", &row.status)?,
             starts_on: row.starts_on,
             ends_on: row.ends_on,
+            waits_from: row.waits_from.or(out.map(|out| out.from_on)),
         };
-        let reasons = denials(service, &standing, now, calendar::local_date(now, zone));
+        let reasons = denials(service, &standing, now, today);
         Ok(AccessView {
             subscription_id: id,
             contract_id: ContractId(row.contract_id),

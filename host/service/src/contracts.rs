@@ -17,7 +17,7 @@ use altyn_store::{
     contracts::{ContractRow, ContractWithFunds, Filter},
     customers,
     ledger::{NewAccount, accounts_open},
-    sellers,
+    sellers, subscriptions,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -67,6 +67,8 @@ pub struct UpdateContract {
     pub kind: Option<ContractKind>,
     /// How far the balance may go below zero, minor units.
     pub credit_limit_minor: Option<i64>,
+    /// Time zone of its days; a subscription that has begun takes it at the boundary of its next period that is not charged.
+    pub zone: Option<String>,
 }
 
 /// A contract.
@@ -148,6 +150,8 @@ fn duplicate(error: ServiceError) -> ServiceError {
     }
 }
 
+const NO_ZONE: &str = "is not a time zone; write an IANA name such as Europe/Moscow";
+
 /// The most a credit limit may be: beyond it sums of a tenant could leave the range of 64 bits.
 pub(crate) const LARGEST_CREDIT_LIMIT_MINOR: i64 = 1_000_000_000_000_000;
 
@@ -227,7 +231,7 @@ impl Altyn {
         let zone = command.zone.unwrap_or_else(|| tenant.zone.clone());
         let parsed_zone = Tz::from_str(&zone).ok();
         if parsed_zone.is_none() {
-            fields.refuse("/zone", "is not a time zone; write an IANA name such as Europe/Moscow");
+            fields.refuse("/zone", NO_ZONE);
         }
         let customer = customers::find(&mut work.tx, request.tenant.0, command.customer_id.uuid()).await?;
         if customer.is_none() {
@@ -293,7 +297,9 @@ impl Altyn {
         page.listed(rows, |row| ContractId(row.contract.id).to_string(), view).try_data()
     }
 
-    /// Changes when a contract pays and how far it may go into debt.
+    /// Changes when a contract pays, how far it may go into debt, and its zone.
+    ///
+    /// What its subscriptions have begun ends by the zone in which it began.
     pub async fn contract_update(
         &self,
         request: &Request,
@@ -315,7 +321,17 @@ impl Altyn {
         }
         let mut fields = Fields::default();
         check_credit_limit(&mut fields, row.credit_limit_minor);
+        let former = row.zone.clone();
+        if let Some(zone) = command.zone {
+            if Tz::from_str(&zone).is_err() {
+                fields.refuse("/zone", NO_ZONE);
+            }
+            row.zone = zone;
+        }
         fields.finish()?;
+        if row.zone != former {
+            subscriptions::zone_keep(&mut work.tx, tenant, row.id, &former).await?;
+        }
         if !contracts::update(&mut work.tx, tenant, row, if_match).await? {
             return Err(ServiceError::Stale);
         }

@@ -75,7 +75,8 @@ pub struct TransitionView {
     pub from_status: SubscriptionStatus,
     /// The status after.
     pub to_status: SubscriptionStatus,
-    /// Why: `unpaid`, `paid`, `kept-long-enough`, `ended`, `term-removed`, `approved`, `held` or `released`.
+    /// Why: `unpaid`, `paid`, `kept-long-enough`, `ended`, `term-removed`, `approved`, `activated`, `held` or
+    /// `released`.
     pub cause: String,
     /// The business date it belongs to.
     pub business_on: NaiveDate,

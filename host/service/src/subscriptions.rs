@@ -1,10 +1,12 @@
 //! Subscriptions: what a contract pays for, from when, and until when.
 
+mod update;
+mod view;
+
 use altyn_domain::{
-    calendar::Period,
     catalogue::{BillingDay, PlanStatus},
-    id::{ContractId, Id as _, PlanId, PlanVersionId, SubscriptionId},
-    subscription::{Schedule, SubscriptionStatus},
+    id::{ContractId, Id as _, PlanId, SubscriptionId},
+    subscription::{Schedule, ShortFunds, SubscriptionStatus},
 };
 use altyn_store::{
     StoreError, Tx, catalogue,
@@ -13,7 +15,7 @@ use altyn_store::{
     subscriptions::SubscriptionRow,
     usage_windows,
 };
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,8 +26,12 @@ use crate::{
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
     plans::version_on,
-    runs::metered::begins_us,
+    runs::metered::{begins_us, zones_of},
 };
+
+pub use update::{ActivateSubscription, UpdateSubscription};
+pub use view::SubscriptionView;
+use view::{one, views};
 
 /// A new subscription. The plan is named by its id or by its code.
 #[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
@@ -59,6 +65,13 @@ pub struct CreateSubscription {
     pub notify_on_activation: Option<bool>,
     /// What the customer reads about it in the cabinet, up to 1000 characters.
     pub description: Option<String>,
+    /// Whether it waits until it is activated; its periods are counted from that day and `starts_on` is when it is expected.
+    /// `false` when absent.
+    pub pending: Option<bool>,
+    /// What becomes of a period that the contract cannot pay for in advance; `debt` when absent.
+    pub short_funds: Option<ShortFunds>,
+    /// For how many days `retry` tries such a period, 1 to 366; to its end when absent.
+    pub retry_days: Option<i32>,
     /// The system that the subscription is known in; given together with `external_id`.
     pub external_system: Option<String>,
     /// The subscription's id there; unique within the system.
@@ -73,65 +86,6 @@ pub struct CancelSubscription {
     pub on: NaiveDate,
 }
 
-/// A subscription.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct SubscriptionView {
-    /// Its id.
-    pub id: SubscriptionId,
-    /// The contract that pays.
-    pub contract_id: ContractId,
-    /// The plan that was sold.
-    pub plan_id: PlanId,
-    /// Code of the plan.
-    pub plan_code: String,
-    /// The version of the plan that was sold.
-    pub plan_version_id: PlanVersionId,
-    /// Where it stands.
-    pub status: SubscriptionStatus,
-    /// How many units, decimal.
-    pub quantity: String,
-    /// Discount, per cent, decimal.
-    pub discount_percent: String,
-    /// A sum off each period's charges, minor units.
-    pub discount_minor: i64,
-    /// The first charge date that the discount holds on.
-    pub discount_from: Option<NaiveDate>,
-    /// The last charge date that the discount holds on.
-    pub discount_until: Option<NaiveDate>,
-    /// The day that all period boundaries are counted from.
-    pub anchor_on: NaiveDate,
-    /// First day of service.
-    pub starts_on: NaiveDate,
-    /// First day of the present terms.
-    pub terms_from: NaiveDate,
-    /// How many changes were executed.
-    pub changes: i32,
-    /// The day after the last day of service.
-    pub ends_on: Option<NaiveDate>,
-    /// The next day on which something happens: the next charge, or the end if that comes first.
-    pub next_charge_on: NaiveDate,
-    /// The next period to be charged; none when nothing more is charged.
-    pub next_period: Option<Period>,
-    /// How many charges are left; none for ever.
-    pub charges_left: Option<i32>,
-    /// Whether each period begins by hand.
-    pub manual: bool,
-    /// Whether documents are wanted when a period begins by hand.
-    pub documents_on_activation: bool,
-    /// Whether the customer is told when a period begins by hand.
-    pub notify_on_activation: bool,
-    /// What the customer reads about it in the cabinet.
-    pub description: Option<String>,
-    /// The system that the subscription is known in.
-    pub external_system: Option<String>,
-    /// The subscription's id there.
-    pub external_id: Option<String>,
-    /// Version of the object, for `If-Match`.
-    pub version: i64,
-    /// When it was created.
-    pub created_at: DateTime<Utc>,
-}
-
 /// Which subscriptions a list holds.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +93,8 @@ pub struct SubscriptionView {
 pub struct SubscriptionFilter {
     /// Only those of this contract.
     pub contract_id: Option<ContractId>,
+    /// Only those in this status.
+    pub status: Option<SubscriptionStatus>,
 }
 
 /// A decimal of a command or a file in its canonical text: no exponent, no trailing zeros.
@@ -180,60 +136,15 @@ fn check_discount(fields: &mut Fields, command: &CreateSubscription) {
     }
 }
 
-/// The rows of the plan versions and plans that subscriptions are on.
-async fn views(tx: &mut Tx, tenant: Uuid, rows: Vec<SubscriptionRow>) -> Result<Vec<SubscriptionView>> {
-    let mut ids: Vec<Uuid> = rows.iter().map(|row| row.plan_version_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let sold = catalogue::sold(tx, tenant, ids).await?;
-    rows.into_iter()
-        .map(|row| {
-            let sold = sold.iter().find(|sold| sold.id == row.plan_version_id);
-            let sold = sold.ok_or_else(|| ServiceError::Internal("a subscription has no plan version".into()))?;
-            view(row, sold)
-        })
-        .collect()
-}
-
-fn view(row: SubscriptionRow, sold: &catalogue::SoldRow) -> Result<SubscriptionView> {
-    let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
-    let cadence = stored("plan_versions.cadence", &sold.cadence)?;
-    let next_period = altyn_domain::calendar::period(row.anchor_on, cadence, row.next_index)
-        .ok()
-        .filter(|period| status.is_charged() && row.ends_on.is_none_or(|ends_on| period.start < ends_on));
-    Ok(SubscriptionView {
-        id: SubscriptionId(row.id),
-        contract_id: ContractId(row.contract_id),
-        plan_id: PlanId(sold.plan_id),
-        plan_code: sold.code.clone(),
-        plan_version_id: PlanVersionId(row.plan_version_id),
-        status,
-        quantity: row.quantity,
-        discount_percent: row.discount_percent,
-        discount_minor: row.discount_minor,
-        discount_from: row.discount_from,
-        discount_until: row.discount_until,
-        anchor_on: row.anchor_on,
-        starts_on: row.starts_on,
-        terms_from: row.terms_from.unwrap_or(row.starts_on),
-        changes: row.change_ordinal,
-        ends_on: row.ends_on,
-        next_charge_on: row.next_charge_on,
-        next_period,
-        charges_left: row.charges_left,
-        manual: row.manual != 0,
-        documents_on_activation: row.documents_on_activation != 0,
-        notify_on_activation: row.notify_on_activation != 0,
-        description: row.description,
-        external_system: row.external_system,
-        external_id: row.external_id,
-        version: row.version,
-        created_at: row.created_at,
-    })
-}
-
-async fn one(tx: &mut Tx, tenant: Uuid, row: SubscriptionRow) -> Result<SubscriptionView> {
-    views(tx, tenant, vec![row]).await?.pop().ok_or(ServiceError::NotFound("subscription"))
+/// The days of trying again belong to one policy.
+fn check_short_funds(fields: &mut Fields, policy: ShortFunds, retry_days: Option<i32>) {
+    match retry_days {
+        Some(_) if policy != ShortFunds::Retry => {
+            fields.refuse("/retry_days", format!("has no meaning for {policy}; leave it out"));
+        }
+        Some(days) if !(1..=366).contains(&days) => fields.refuse("/retry_days", "must be between 1 and 366"),
+        _ => {}
+    }
 }
 
 /// Finds the plan that a command names.
@@ -260,6 +171,16 @@ pub(crate) async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day:
     })
 }
 
+fn duplicate(error: StoreError) -> ServiceError {
+    match error {
+        StoreError::Duplicate(_) => ServiceError::conflict(
+            "duplicate-external-id",
+            "another subscription has this external id in this external system; use another",
+        ),
+        other => other.into(),
+    }
+}
+
 impl Altyn {
     /// Subscribes a contract to a plan; the first charge falls due on the first day of service.
     pub async fn subscription_create(
@@ -279,6 +200,8 @@ impl Altyn {
             fields.refuse("/charges", "must be at least 1; leave it out for a subscription without end");
         }
         check_discount(&mut fields, &command);
+        let short_funds = command.short_funds.unwrap_or(ShortFunds::Debt);
+        check_short_funds(&mut fields, short_funds, command.retry_days);
         fields.optional_text("/description", command.description.as_deref(), 1_000);
         check_external(&mut fields, command.external_system.as_deref(), command.external_id.as_deref());
         let plan = plan_named(&mut work.tx, tenant, &command).await?;
@@ -314,7 +237,13 @@ impl Altyn {
             id: self.ids.next(),
             contract_id: contract.id,
             plan_version_id: version.id,
-            status: SubscriptionStatus::Active.as_str().to_owned(),
+            status: if command.pending.unwrap_or(false) {
+                SubscriptionStatus::Pending
+            } else {
+                SubscriptionStatus::Active
+            }
+            .as_str()
+            .to_owned(),
             quantity,
             discount_percent: discount,
             anchor_on: schedule.anchor_on,
@@ -332,19 +261,18 @@ impl Altyn {
             documents_on_activation: command.documents_on_activation.unwrap_or(false).into(),
             notify_on_activation: command.notify_on_activation.unwrap_or(false).into(),
             description: command.description,
+            short_funds: short_funds.as_str().to_owned(),
+            retry_days: command.retry_days,
+            waits_from: None,
+            former_zone: None,
+            former_zone_until: None,
             external_system: command.external_system,
             external_id: command.external_id,
             version: 1,
             created_at: work.now,
         };
         let inserted = subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
-        inserted.map_err(|error| match error {
-            StoreError::Duplicate(_) => ServiceError::conflict(
-                "duplicate-external-id",
-                "another subscription has this external id in this external system; use another",
-            ),
-            other => other.into(),
-        })?;
+        inserted.map_err(duplicate)?;
         let view = one(&mut work.tx, tenant, row).await?;
         work.finish(201, view).await
     }
@@ -365,8 +293,9 @@ impl Altyn {
     ) -> Result<Listed<SubscriptionView>> {
         let (limit, after) = page.bounds::<SubscriptionId>()?;
         let contract = filter.contract_id.map(ContractId::uuid);
+        let status = filter.status.map_or("", SubscriptionStatus::as_str);
         let mut tx = self.read(request).await?;
-        let rows = subscriptions::list(&mut tx, request.tenant.0, contract, after, limit).await?;
+        let rows = subscriptions::list_in(&mut tx, request.tenant.0, contract, status, after, limit).await?;
         let found = views(&mut tx, request.tenant.0, rows).await?;
         Ok(page.listed(found, |view| view.id.to_string(), |view| view))
     }
@@ -422,12 +351,11 @@ impl Altyn {
         if !ended {
             return Err(ServiceError::Stale);
         }
-        let zones = usage_windows::zones(&mut work.tx, tenant, vec![row.contract_id]).await?;
-        let (_, zone) = zones.first().ok_or_else(|| ServiceError::Internal("a subscription has no contract".into()))?;
-        let end_us = begins_us(command.on, stored("contracts.zone", zone)?);
+        let zones = zones_of(&mut work.tx, tenant, row.id).await?;
+        let end_us = begins_us(command.on, &zones);
         usage_windows::cut(&mut work.tx, tenant, row.id, command.on, end_us).await?;
         row.version = if_match + 1;
-        let view = view(row, sold)?;
+        let view = one(&mut work.tx, tenant, row).await?;
         work.finish(200, view).await
     }
 }

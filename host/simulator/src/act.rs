@@ -271,7 +271,70 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Reprice { plan, percent } => self.reprice(place, today, plan, percent).await,
+            Act::Edit { subscription, short_funds, discount, left } => {
+                let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
+                let mut wish = json!({ "description": format!("edited in step {number}") });
+                // Whether money is there in time is another matter when days are closed late.
+                if let Some(policy) = short_funds.filter(|_| !self.timeless) {
+                    wish["short_funds"] = json!(policy);
+                }
+                if let Some(percent) = discount {
+                    wish["discount_percent"] = json!(percent.to_string());
+                }
+                if let Some(left) = left {
+                    wish["charges_left"] = json!(left);
+                }
+                let version = self.subscription_version(place, id).await?;
+                let sent = self
+                    .send(place, async |altyn, request| {
+                        altyn.subscription_update(request, id, version, fit(wish.clone())?).await
+                    })
+                    .await?;
+                Ok(word(&sent))
+            }
+            Act::Zone { contract: of, zone } => {
+                let Some(id) = contract(self, of) else { return Ok(NOBODY.to_owned()) };
+                let request = self.operators[place].request();
+                let seen = self.until_answered(async |altyn| altyn.contract_get(&request, id).await).await?;
+                let version = seen.map_err(failed)?.version;
+                let sent = self
+                    .send(place, async |altyn, request| {
+                        altyn.contract_update(request, id, version, fit(json!({ "zone": zone }))?).await
+                    })
+                    .await?;
+                Ok(word(&sent))
+            }
+            Act::Order { contract: of, plan } => {
+                let Some(contract) = contract(self, of) else { return Ok(NOBODY.to_owned()) };
+                let plans = &self.operators[place].plans;
+                let code = plans[usize::from(plan) % plans.len()].0.clone();
+                let wish = json!({ "contract_id": contract, "plan_code": code, "starts_on": today, "pending": true });
+                let sent = self
+                    .send(place, async |altyn, request| altyn.subscription_create(request, fit(wish.clone())?).await)
+                    .await?;
+                if let Ok(made) = &sent {
+                    self.operators[place].subscriptions.push(made.id);
+                }
+                Ok(word(&sent))
+            }
+            Act::Activate { subscription, in_days } => {
+                let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
+                let version = self.subscription_version(place, id).await?;
+                let sent = self
+                    .send(place, async |altyn, request| {
+                        let command = fit(json!({ "on": day(today, in_days) }))?;
+                        altyn.subscription_activate(request, id, version, command).await
+                    })
+                    .await?;
+                Ok(word(&sent))
+            }
         }
+    }
+
+    async fn subscription_version(&mut self, place: usize, id: SubscriptionId) -> anyhow::Result<i64> {
+        let request = self.operators[place].request();
+        let seen = self.until_answered(async |altyn| altyn.subscription_get(&request, id).await).await?;
+        Ok(seen.map_err(failed)?.version)
     }
 
     fn subscription(&self, place: usize, number: u8) -> Option<SubscriptionId> {

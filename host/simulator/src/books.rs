@@ -145,7 +145,7 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
     let mut writer = Writer::without(&[]);
     let contracts = all(|page| async move { altyn.contract_list(request, ContractFilter::default(), &page).await });
     writer.put("contract", contracts.await?)?;
-    let filter = || SubscriptionFilter { contract_id: None };
+    let filter = || SubscriptionFilter::default();
     let subscriptions = all(|page| async move { altyn.subscription_list(request, filter(), &page).await }).await?;
     let ids: Vec<_> = subscriptions.iter().map(|one| one.id).collect();
     writer.put("subscription", subscriptions)?;

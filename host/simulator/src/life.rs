@@ -93,6 +93,8 @@ pub struct Life<'p> {
     fuse: Option<Arc<Fuse>>,
     pub(crate) operators: Vec<Operator>,
     twice: bool,
+    /// Whether lives are compared in which days are closed at other times.
+    pub(crate) timeless: bool,
     keys: u64,
     crashes: u32,
     closed: u32,
@@ -107,6 +109,7 @@ impl<'p> Life<'p> {
             what: format!("the operator could not be made: {error:?}"),
             story: Vec::new(),
         })?;
+        life.timeless = manner.invoices;
         let mut outcomes = Vec::with_capacity(steps.len());
         let mut story = Vec::with_capacity(steps.len());
         for (number, step) in steps.iter().enumerate() {
@@ -143,6 +146,7 @@ impl<'p> Life<'p> {
             fuse: None,
             operators,
             twice: false,
+            timeless: false,
             keys: 0,
             crashes: 0,
             closed: 0,

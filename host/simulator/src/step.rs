@@ -104,6 +104,14 @@ pub enum Act {
     Policy { limit: Option<i64>, deferral_days: i64 },
     /// The plan gets a version with other prices.
     Reprice { plan: u8, percent: u8 },
+    /// A subscription is edited: what it does without money, its discount, how many charges are left.
+    Edit { subscription: u8, short_funds: Option<&'static str>, discount: Option<u8>, left: Option<u8> },
+    /// A contract moves to another zone.
+    Zone { contract: u8, zone: &'static str },
+    /// A contract orders what waits to be activated.
+    Order { contract: u8, plan: u8 },
+    /// A subscription is activated, if it waits.
+    Activate { subscription: u8, in_days: i64 },
 }
 
 /// What is wished of a subscription.
@@ -242,6 +250,20 @@ fn act(dice: &mut Dice) -> Act {
             deferral_days: dice.between(0, 5),
         },
         94 => Act::Reprice { plan: small(dice), percent: up_to(dice, 50, 180) },
+        95 | 96 => Act::Edit {
+            subscription: small(dice),
+            short_funds: *dice.pick(&[None, Some("retry"), Some("skip"), Some("suspend"), Some("debt")]),
+            discount: dice.one_in(4).then(|| up_to(dice, 0, 60)),
+            left: dice.one_in(6).then(|| up_to(dice, 1, 5)),
+        },
+        97 => match dice.between(0, 2) {
+            0 => Act::Zone {
+                contract: small(dice),
+                zone: dice.pick::<&str>(&["Europe/Moscow", "Asia/Vladivostok", "America/New_York", "Europe/Berlin"]),
+            },
+            1 => Act::Order { contract: small(dice), plan: small(dice) },
+            _ => Act::Activate { subscription: small(dice), in_days: dice.between(-3, 4) },
+        },
         _ => Act::Wait,
     }
 }

@@ -260,11 +260,15 @@ pub struct SoldRow {
     pub plan_id: Uuid,
     /// Code of the plan.
     pub code: String,
+    /// Title of the plan.
+    pub title: String,
     /// Length of a period.
     pub cadence: String,
+    /// ISO 4217 code of its prices.
+    pub currency: String,
 }
 
-const SOLD: &str = "select p.id, p.plan_id, n.code, p.cadence from {rows}
+const SOLD: &str = "select p.id, p.plan_id, n.code, n.title, p.cadence, p.currency from {rows}
     join plan_versions p on p.tenant_id = $1 and p.id = v.id
     join plans n on n.tenant_id = $1 and n.id = p.plan_id";
 /// The plan versions with these ids and their plans' codes.

@@ -134,8 +134,8 @@ pub struct TermsRow {
 
 const TERMS_SET: &str =
     "update subscriptions set status = $4, plan_version_id = $5, quantity = $6, anchor_on = $7, next_index = $8,
-        terms_from = $9, next_charge_on = $10, ends_on = $11, charges_left = $12,
-        change_ordinal = change_ordinal + 1, version = version + 1
+        terms_from = $9, ends_on = $11, charges_left = $12, next_charge_on = $10,
+        waits_from = case when $10 > next_charge_on then null else waits_from end, change_ordinal = change_ordinal + 1, version = version + 1
     where tenant_id = $1 and id = $2 and version = $3";
 /// Puts a subscription on other terms; `false` when it is gone or its version is another.
 pub async fn terms_set(tx: &mut Tx, tenant: Uuid, id: Uuid, version: i64, terms: TermsRow) -> Result<bool> {

@@ -127,11 +127,11 @@ pub async fn list(
     }
 }
 
-const UPDATE: &str = "update contracts set kind = $4, credit_limit_minor = $5, version = version + 1
+const UPDATE: &str = "update contracts set kind = $4, credit_limit_minor = $5, zone = $6, version = version + 1
     where tenant_id = $1 and id = $2 and version = $3";
-/// Saves the kind and the credit limit of a contract; `false` when it is gone or its version is another.
+/// Saves the kind, the credit limit and the zone of a contract; `false` when it is gone or its version is another.
 pub async fn update(tx: &mut Tx, tenant: Uuid, row: &ContractRow, if_match: i64) -> Result<bool> {
-    let params = (tenant, row.id, if_match, row.kind.clone(), row.credit_limit_minor);
+    let params = (tenant, row.id, if_match, row.kind.clone(), row.credit_limit_minor, row.zone.clone());
     Ok(tx.execute(UPDATE, params).await? == 1)
 }
 

@@ -186,6 +186,13 @@ pub async fn stops_open(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<()> {
     tx.execute_rows(STOPS_OPEN, (tenant,), rows).await.map(|_| ())
 }
 
+const STOPS_PASSED: &str = "insert into subscription_stops (tenant_id, id, subscription_id, from_on, until_on)
+    select $1, v.id, v.subscription_id, v.from_on, v.until_on from {rows}";
+/// Notes days on which subscriptions were out of service and are over: columns `id, subscription_id, from_on, until_on`.
+pub async fn stops_passed(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<()> {
+    tx.execute_rows(STOPS_PASSED, (tenant,), rows).await.map(|_| ())
+}
+
 const STOPS_END: &str =
     "update subscription_stops set until_on = case when v.until_on < from_on then from_on else v.until_on end
     from {rows} where subscription_stops.tenant_id = $1 and subscription_stops.subscription_id = v.subscription_id
@@ -212,6 +219,14 @@ const STOPS: &str = "select subscription_id, from_on, until_on from subscription
 /// When the subscriptions behind one and through another were out of service.
 pub async fn stops(tx: &mut Tx, tenant: Uuid, after: Uuid, through: Uuid) -> Result<Vec<StopRow>> {
     tx.fetch_all(STOPS, (tenant, after, through)).await
+}
+
+const OUT_ON: &str = "select subscription_id, from_on, until_on from subscription_stops
+    where tenant_id = $1 and subscription_id = $2 and from_on <= $3 and (until_on is null or until_on > $3)
+    order by from_on limit 1";
+/// Whether a subscription is out of service on a day, and when that began and ends.
+pub async fn out_on(tx: &mut Tx, tenant: Uuid, subscription: Uuid, day: NaiveDate) -> Result<Option<StopRow>> {
+    tx.fetch_optional(OUT_ON, (tenant, subscription, day)).await
 }
 
 /// A change of a subscription's status.

@@ -96,10 +96,15 @@ pub struct SubscriberRow {
     pub ends_on: Option<NaiveDate>,
     /// The contract's zone.
     pub zone: String,
+    /// The zone before that was changed.
+    pub former_zone: Option<String>,
+    /// The boundary up to which it holds.
+    pub former_zone_until: Option<NaiveDate>,
 }
 
 const SUBSCRIBERS: &str = "select s.id, s.status, s.plan_version_id,
-        case when s.terms_from > s.starts_on then s.terms_from else s.starts_on end as starts_on, s.ends_on, c.zone
+        case when s.terms_from > s.starts_on then s.terms_from else s.starts_on end as starts_on, s.ends_on, c.zone,
+        s.former_zone, s.former_zone_until
     from {rows} join subscriptions s on s.tenant_id = $1 and s.id = v.id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id";
 /// The subscriptions with these ids; missing ones are absent.

@@ -457,6 +457,12 @@ pub struct DueRow {
     pub discount_from: Option<NaiveDate>,
     /// The last charge date that the discount holds on.
     pub discount_until: Option<NaiveDate>,
+    /// What becomes of a period that the contract cannot pay for.
+    pub short_funds: String,
+    /// For how many days such a period is tried again.
+    pub retry_days: Option<i32>,
+    /// The first day of the period that waits for money.
+    pub waits_from: Option<NaiveDate>,
     /// Counts changes.
     pub version: i64,
     /// The contract's version.
@@ -485,7 +491,8 @@ const DUE: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
         s.next_index, case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.starts_on as sold_on,
         s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
-        s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
+        s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version,
+        c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from subscriptions s
@@ -503,7 +510,8 @@ const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s
         s.anchor_on, s.next_index,
         case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.starts_on as sold_on,
         s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
-        s.discount_minor, s.discount_from, s.discount_until, s.version, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
+        s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version,
+        c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
     from {rows}
@@ -668,6 +676,64 @@ const RENEW: &str = "update subscriptions set status = v.status, next_index = v.
 /// next_charge_on, charges_left`; answers how many.
 pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
     tx.execute_rows(RENEW, (tenant,), rows).await
+}
+
+const ADVANCE: &str = "update subscriptions set status = v.status, next_index = v.next_index,
+        next_charge_on = v.next_charge_on, charges_left = v.charges_left, waits_from = v.waits_from,
+        starts_on = coalesce(v.starts_on, subscriptions.starts_on), version = subscriptions.version + 1
+    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = v.id and subscriptions.version = v.version";
+/// Moves subscriptions on whose money was looked at, if they still have the version they were read with: columns `id,
+/// version, status, next_index, next_charge_on, charges_left, waits_from, starts_on`; answers how many.
+pub async fn advance(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
+    tx.execute_rows(ADVANCE, (tenant,), rows).await
+}
+
+/// A period that a run did not charge for want of money.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct WithheldRow {
+    /// The contract.
+    pub contract_id: Uuid,
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// First day of the period.
+    pub period_start: NaiveDate,
+    /// The day after it.
+    pub period_end: NaiveDate,
+    /// `waits` or `skipped`.
+    pub outcome: String,
+    /// The policy that decided.
+    pub policy: String,
+    /// What would have been taken, minor units.
+    pub needed_minor: i64,
+    /// What was there, minor units.
+    pub available_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
+}
+
+const WITHHELD_PUT: &str = "insert into run_withheld (tenant_id, run_id, contract_id, subscription_id, period_start,
+        period_end, outcome, policy, needed_minor, available_minor, currency, recorded_at)
+    select $1, $2, v.contract_id, v.subscription_id, v.period_start, v.period_end, v.outcome, v.policy, v.needed_minor,
+        v.available_minor, v.currency, $3 from {rows} where true
+    on conflict (tenant_id, run_id, subscription_id) do update set period_start = excluded.period_start,
+        period_end = excluded.period_end, outcome = excluded.outcome, policy = excluded.policy,
+        needed_minor = excluded.needed_minor, available_minor = excluded.available_minor,
+        recorded_at = excluded.recorded_at";
+/// Records periods that a run did not charge: columns `contract_id, subscription_id, period_start, period_end, outcome,
+/// policy, needed_minor, available_minor, currency`.
+pub async fn withheld_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<()> {
+    tx.execute_rows(WITHHELD_PUT, (tenant, run, now), rows).await.map(|_| ())
+}
+
+const WITHHELD_LIST: &str =
+    "select contract_id, subscription_id, period_start, period_end, outcome, policy, needed_minor,
+        available_minor, currency, recorded_at
+    from run_withheld where tenant_id = $1 and run_id = $2 and subscription_id > $3 order by subscription_id limit $4";
+/// A page of the periods that a run did not charge, by subscription.
+pub async fn withheld_list(tx: &mut Tx, tenant: Uuid, run: Uuid, after: Uuid, limit: i64) -> Result<Vec<WithheldRow>> {
+    tx.fetch_all(WITHHELD_LIST, (tenant, run, after, limit)).await
 }
 
 const CHARGES_INSERT: &str = "insert into charges

@@ -370,8 +370,23 @@ pub async fn all(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<V
     tx.fetch_all(ALL, (tenant, after, limit)).await
 }
 
-const ZONES: &str = "select c.id, c.zone from {rows} join contracts c on c.tenant_id = $1 and c.id = v.id";
-/// The zones of contracts.
-pub async fn zones(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result<Vec<(Uuid, String)>> {
-    tx.fetch_rows(ZONES, (tenant,), &Rows::new().with("id", contracts)).await
+/// In which zone the days of a subscription begin.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ZoneRow {
+    /// The subscription.
+    pub id: Uuid,
+    /// The contract's zone.
+    pub zone: String,
+    /// The zone before that was changed.
+    pub former_zone: Option<String>,
+    /// The boundary up to which it holds.
+    pub former_zone_until: Option<NaiveDate>,
+}
+
+const ZONES: &str = "select s.id, c.zone, s.former_zone, s.former_zone_until from {rows}
+    join subscriptions s on s.tenant_id = $1 and s.id = v.id
+    join contracts c on c.tenant_id = $1 and c.id = s.contract_id";
+/// The zones of subscriptions.
+pub async fn zones(tx: &mut Tx, tenant: Uuid, subscriptions: Vec<Uuid>) -> Result<Vec<ZoneRow>> {
+    tx.fetch_rows(ZONES, (tenant,), &Rows::new().with("id", subscriptions)).await
 }

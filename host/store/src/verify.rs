@@ -777,6 +777,25 @@ const USAGE_CHARGED: Rule = rule!(
     where c.tenant_id = $1 and c.kind = 'usage' and w.id is null"
 );
 
+const WITHHELD_NOT_CHARGED: Rule = rule!(
+    "withheld-not-charged",
+    "a period that was skipped for want of money is not charged, and one that waits for it is not charged yet",
+    |counts| counts.charges,
+    "select 'chg' as kind, c.id as subject, 'is charged on ' || cast(c.charged_on as text) || ', in a period that a run skipped'
+        as detail
+    from run_withheld w
+    join charges c on c.tenant_id = w.tenant_id and c.subscription_id = w.subscription_id and c.kind = 'recurring'
+        and c.charged_on >= w.period_start and c.charged_on < w.period_end
+        and c.used_start < coalesce(c.covered_until, c.used_end)
+    where w.tenant_id = $1 and w.outcome = 'skipped'
+    union all
+    select 'sub', s.id, 'waits for the money of its period from ' || cast(s.waits_from as text) || ', which is charged'
+    from subscriptions s
+    where s.tenant_id = $1 and s.waits_from is not null and s.status in ('active', 'grace') and exists (
+        select 1 from charges c where c.tenant_id = s.tenant_id and c.subscription_id = s.id and c.kind = 'recurring'
+            and c.charged_on >= s.waits_from and c.used_start < coalesce(c.covered_until, c.used_end))"
+);
+
 /// The rules of a tenant's books that statements check.
 pub const RULES: &[Rule] = &[
     TRANSACTIONS_BALANCE,
@@ -801,6 +820,7 @@ pub const RULES: &[Rule] = &[
     HIERARCHY_ACYCLIC,
     SUBSCRIPTION_LIVES,
     USAGE_CHARGED,
+    WITHHELD_NOT_CHARGED,
 ];
 
 /// An invoice line with what its tax follows from.

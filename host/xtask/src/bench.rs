@@ -62,8 +62,10 @@ fn parse(arguments: &[String]) -> Result<Wanted, Usage> {
             }
             (wanted.subscriptions, taken) = (Some(value.to_owned()), words);
         } else if let Some((value, words)) = shell::option(rest, "--only")? {
-            if !["billing", "ledger", "plugin", "change", "usage"].contains(&value) {
-                return Err(Usage::new(format!("`--only` is billing, ledger, plugin, change or usage, got `{value}`")));
+            if !["billing", "ledger", "plugin", "change", "usage", "contract", "credit"].contains(&value) {
+                let message =
+                    format!("`--only` is billing, ledger, plugin, change, usage, contract or credit, got `{value}`");
+                return Err(Usage::new(message));
             }
             (wanted.only, taken) = (Some(value.to_owned()), words);
         } else if let Some((value, words)) = shell::option(rest, "--output")? {

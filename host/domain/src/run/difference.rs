@@ -22,6 +22,7 @@ pub fn difference(old: &ContractPlan, new: &ContractPlan) -> Vec<String> {
     tell(&mut told, "total tax", &old.totals.tax, &new.totals.tax);
     tell(&mut told, "total gross", &old.totals.gross, &new.totals.gross);
     realisations(&mut told, old, new);
+    withheld(&mut told, old, new);
     if told.is_empty() && old != new {
         told.push("the order of subscriptions, plugins or lines changed".to_owned());
     }
@@ -66,6 +67,21 @@ fn realisations(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) 
             (Some(before), Some(after)) => tell(told, &format!("realisation of {id}"), before, after),
             (Some(_), None) => told.push(format!("{id} is no longer to be realised")),
             (None, _) => told.push(format!("{id} is to be realised now")),
+        }
+    }
+}
+
+fn withheld(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
+    let of = |plan: &ContractPlan| -> BTreeMap<_, _> {
+        let found = plan.withheld.iter();
+        found.map(|period| ((period.subscription, period.from), period.outcome)).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    for (id, from) in keys(&old, &new) {
+        match (old.get(&(id, from)), new.get(&(id, from))) {
+            (Some(before), Some(after)) => tell(told, &format!("period of {id} from {from}"), before, after),
+            (Some(_), None) => told.push(format!("the money for the period of {id} from {from} is there")),
+            (None, _) => told.push(format!("the money for the period of {id} from {from} is missing")),
         }
     }
 }

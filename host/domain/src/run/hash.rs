@@ -128,5 +128,18 @@ pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
     encoder.amounts(plan.totals);
     encoder.length(plan.realisations.len());
     plan.realisations.iter().for_each(|realisation| encoder.realisation(realisation));
+    // Only plans that withhold something have this part, so the encoding of others is what it was. What is available is left
+    // out: money that changes no decision leaves a confirmation good.
+    if !plan.withheld.is_empty() {
+        encoder.length(plan.withheld.len());
+        for withheld in &plan.withheld {
+            encoder.uuid(withheld.subscription.0);
+            encoder.text(withheld.policy.as_str());
+            encoder.text(withheld.outcome.as_str());
+            encoder.date(withheld.from);
+            encoder.date(withheld.until);
+            encoder.money(withheld.needed);
+        }
+    }
     Sha256::digest(&encoder.0).into()
 }

@@ -53,6 +53,7 @@ fn plan(lines: Vec<PlanLine>) -> ContractPlan {
         lines,
         totals,
         realisations: vec![],
+        withheld: vec![],
     }
 }
 
@@ -68,6 +69,26 @@ fn realisation(charge: Option<u128>, gross: i64) -> PlanRealisation {
         prepaid: rub(gross / 2),
         credited: rub(1),
     }
+}
+
+#[test]
+fn what_is_withheld_is_part_of_the_hash_and_what_is_available_is_not() {
+    let withheld = |outcome, available| PlanWithheld {
+        subscription: id(5),
+        policy: ShortFunds::Retry,
+        outcome,
+        from: day("2026-11-01"),
+        until: day("2026-12-01"),
+        needed: rub(59_000),
+        available: rub(available),
+    };
+    let with = |withheld| ContractPlan { withheld, ..plan(vec![line(6)]) };
+    let waits = with(vec![withheld(WithheldOutcome::Waits, 10)]);
+    assert_ne!(plan_hash(&waits), plan_hash(&plan(vec![line(6)])));
+    assert_ne!(plan_hash(&waits), plan_hash(&with(vec![withheld(WithheldOutcome::Skipped, 10)])));
+    assert_eq!(plan_hash(&waits), plan_hash(&with(vec![withheld(WithheldOutcome::Waits, 20)])));
+    let told = difference(&plan(vec![line(6)]), &waits);
+    assert!(told.iter().any(|told| told.contains("is missing")), "{told:?}");
 }
 
 #[test]

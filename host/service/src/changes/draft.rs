@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use altyn_domain::{
-    calendar::{Cadence, boundary, instant_of, local_date},
+    calendar::{Cadence, boundary, instant_of},
     catalogue::{ComponentKind, PlanVersion},
     change::{
         Ask, ChangeError, ChangeKind, Covered, Decision, Direction, Facts, Order, Phase, Terms, Timing, TimingFacts,
@@ -24,7 +24,7 @@ use altyn_domain::{
 };
 use altyn_runtime::World;
 use altyn_store::{
-    StoreError, catalogue, changes as rows, runs,
+    StoreError, catalogue, changes as rows, lives, runs,
     subscriptions::{self, SubscriptionRow},
 };
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -48,6 +48,7 @@ use crate::{
     runs::{
         ask::{Fault, Recorder, ask},
         compute::{plan_versions, seller_party, tax_ids},
+        metered::zones,
     },
     subscriptions::version_sold,
     tenants,
@@ -290,7 +291,8 @@ impl Altyn {
                 let facts = rows::contract_facts(&mut tx, tenant, row.contract_id).await?;
                 let facts = facts.ok_or_else(|| internal("a subscription has no contract"))?;
                 let currency = stored("contracts.currency", &facts.currency)?;
-                let today = local_date(self.clock.now(), stored("contracts.zone", &facts.zone)?);
+                let zones = zones(&facts.zone, row.former_zone.as_ref(), row.former_zone_until)?;
+                let today = zones.day_of(self.clock.now());
                 contract = Some((facts, currency, today));
             }
             let Some((facts, currency, today)) = &contract else { continue };
@@ -344,6 +346,18 @@ impl Altyn {
                 _ if timing == Timing::EndOfTerm && command.on.is_some() => term.max(wished),
                 _ => term,
             };
+            if command.kind.takes_days()
+                && let Some(out) = lives::out_on(&mut tx, tenant, row.id, on).await?
+                && let Some(until) = out.until_on
+            {
+                return Err(ServiceError::conflict(
+                    "change-not-possible",
+                    format!(
+                        "the days from {} are neither served nor charged; choose {until} or a later day",
+                        out.from_on
+                    ),
+                ));
+            }
             let order = match command.kind {
                 ChangeKind::Cancel => Order::Cancel,
                 ChangeKind::ChangePlan => Order::ChangePlan(&target.0, quantity),

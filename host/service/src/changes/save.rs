@@ -23,7 +23,7 @@ use crate::{
     plugins::{REFUSED, blocking},
     runs::{
         ask::{Recorder, ask},
-        metered::{Opening, begins_us},
+        metered::{Opening, begins_us, zones},
     },
 };
 
@@ -305,11 +305,11 @@ impl Altyn {
     /// Ends the usage windows of the old terms where these end, and opens those of the new ones.
     async fn usage_windows_follow(&self, tx: &mut Tx, draft: &Draft, now: DateTime<Utc>) -> Result<()> {
         let tenant = draft.tenant.0;
-        let zone: chrono_tz::Tz = crate::error::stored("contracts.zone", &draft.contract.zone)?;
         let mut opened = Vec::new();
         for item in &draft.items {
             let on = item.decision.on;
-            usage_windows::cut(tx, tenant, item.row.id, on, begins_us(on, zone)).await?;
+            let zones = zones(&draft.contract.zone, item.row.former_zone.as_ref(), item.row.former_zone_until)?;
+            usage_windows::cut(tx, tenant, item.row.id, on, begins_us(on, &zones)).await?;
             let discount = |on| Some(item.subscription.discount).filter(|discount| discount.holds_on(on));
             for line in &item.decision.lines {
                 let opening = Opening {
@@ -322,11 +322,12 @@ impl Altyn {
                     discount_percent: discount(line.charged_on).unwrap_or_default().percent,
                 };
                 if let Some(mut window) = opening.window(UsageWindowId(self.ids.next()).uuid()) {
-                    window.instants = (begins_us(window.used.0, zone), begins_us(window.used.1, zone));
+                    window.instants = (begins_us(window.used.0, &zones), begins_us(window.used.1, &zones));
                     opened.push(window);
                 }
             }
         }
+        opened.retain(|window| window.instants.0 < window.instants.1);
         usage_windows::open(tx, tenant, now, &opened).await?;
         Ok(())
     }

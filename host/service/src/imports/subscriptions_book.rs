@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use altyn_domain::{
     calendar::Cadence,
     catalogue::PlanStatus,
-    subscription::{Schedule, SubscriptionStatus},
+    subscription::{Schedule, ShortFunds, SubscriptionStatus},
 };
 use altyn_store::{
     Tx, catalogue,
@@ -183,6 +183,11 @@ impl Book for SubscriptionsBook<'_> {
                 documents_on_activation: 0,
                 notify_on_activation: 0,
                 description: None,
+                short_funds: ShortFunds::Debt.as_str().to_owned(),
+                retry_days: None,
+                waits_from: None,
+                former_zone: None,
+                former_zone_until: None,
                 terms_from: None,
                 change_ordinal: 0,
                 external_system: Some(entry.key.0.clone()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use altyn_domain::{
-    calendar::local_date,
+    calendar::Zones,
     id::SubscriptionId,
     metered::{Aggregation, Quantity},
     subscription::SubscriptionStatus,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Result, ServiceError, stored},
-    runs::metered::begins_us,
+    runs::metered::{begins_us, zones},
     tenants,
 };
 
@@ -129,7 +129,7 @@ struct Known {
 /// What a subscription says about its events.
 struct Subscriber {
     row: SubscriberRow,
-    zone: chrono_tz::Tz,
+    zones: Zones,
     starts_us: i64,
     ends_us: Option<i64>,
     in_service: bool,
@@ -137,12 +137,12 @@ struct Subscriber {
 
 impl Subscriber {
     fn read(row: SubscriberRow) -> Result<Self> {
-        let zone = stored("contracts.zone", &row.zone)?;
+        let zones = zones(&row.zone, row.former_zone.as_ref(), row.former_zone_until)?;
         let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
         Ok(Self {
-            zone,
-            starts_us: begins_us(row.starts_on, zone),
-            ends_us: row.ends_on.map(|day| begins_us(day, zone)),
+            starts_us: begins_us(row.starts_on, &zones),
+            ends_us: row.ends_on.map(|day| begins_us(day, &zones)),
+            zones,
             in_service: status.is_charged(),
             row,
         })
@@ -367,7 +367,7 @@ impl Altyn {
             let today = known
                 .subscribers
                 .values()
-                .map(|subscriber| local_date(known.now, subscriber.zone))
+                .map(|subscriber| subscriber.zones.day_of(known.now))
                 .min()
                 .unwrap_or_else(|| known.now.date_naive());
             let windows: BTreeSet<Uuid> = late.into_values().collect();

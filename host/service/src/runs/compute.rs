@@ -40,6 +40,7 @@ use super::{
     metered::{self, Opening, UsageDue},
     post,
     read::Chunk,
+    short_funds::{self, Gate, Gated, Withheld},
 };
 use crate::{
     error::{Result, ServiceError},
@@ -149,6 +150,8 @@ pub(super) struct Planned {
     pub billed: Vec<Billed>,
     /// The usage windows that charged periods open.
     pub windows: Vec<NewWindow>,
+    /// What was decided for want of money.
+    pub gated: Gated,
 }
 
 /// A computed chunk.
@@ -157,6 +160,8 @@ pub(super) struct Computed {
     pub parked: Vec<Parked>,
     pub recorded: Vec<Recorded>,
     pub calls: i64,
+    /// Periods of contracts that have nothing but periods that wait for money.
+    pub withheld: Vec<Withheld>,
     /// The last contract of the chunk.
     pub last: Option<Uuid>,
 }
@@ -194,6 +199,7 @@ struct Open {
     realisations: Vec<PlanRealisation>,
     billed: Vec<Billed>,
     windows: Vec<NewWindow>,
+    gated: Gated,
     fault: Option<Fault>,
 }
 
@@ -214,6 +220,7 @@ impl Open {
             realisations: Vec::new(),
             billed: Vec::new(),
             windows: Vec::new(),
+            gated: Gated::default(),
             fault: broken.or_else(|| refused.get(&contract).cloned()),
         }
     }
@@ -237,6 +244,7 @@ pub(super) fn compute(
     let shares = prorate(inputs, &mut recorder, &mut open)?;
     let (taxed, mut planned) = assess(inputs, &mut recorder, &mut open, &shares)?;
     finish(inputs, &mut open, &taxed, &mut planned)?;
+    let (planned, waiting): (Vec<Planned>, Vec<Planned>) = planned.into_iter().partition(short_funds::has_effect);
     let parked = open
         .iter()
         .filter_map(|contract| contract.fault.clone().map(|fault| Parked { contract: contract.contract, fault }))
@@ -246,6 +254,7 @@ pub(super) fn compute(
         parked,
         recorded: recorder.recorded,
         calls: recorder.calls,
+        withheld: waiting.iter().flat_map(short_funds::withheld).collect(),
         last: open.last().map(|contract| contract.contract),
     })
 }
@@ -265,7 +274,7 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
         }
         let Some(contract) = open.last_mut() else { continue };
         if contract.fault.is_none()
-            && let Err(fault) = add_due(inputs, plans, row, contract)
+            && let Err(fault) = add_due(inputs, plans, row, chunk.funds.get(&row.contract_id).copied(), contract)
         {
             contract.fault = Some(fault);
         }
@@ -383,7 +392,14 @@ fn realisation(
     })
 }
 
-fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Open) -> std::result::Result<(), Fault> {
+/// Adds what is due of a subscription; `funds` is what the contract may spend, when somebody asks.
+fn add_due(
+    inputs: &Inputs,
+    plans: &Plans,
+    row: &rows::DueRow,
+    funds: Option<i64>,
+    contract: &mut Open,
+) -> std::result::Result<(), Fault> {
     let plan = plans
         .get(&row.plan_version_id)
         .ok_or_else(|| fault("plan-invalid", format!("{} has no components", PlanVersionId(row.plan_version_id))))?;
@@ -394,8 +410,16 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
             format!("{} is sold in another currency than the contract's {}", subscription.id, contract.currency.code()),
         ));
     }
-    let found = due(&subscription, plan, inputs.on, inputs.max_missed_periods)
-        .map_err(|error| fault("subscription-invalid", error))?;
+    let invalid = |reason: String| fault("subscription-invalid", reason);
+    let mut gate = match funds {
+        Some(available_minor) => {
+            contract.gated.available_minor = available_minor;
+            Gate::of(row, subscription.clone(), plan, inputs.on).map_err(invalid)?
+        }
+        None => None,
+    };
+    let asked = gate.as_ref().map_or(&subscription, Gate::subscription);
+    let found = due(asked, plan, inputs.on, inputs.max_missed_periods).map_err(|error| invalid(error.to_string()))?;
     if !found.is_complete(inputs.on) {
         return Err(fault(
             "safety-bound",
@@ -406,7 +430,13 @@ fn add_due(inputs: &Inputs, plans: &Plans, row: &rows::DueRow, contract: &mut Op
         ));
     }
     contract.pins.push(SubscriptionPin { subscription: subscription.id, version: row.version });
-    contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next });
+    match gate.take() {
+        Some(mut gate) => {
+            gate.take_in(&found);
+            contract.gated.gates.push(gate);
+        }
+        None => contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next }),
+    }
     for line in found.lines {
         let component = &plan.components[line.component_index];
         let due = match component.kind {
@@ -469,7 +499,8 @@ fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, Stri
         anchor_on: row.anchor_on,
         next_index: row.next_index,
         starts_on: row.starts_on,
-        terms_from: row.terms_from.unwrap_or(row.starts_on),
+        // Who returned to service under changed terms is charged from the return.
+        terms_from: row.terms_from.map_or(row.starts_on, |from| from.max(row.starts_on)),
         ends_on: row.ends_on,
         next_charge_on: row.next_charge_on,
         charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
@@ -576,6 +607,7 @@ fn assess(
                 lines: Vec::with_capacity(contract.lines.len()),
                 totals: Amounts::zero(contract.currency),
                 realisations: std::mem::take(&mut contract.realisations),
+                withheld: Vec::new(),
             },
             hash: [0; 32],
             invoices: Vec::new(),
@@ -584,6 +616,7 @@ fn assess(
             realised: Amounts::zero(contract.currency),
             billed: std::mem::take(&mut contract.billed),
             windows: std::mem::take(&mut contract.windows),
+            gated: std::mem::take(&mut contract.gated),
         };
         let mut from = 0;
         while let (true, Some((Some(seller), buyer))) = (from < contract.lines.len(), &parties) {
@@ -724,6 +757,9 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
         line.tax_code.clone_from(&tax.code);
         line.tax_rate = tax.rate;
         evidence.tax_call = Some(*call);
+    }
+    if let Err(reason) = short_funds::hold_back(inputs, plan) {
+        return Ok(Some(fault("subscription-invalid", reason)));
     }
     for invoice in &mut plan.invoices {
         match totals(plan.currency, plan.plan.lines[invoice.lines.clone()].iter().map(PlanLine::amounts)) {

@@ -391,8 +391,8 @@ impl Altyn {
         match pass.action {
             Action::Execute => self.prepare_planned(pass, computed).await,
             Action::Propose => {
-                let Computed { planned, parked, recorded, calls, last } = computed;
-                prepare_proposal(&planned, &parked, recorded, calls, last)
+                let Computed { planned, parked, recorded, calls, withheld, last } = computed;
+                Ok(prepare_proposal(&planned, &parked, recorded, calls, last)?.also_withheld(withheld))
             }
         }
     }
@@ -560,7 +560,9 @@ impl Altyn {
         let usage = usage_windows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let usage = with_figures(&mut tx, tenant, usage).await.map_err(Refused::Failed)?;
         drop(tx);
-        let computed = self.compute_chunk(pass, Chunk { due, realisable, usage }).await.map_err(Refused::Failed)?;
+        let funds = self.funds_for(pass.inputs.tenant, &due).await.map_err(Refused::Failed)?;
+        let computed =
+            self.compute_chunk(pass, Chunk { due, realisable, usage, funds }).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
     }
@@ -579,12 +581,12 @@ impl Altyn {
         let (inputs, accounts, taken) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts), Arc::clone(&pass.taken));
         let mut next = std::mem::take(&mut pass.next);
         let (mut prepared, next) = blocking(move || -> Result<_> {
-            let Computed { mut planned, mut parked, mut recorded, mut calls, last } = computed;
+            let Computed { mut planned, mut parked, mut recorded, mut calls, withheld, last } = computed;
             recorded.extend(named.recorded);
             let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
             let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, last)?;
-            Ok((prepared, next))
+            Ok((prepared.also_withheld(withheld), next))
         })
         .await??;
         pass.next = next;

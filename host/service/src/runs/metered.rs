@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use altyn_domain::{
-    calendar::{Period, instant_of},
+    calendar::{Period, Zones},
     catalogue::{Component, PlanVersion},
     charge::ChargeKind,
     id::{SubscriptionId, UsageWindowId},
@@ -20,7 +20,7 @@ use altyn_store::{
     metering::{self, FiguresRow, Span},
     usage_windows::{self, Billed, DueWindowRow, NewWindow, WindowRow},
 };
-use chrono::{NaiveDate, NaiveTime};
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -208,28 +208,45 @@ impl Opening<'_> {
     }
 }
 
-/// The instant at which a day begins in a zone, microseconds since 1970.
-pub(crate) fn begins_us(day: NaiveDate, zone: chrono_tz::Tz) -> i64 {
-    instant_of(day, NaiveTime::MIN, zone).timestamp_micros()
+/// The instant at which a day begins, microseconds since 1970.
+pub(crate) fn begins_us(day: NaiveDate, zones: &Zones) -> i64 {
+    zones.begins(day).timestamp_micros()
 }
 
-/// Reads the instants of windows in their contracts' zones.
-pub(super) async fn with_instants(db: &Db, tenant: Uuid, windows: &mut [NewWindow]) -> Result<()> {
+/// A contract's zone, and the one before it that a subscription keeps up to a boundary.
+pub(crate) fn zones(zone: &str, former: Option<&String>, until: Option<NaiveDate>) -> Result<Zones> {
+    let zone = stored("contracts.zone", zone)?;
+    Ok(match former.zip(until) {
+        Some((former, until)) => Zones { zone, former: Some((stored("subscriptions.former_zone", former)?, until)) },
+        None => Zones::of(zone),
+    })
+}
+
+/// The zones of one subscription.
+pub(crate) async fn zones_of(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Result<Zones> {
+    let found = usage_windows::zones(tx, tenant, vec![subscription]).await?;
+    let row = found.first().ok_or_else(|| ServiceError::Internal("a subscription has no contract".into()))?;
+    zones(&row.zone, row.former_zone.as_ref(), row.former_zone_until)
+}
+
+/// Reads the instants of windows in their subscriptions' zones; a window without any time between them is dropped.
+pub(super) async fn with_instants(db: &Db, tenant: Uuid, windows: &mut Vec<NewWindow>) -> Result<()> {
     if windows.is_empty() {
         return Ok(());
     }
-    let contracts: BTreeSet<Uuid> = windows.iter().map(|window| window.contract).collect();
+    let subscriptions: BTreeSet<Uuid> = windows.iter().map(|window| window.subscription).collect();
     let mut tx = db.read(Scope::Tenant(tenant)).await?;
-    let zones = usage_windows::zones(&mut tx, tenant, contracts.into_iter().collect()).await?;
+    let found = usage_windows::zones(&mut tx, tenant, subscriptions.into_iter().collect()).await?;
     drop(tx);
-    let zones: HashMap<Uuid, chrono_tz::Tz> = zones
+    let zones: HashMap<Uuid, Zones> = found
         .into_iter()
-        .map(|(contract, zone)| Ok((contract, stored("contracts.zone", &zone)?)))
+        .map(|row| Ok((row.id, zones(&row.zone, row.former_zone.as_ref(), row.former_zone_until)?)))
         .collect::<Result<_>>()?;
-    for window in windows {
-        let zone =
-            zones.get(&window.contract).ok_or_else(|| ServiceError::Internal("a contract has no zone".into()))?;
-        window.instants = (begins_us(window.used.0, *zone), begins_us(window.used.1, *zone));
+    for window in windows.iter_mut() {
+        let zones =
+            zones.get(&window.subscription).ok_or_else(|| ServiceError::Internal("a contract has no zone".into()))?;
+        window.instants = (begins_us(window.used.0, zones), begins_us(window.used.1, zones));
     }
+    windows.retain(|window| window.instants.0 < window.instants.1);
     Ok(())
 }

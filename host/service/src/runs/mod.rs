@@ -12,6 +12,7 @@ pub(crate) mod metered;
 mod number;
 mod post;
 mod read;
+mod short_funds;
 mod write;
 
 use altyn_domain::{
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use approval::{ApprovalPolicyView, AssignPlan, BY_RULE, ParkedFilter, ParkedView, SetApprovalPolicy};
 pub use engine::Advanced;
+pub use short_funds::WithheldView;
 
 use self::write::Action;
 use crate::{

@@ -10,7 +10,10 @@ use altyn_store::{Scope, runs as rows, usage_windows};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::metered::{UsageDue, with_figures};
+use super::{
+    metered::{UsageDue, with_figures},
+    short_funds::Funds,
+};
 use crate::{context::Altyn, error::Result};
 
 /// What some contracts have due and to realise; whole contracts only.
@@ -19,6 +22,8 @@ pub(super) struct Chunk {
     pub due: Vec<rows::DueRow>,
     pub realisable: Vec<rows::RealisableRow>,
     pub usage: Vec<UsageDue>,
+    /// What the contracts may spend whose subscriptions ask.
+    pub funds: Funds,
 }
 
 /// A row of a contract.
@@ -114,13 +119,13 @@ impl Altyn {
                 return;
             }
             let through = due.through.min(realisable.through).min(usage.through);
-            let chunk = Chunk {
-                due: due.hand_on(through),
-                realisable: realisable.hand_on(through),
-                usage: usage.hand_on(through),
-            };
-            let empty = chunk.due.is_empty() && chunk.realisable.is_empty() && chunk.usage.is_empty();
-            if !empty && sender.send(Ok(chunk)).await.is_err() {
+            let due = due.hand_on(through);
+            let (realisable, usage) = (realisable.hand_on(through), usage.hand_on(through));
+            let empty = due.is_empty() && realisable.is_empty() && usage.is_empty();
+            let funds = self.funds_for(tenant, &due).await;
+            let chunk = funds.map(|funds| Chunk { due, realisable, usage, funds });
+            let failed = chunk.is_err();
+            if (!empty && sender.send(chunk).await.is_err()) || failed {
                 return;
             }
             if through == Uuid::max() {

@@ -20,6 +20,7 @@ use super::{
     compute::{Inputs, Parked, Planned},
     number::{Number, Numbered, SequenceName, TakenNumbers},
     post::{SharedAccounts, ledger_rows},
+    short_funds::{Advance, ShortFundsRows, Withheld},
 };
 use crate::{
     error::{Result, ServiceError},
@@ -66,10 +67,17 @@ pub(super) struct Prepared {
     progress: rows::Progress,
     cursor: Option<Uuid>,
     numbers: Vec<(Uuid, String)>,
+    short_funds: ShortFundsRows,
     events: Vec<(&'static str, String)>,
 }
 
 impl Prepared {
+    /// With periods of contracts that have nothing but periods that wait for money.
+    pub(super) fn also_withheld(mut self, withheld: Vec<Withheld>) -> Self {
+        self.short_funds.withheld.extend(withheld);
+        self
+    }
+
     /// The same rows for contracts the run's report has counted before.
     pub(super) fn counted_before(mut self) -> Self {
         self.progress.contracts = 0;
@@ -213,6 +221,7 @@ pub(super) fn prepare_proposal(
         },
         cursor,
         numbers: Vec::new(),
+        short_funds: ShortFundsRows::default(),
         events: Vec::new(),
     })
 }
@@ -273,10 +282,12 @@ pub(super) fn prepare_execution(
         }
     }
     let ledger = ledger_rows(inputs, planned, accounts)?;
+    let short_funds = ShortFundsRows::of(inputs, planned);
+    let paid_for = short_funds.advances.iter().filter(|advance| Advance::is_charged(advance)).count();
     let total = |of: &dyn Fn(&Planned) -> i64| planned.iter().map(of).sum::<i64>();
     let progress = rows::Progress {
         contracts: count(planned.len() + parked.len()),
-        subscriptions: count(renewals.len()),
+        subscriptions: count(renewals.len() + paid_for),
         charges: count(charges.len()),
         invoices: count(invoices.len()),
         parked: count(parked.len()),
@@ -411,6 +422,7 @@ pub(super) fn prepare_execution(
         progress,
         cursor,
         events,
+        short_funds,
         numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, number.text.clone())).collect(),
     })
 }
@@ -440,6 +452,9 @@ pub(super) async fn write(
     tx.prefer_indexes().await?;
     tx.bound_waits(LONGEST_WAIT_MS, lease.length_ms).await?;
     if rows::renew(&mut tx, tenant, &prepared.renewals).await? != prepared.renewals.len() as u64 {
+        return Err(Refused::Moved);
+    }
+    if !prepared.short_funds.write(&mut tx, tenant, run, at).await? {
         return Err(Refused::Moved);
     }
     if rows::realise(&mut tx, tenant, inputs.on, &prepared.realised).await? != prepared.realised.len() as u64 {

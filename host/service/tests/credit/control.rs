@@ -71,7 +71,7 @@ async fn the_next_close_unblocks_who_is_within_the_limit_again(place: Place) {
     world.owe(raised, "d-2", 10_000).await;
     world.close("2026-11-01").await;
     world.owe(corrected, "d-1-back", -10_000).await;
-    let command = UpdateContract { kind: None, credit_limit_minor: Some(20_000) };
+    let command = UpdateContract { credit_limit_minor: Some(20_000), ..UpdateContract::default() };
     let changed = world.place.altyn.contract_update(&world.request(), raised, 1, command).await.unwrap().value;
     assert_eq!((changed.credit_limit_minor, changed.available_minor), (20_000, 10_000));
     world.close("2026-11-02").await;
@@ -116,7 +116,7 @@ async fn the_most_specific_limit_counts(place: Place) {
     // A limit of its own counts when it is above zero, or when it is said to count.
     world.place_contract(contract, place_in(Some("vip"), None, true)).await;
     assert_eq!(source(contract).await, (0, Some("contract")));
-    let own = UpdateContract { kind: None, credit_limit_minor: Some(50) };
+    let own = UpdateContract { credit_limit_minor: Some(50), ..UpdateContract::default() };
     world.place.altyn.contract_update(&world.request(), contract, 1, own).await.unwrap();
     world.place_contract(contract, place_in(Some("vip"), None, false)).await;
     assert_eq!(source(contract).await, (50, Some("contract")));

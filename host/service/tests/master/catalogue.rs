@@ -115,6 +115,9 @@ fn subscription(contract: ContractId, starts_on: &str) -> CreateSubscription {
         documents_on_activation: None,
         notify_on_activation: None,
         description: None,
+        pending: None,
+        short_funds: None,
+        retry_days: None,
         external_system: None,
         external_id: None,
     }
@@ -203,7 +206,7 @@ async fn a_subscription_gets_the_version_of_its_first_day(place: Place) {
     let early = altyn.subscription_create(&request, subscription(contract, "2025-12-31")).await;
     assert_eq!(early.unwrap_err().code(), "plan-not-in-effect");
 
-    let filter = SubscriptionFilter { contract_id: Some(contract) };
+    let filter = SubscriptionFilter { contract_id: Some(contract), status: None };
     let listed = altyn.subscription_list(&request, filter, &page(10, None)).await.unwrap();
     assert_eq!(listed.data.iter().map(|view| view.id).collect::<Vec<_>>(), [old.id, new.id]);
 }

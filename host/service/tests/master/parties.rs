@@ -208,9 +208,9 @@ async fn a_credit_limit_changes_what_is_available(place: Place) {
     let customer = altyn.customer_create(&request, individual("Иванов")).await.unwrap().value.id;
     let seller = place.seller().await;
     let made = altyn.contract_create(&request, contract(customer, seller, "Д-1")).await.unwrap().value;
-    let change = UpdateContract { kind: None, credit_limit_minor: Some(0) };
+    let change = UpdateContract { credit_limit_minor: Some(0), ..UpdateContract::default() };
     let changed = altyn.contract_update(&request, made.id, made.version, change).await.unwrap().value;
     assert_eq!((changed.available_minor, changed.version, changed.kind), (0, 2, ContractKind::Postpaid));
-    let again = UpdateContract { kind: Some(ContractKind::Prepaid), credit_limit_minor: None };
+    let again = UpdateContract { kind: Some(ContractKind::Prepaid), ..UpdateContract::default() };
     assert!(matches!(altyn.contract_update(&request, made.id, 1, again).await, Err(ServiceError::Stale)));
 }

@@ -107,7 +107,7 @@ async fn plan(world: &World, code: &str, metered: Vec<MeteredTerms>) {
     world.altyn.plan_create(&world.request(), command).await.unwrap();
 }
 
-async fn subscribe(world: &World, contract: ContractId, plan: &str, starts_on: &str) -> SubscriptionId {
+pub async fn subscribe(world: &World, contract: ContractId, plan: &str, starts_on: &str) -> SubscriptionId {
     let command = CreateSubscription {
         contract_id: contract,
         plan_id: None,
@@ -122,6 +122,9 @@ async fn subscribe(world: &World, contract: ContractId, plan: &str, starts_on: &
         documents_on_activation: None,
         notify_on_activation: None,
         description: None,
+        pending: None,
+        short_funds: None,
+        retry_days: None,
         charges: None,
         external_system: None,
         external_id: None,
@@ -129,7 +132,7 @@ async fn subscribe(world: &World, contract: ContractId, plan: &str, starts_on: &
     world.altyn.subscription_create(&world.request(), command).await.unwrap().value.id
 }
 
-fn event(id: &str, subscription: SubscriptionId, at: &str, quantity: &str) -> UsageEvent {
+pub fn event(id: &str, subscription: SubscriptionId, at: &str, quantity: &str) -> UsageEvent {
     UsageEvent {
         id: id.into(),
         subscription_id: subscription,
@@ -140,25 +143,25 @@ fn event(id: &str, subscription: SubscriptionId, at: &str, quantity: &str) -> Us
     }
 }
 
-async fn record(world: &World, events: Vec<UsageEvent>) -> IngestReport {
+pub async fn record(world: &World, events: Vec<UsageEvent>) -> IngestReport {
     world.altyn.usage_ingest(&world.request(), UsageEvents { events }).await.unwrap().value
 }
 
 /// Records events that are all new.
-async fn recorded(world: &World, events: Vec<UsageEvent>) -> IngestReport {
+pub async fn recorded(world: &World, events: Vec<UsageEvent>) -> IngestReport {
     let report = record(world, events).await;
     assert_eq!(report.accepted, report.received, "{report:?}");
     report
 }
 
-async fn usage_charges(world: &World, contract: ContractId) -> Vec<ChargeView> {
+pub async fn usage_charges(world: &World, contract: ContractId) -> Vec<ChargeView> {
     let filter = ChargeFilter { contract_id: Some(contract), ..ChargeFilter::default() };
     let mut found = world.altyn.charge_list(&world.request(), filter, &page()).await.unwrap().data;
     found.retain(|charge| charge.kind == ChargeKind::Usage);
     found
 }
 
-async fn windows(world: &World, subscription: SubscriptionId) -> Vec<WindowView> {
+pub async fn windows(world: &World, subscription: SubscriptionId) -> Vec<WindowView> {
     let mut found = world.altyn.usage_windows(&world.request(), subscription, &page()).await.unwrap().data;
     found.sort_by_key(|window| window.starts_at);
     found
@@ -170,7 +173,7 @@ async fn balance(world: &World, contract: ContractId) -> i64 {
 
 /// A contract of Moscow with a subscription that has 10 units included at 16.00 and 10 % off from 50 on, in service from
 /// the first of November.
-async fn metered(world: &World, number: &str) -> (ContractId, SubscriptionId) {
+pub async fn metered(world: &World, number: &str) -> (ContractId, SubscriptionId) {
     let meter = meter(world, "traffic", Aggregation::Sum).await;
     let discounted = MeteredTerms {
         volume_discounts: vec![VolumeDiscount { from: "50".parse().unwrap(), percent: "10".parse().unwrap() }],

@@ -264,7 +264,7 @@ impl World {
 
     /// A contract's subscriptions.
     pub async fn subscriptions(&self, contract: ContractId) -> Vec<SubscriptionView> {
-        let filter = SubscriptionFilter { contract_id: Some(contract) };
+        let filter = SubscriptionFilter { contract_id: Some(contract), status: None };
         self.altyn.subscription_list(&self.request(), filter, &page()).await.unwrap().data
     }
 

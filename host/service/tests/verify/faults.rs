@@ -90,6 +90,7 @@ pub fn all(world: &World) -> Vec<Fault> {
     faults.extend(evidence(world));
     faults.extend(control(world));
     faults.extend(usage(world));
+    faults.extend(short_funds(world));
     faults
 }
 
@@ -792,4 +793,15 @@ fn usage(world: &World) -> Vec<Fault> {
             "was billed for 7.5, its events come to 8.5".to_owned(),
         ),
     ]
+}
+
+fn short_funds(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let charge = world.charges.iter().find(|charge| charge.kind == ChargeKind::Recurring).unwrap();
+    vec![Fault {
+        name: "a period waits for money that was charged",
+        sql: format!("update subscriptions set waits_from = starts_on where id = {}", text.id(charge.subscription_id)),
+        rules: &["withheld-not-charged"],
+        names: vec![charge.subscription_id.to_string()],
+    }]
 }

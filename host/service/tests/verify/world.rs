@@ -443,6 +443,9 @@ async fn subscribe(
         documents_on_activation: None,
         notify_on_activation: None,
         description: None,
+        pending: None,
+        short_funds: None,
+        retry_days: None,
         external_system: None,
         external_id: None,
     };
