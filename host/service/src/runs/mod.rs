@@ -11,6 +11,7 @@ pub(crate) mod metered;
 mod number;
 mod post;
 mod read;
+mod rehearsal;
 mod write;
 
 use altyn_domain::{
@@ -23,6 +24,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use engine::Advanced;
+pub use rehearsal::{NextRunContract, NextRunCount, NextRunOptions, NextRunReport, NextRunTotal};
 
 use self::write::Action;
 use crate::{

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
+mod canary;
 mod changes;
 mod confirmation;
 mod control;
@@ -10,6 +11,7 @@ mod hosts;
 mod large;
 mod lives;
 mod metering;
+mod next_run;
 mod operator;
 mod plugins;
 mod realisation;

@@ -62,27 +62,33 @@ impl Template {
         let tenant = altyn.tenant_create_root(tenant).await.unwrap().id;
         let request = Request::internal(tenant, "test");
         bind_good(&altyn, &request).await;
-        let seller = CreateSeller {
-            name: "ООО «Меридиан»".into(),
-            kind: CustomerKind::LegalEntity,
-            country: None,
-            inn: Some("7707083893".into()),
-            kpp: Some("773601001".into()),
-            ogrn: None,
-            vat_regime: VatRegime::General,
-            bank_account: None,
-            bank_bik: None,
-        };
-        let seller = altyn.seller_create(&request, seller).await.unwrap().value.id;
-        let product =
-            CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
-        let product = altyn.product_create(&request, product).await.unwrap().value.id;
-        sell(&altyn, &request, product, seller).await;
+        let seller = furnish(&altyn, &request).await;
         let contracts = altyn.contract_list(&request, ContractFilter::default(), &page()).await.unwrap().data;
         assert_eq!(contracts.len(), CONTRACTS);
         altyn.db.close().await;
         Self { place, tenant, seller, contracts }
     }
+}
+
+/// Gives a tenant a seller and forty contracts.
+pub async fn furnish(altyn: &Altyn, request: &Request) -> SellerId {
+    let seller = CreateSeller {
+        name: "ООО «Меридиан»".into(),
+        kind: CustomerKind::LegalEntity,
+        country: None,
+        inn: Some("7707083893".into()),
+        kpp: Some("773601001".into()),
+        ogrn: None,
+        vat_regime: VatRegime::General,
+        bank_account: None,
+        bank_bik: None,
+    };
+    let seller = altyn.seller_create(request, seller).await.unwrap().value.id;
+    let product =
+        CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
+    let product = altyn.product_create(request, product).await.unwrap().value.id;
+    sell(altyn, request, product, seller).await;
+    seller
 }
 
 pub async fn bind(altyn: &Altyn, request: &Request, name: &str, config: serde_json::Value) {
