@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn too_many_faults_are_more_than_the_bound_of_enough_decisions() {
-        let of = |faults, decisions| Outcome { faults, decisions, ..Outcome::default() };
+        let of = |faults, decisions| Outcome { decisions, faults, ..Outcome::default() };
         assert!(!of(1, 1).is_beyond(100, 2), "one decision says nothing yet");
         assert!(of(1, 2).is_beyond(100, 2));
         assert!(!of(1, 100).is_beyond(100, 2), "one of a hundred is one per cent, not more");

@@ -19,15 +19,17 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
+type Figures = BTreeMap<&'static str, String>;
+
 /// The fields of every span and event, as text.
 #[derive(Clone, Default)]
 struct Heard {
-    spans: Arc<Mutex<BTreeMap<u64, (&'static str, BTreeMap<&'static str, String>)>>>,
+    spans: Arc<Mutex<BTreeMap<u64, (&'static str, Figures)>>>,
     events: Arc<Mutex<Vec<String>>>,
     next: Arc<AtomicU64>,
 }
 
-struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
+struct Fields<'a>(&'a mut Figures);
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -74,7 +76,7 @@ impl Subscriber for Heard {
 }
 
 /// What was heard of the calls that `work` makes: the fields of each, and everything as one text.
-fn heard(work: impl FnOnce()) -> (Vec<BTreeMap<&'static str, String>>, String) {
+fn heard(work: impl FnOnce()) -> (Vec<Figures>, String) {
     let heard = Heard::default();
     tracing::subscriber::with_default(heard.clone(), work);
     let spans = heard.spans.lock().unwrap_or_else(PoisonError::into_inner).clone();

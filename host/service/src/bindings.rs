@@ -37,7 +37,7 @@ use crate::{
 const MOST_CHANGES: i64 = 10_000;
 
 /// A binding of a component to an extension point.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BindingView {
     /// Its id.
     pub id: BindingId,

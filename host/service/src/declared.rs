@@ -47,6 +47,7 @@ pub struct DeclaredPlugin {
 
 /// Where a declared component comes from.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a declaration has a few of them, for a moment")]
 pub enum ComponentSource {
     /// It is installed from its bytes, if it is not there.
     Bytes {

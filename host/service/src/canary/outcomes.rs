@@ -70,7 +70,7 @@ impl Outcomes {
             match self.0.entry(id) {
                 std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(counted)),
                 std::collections::btree_map::Entry::Occupied(mut place) => {
-                    place.get_mut().outcome.join(counted.outcome)
+                    place.get_mut().outcome.join(counted.outcome);
                 }
             }
         }

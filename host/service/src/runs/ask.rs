@@ -57,6 +57,9 @@ impl Recorder<'_> {
 /// The answer about each item, with the call that gave it, or why there is none.
 pub(crate) type Answers<A> = Vec<std::result::Result<(A, CallId), Fault>>;
 
+/// Puts questions to a component.
+pub(crate) type Asking<'a, Q, A> = dyn Fn(&Bound, &[Q]) -> Call<Vec<A>> + 'a;
+
 /// Asks about all items, each of the contract that `owner` names: the component on trial about its contracts, the present
 /// one about the others.
 pub(crate) fn ask_each<Q: Clone, A>(
@@ -64,7 +67,7 @@ pub(crate) fn ask_each<Q: Clone, A>(
     bound: &Bound,
     items: &[Q],
     owner: &dyn Fn(usize) -> Uuid,
-    call: &dyn Fn(&Bound, &[Q]) -> Call<Vec<A>>,
+    call: &Asking<'_, Q, A>,
 ) -> Result<Answers<A>> {
     let Some(canary) = &bound.canary else {
         return ask(recorder, bound.binding, items, &|part: &[Q]| call(bound, part));

@@ -85,11 +85,6 @@ async fn the_next_run_by_another_component_is_told_in_money_the_worst_first(worl
     let run = world.close_day(DAY).await;
     assert_eq!(total.present_minor, run.gross_minor);
     twin.end().await;
-    // Another configuration of the same component is a candidate, too.
-    let config = Some(json!({ "regime": "usn-5" }).to_string());
-    let options = NextRunOptions { on: Some(day("2026-12-28")), config };
-    let report = rehearsed(world, Point::TaxRule, "ru-vat", options).await;
-    assert!(report.contracts_different > 0, "{report:?}");
 }
 
 async fn a_candidate_that_fails_parks_only_in_the_report(world: &World) {
