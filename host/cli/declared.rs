@@ -1,7 +1,7 @@
 //! `altyn plugin apply`: the plugins that the settings declare, brought into force.
 
 use altyn_service::{
-    declared::{Declaration, DeclaredBinding, DeclaredPlugin},
+    declared::{ComponentSource, Declaration, DeclaredBinding, DeclaredPlugin},
     page::Listed,
 };
 
@@ -25,7 +25,10 @@ pub async fn apply(session: &Session) -> Result<(), Failure> {
     let mut declaration = Declaration { publishers: declared.publishers, ..Declaration::default() };
     for plugin in declared.plugins {
         let manifest = ManifestArgs { manifest: plugin.manifest }.read(&plugin.file)?;
-        declaration.plugins.push(DeclaredPlugin { wasm: read(&plugin.file)?, manifest, grant: plugin.grant });
+        declaration.plugins.push(DeclaredPlugin {
+            source: ComponentSource::Bytes { wasm: read(&plugin.file)?, manifest },
+            grant: plugin.grant,
+        });
     }
     for binding in declared.bindings {
         let tenant = match binding.tenant {
@@ -48,8 +51,9 @@ pub async fn apply(session: &Session) -> Result<(), Failure> {
     let done = session.altyn.plugins_apply(&root, declaration, |step| data.push(step)).await;
     done.map_err(|stopped| {
         let mut failure = Failure::from(stopped.error);
-        let done =
-            data.iter().map(|step| format!("done before: {} {}, {}", step.what, step.name, step.outcome.as_str()));
+        let done = data
+            .iter()
+            .map(|step| format!("done before: {} {}, {}", step.what.as_str(), step.name, step.outcome.as_str()));
         failure.details.splice(0..0, std::iter::once(format!("at declared.{}", stopped.entry)).chain(done));
         failure
     })?;

@@ -6,6 +6,7 @@
 mod api_keys;
 mod author;
 mod blocks;
+mod canaries;
 mod changes;
 mod contracts;
 mod credit;

@@ -16,7 +16,9 @@ use chrono::NaiveDate;
 use clap::Subcommand;
 
 use super::{
-    author, declared,
+    author,
+    canaries::CanaryCommand,
+    declared,
     exit::{Exit, Failure},
     output::Output,
     plugin_limits,
@@ -96,6 +98,9 @@ pub enum PluginCommand {
     },
     /// Ask another component about the past and show what it would have decided otherwise
     Shadow(shadow::Shadow),
+    /// Components on trial: for a share of the contracts of a binding, or for some tenants
+    #[command(subcommand)]
+    Canary(CanaryCommand),
     /// What the tenant's plugin calls took: fuel, memory, bytes, time
     Usage(plugin_limits::Usage),
     /// What a plugin call of the tenant may use
@@ -299,6 +304,7 @@ impl PluginCommand {
                 printer.list(&altyn.binding_list(&request, &page.page()).await?, BINDING)
             }
             Self::Shadow(command) => command.run(session).await,
+            Self::Canary(command) => command.run(session).await,
             Self::Usage(command) => command.run(session).await,
             Self::Limits => plugin_limits::limits(session).await,
             Self::Limit(command) => command.run(session).await,
@@ -413,7 +419,7 @@ pub fn configuration(text: &str) -> Result<serde_json::Value, Failure> {
 }
 
 /// The digest that was given, or that of the only installed component with the given plugin id.
-async fn digest(session: &Session, component: String) -> Result<String, Failure> {
+pub async fn digest(session: &Session, component: String) -> Result<String, Failure> {
     if component.len() == 64 && component.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(component);
     }

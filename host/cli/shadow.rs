@@ -1,9 +1,13 @@
-//! `altyn plugin shadow`: what another component would have decided about the past.
+//! `altyn plugin shadow`: what another component would have decided about the past, or would decide about the next run.
 
 use std::{fmt::Write as _, path::PathBuf};
 
 use altyn_domain::{id::BindingId, money::Currency, money::Money};
-use altyn_service::explain::{ShadowCandidate, ShadowOptions, ShadowReport};
+use altyn_service::{
+    Request,
+    explain::{ShadowCandidate, ShadowOptions, ShadowReport},
+    runs::{NextRunOptions, NextRunReport},
+};
 use chrono::NaiveDate;
 use clap::Args;
 
@@ -17,7 +21,7 @@ use super::{
 /// Options of `altyn plugin shadow`.
 #[derive(Debug, Args)]
 pub struct Shadow {
-    /// The binding whose history is asked about
+    /// The binding in whose place the candidate is asked
     #[arg(long, value_name = "BINDING")]
     binding: BindingId,
     /// The .wasm file of the candidate
@@ -25,13 +29,19 @@ pub struct Shadow {
     candidate: PathBuf,
     #[command(flatten)]
     manifest: ManifestArgs,
-    /// The first business day
-    #[arg(long, value_name = "DATE")]
-    from: NaiveDate,
+    /// The first business day of the recorded history
+    #[arg(long, value_name = "DATE", required_unless_present = "next_run", conflicts_with = "next_run")]
+    from: Option<NaiveDate>,
     /// The day after the last; default: all days
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", requires = "from")]
     until: Option<NaiveDate>,
-    /// Configuration for the candidate, JSON or @FILE; default: the recorded one
+    /// Rehearse the next run instead: its plans are computed by both and compared
+    #[arg(long)]
+    next_run: bool,
+    /// The day that the rehearsed run closes; default: the day after the last run
+    #[arg(long = "date", value_name = "DATE", requires = "next_run")]
+    on: Option<NaiveDate>,
+    /// Configuration for the candidate, JSON or @FILE; default: the recorded one, or that of the binding
     #[arg(long, value_name = "JSON")]
     plugin_config: Option<String>,
 }
@@ -43,8 +53,12 @@ impl Shadow {
             ShadowCandidate { wasm: read(&self.candidate)?, manifest: self.manifest.read(&self.candidate)? };
         let request = session.request().await?;
         let config = self.plugin_config.as_deref().map(configuration).transpose()?;
-        let options =
-            ShadowOptions { from: self.from, until: self.until, config: config.map(|config| config.to_string()) };
+        let config = config.map(|config| config.to_string());
+        let Some(from) = self.from else {
+            let options = NextRunOptions { on: self.on, config };
+            return next_run(session, &request, self.binding, candidate, options).await;
+        };
+        let options = ShadowOptions { from, until: self.until, config };
         let mut told = 0;
         let report = session.altyn.shadow(&request, self.binding, candidate, options, |report| {
             if report.calls >= told + 1_000 {
@@ -61,6 +75,82 @@ impl Shadow {
             }
         }
     }
+}
+
+async fn next_run(
+    session: &Session,
+    request: &Request,
+    binding: BindingId,
+    candidate: ShadowCandidate,
+    options: NextRunOptions,
+) -> Result<(), Failure> {
+    let mut told = 0;
+    let report = session.altyn.shadow_next_run(request, binding, candidate, options, |report| {
+        if report.contracts >= told + 10_000 {
+            told = report.contracts;
+            eprintln!("{} contracts, {} % identical", report.contracts, report.identical_percent);
+        }
+    });
+    let report = report.await?;
+    match session.printer.output {
+        Output::Json => session.printer.object(&report, &[]),
+        Output::Table => {
+            output::write(&text_of_next_run(&report));
+            Ok(())
+        }
+    }
+}
+
+/// The report of a rehearsed run for people.
+fn text_of_next_run(report: &NextRunReport) -> String {
+    let mut text = format!(
+        "the run of {} by {} (sha256 {})\n{} contracts, {} lines, {} % identical; parked: {} by the present component, {} by the \
+         candidate\n",
+        report.business_on,
+        report.candidate_name,
+        report.candidate,
+        output::count(report.contracts),
+        output::count(report.lines),
+        report.identical_percent,
+        output::count(report.present_parked),
+        output::count(report.candidate_parked),
+    );
+    let mut totals = Table::new(["currency", "present", "candidate", "difference"]);
+    for total in &report.totals {
+        let cells = [total.present_minor, total.candidate_minor, total.difference_minor];
+        let [present, candidate, difference] = cells.map(|minor| money(minor, &total.currency));
+        totals.row([total.currency.clone(), present, candidate, difference]);
+    }
+    text.push_str(&totals.render());
+    if report.reasons.is_empty() {
+        return text;
+    }
+    let mut reasons = Table::new(["differs by", "contracts"]);
+    for count in &report.reasons {
+        reasons.row([count.reason.as_str().to_owned(), output::count(count.contracts)]);
+    }
+    let mut worst = Table::new(["contract", "id", "currency", "present", "candidate", "difference", "differs by"]);
+    let mut examples = String::new();
+    for found in &report.worst {
+        let shown =
+            |minor: Option<i64>| minor.map_or_else(|| "parked".to_owned(), |minor| money(minor, &found.currency));
+        worst.row([
+            found.number.clone(),
+            found.contract_id.to_string(),
+            found.currency.clone(),
+            shown(found.present_minor),
+            shown(found.candidate_minor),
+            money(found.difference_minor, &found.currency),
+            found.reason.as_str().to_owned(),
+        ]);
+        if examples.lines().count() < 20 {
+            for difference in &found.differences {
+                let _ = writeln!(examples, "{}: {difference}", found.number);
+            }
+        }
+    }
+    let _ = write!(text, "\n{}\n{}\n{examples}", reasons.render(), worst.render());
+    text
 }
 
 fn money(minor: i64, currency: &str) -> String {

@@ -8,6 +8,7 @@ use altyn_service::{
     },
     explain::{ShadowCandidate, ShadowOptions, ShadowReport},
     page::{Listed, Page},
+    runs::{NextRunOptions, NextRunReport},
 };
 use axum::{Json, extract::DefaultBodyLimit};
 use chrono::NaiveDate;
@@ -37,9 +38,12 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(deciding))
 }
 
-/// The shadow run, which takes as long as the history is.
+/// Shadow runs, which take as long as the history is, or the run.
 pub fn shadow() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(shadow_run)).layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
+    OpenApiRouter::default()
+        .routes(routes!(shadow_run))
+        .routes(routes!(shadow_next_run))
+        .layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
 }
 
 impl Resource for BindingView {
@@ -235,4 +239,26 @@ async fn shadow_run(
     let Upload { request, bytes, .. } = upload.expect(WASM)?;
     let candidate = ShadowCandidate { wasm: bytes.into(), manifest };
     Ok(Json(altyn.shadow(&request, id, candidate, options, |_| {}).await?))
+}
+
+/// Rehearses the next run.
+///
+/// The body is a component's bytes. The plans of the next billing run, or of the one that closes the day `on`, are computed by the
+/// binding's component and by this one; the answer tells what differs in money, contract by contract, the largest difference
+/// first. Nothing is saved, so it needs no idempotency key. A candidate that is not installed brings its signed manifest.
+#[utoipa::path(post, path = "/v1/bindings/{id}/shadow-next-run", operation_id = "binding_shadow_next_run", tag = "bindings",
+    params(("id" = BindingId, Path, description = "The binding"), NextRunOptions,
+        ("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
+    responses((status = 200, description = "What the next run would do otherwise", body = NextRunReport)))]
+async fn shadow_next_run(
+    App(altyn): App,
+    At(id): At<BindingId>,
+    Filter(options): Filter<NextRunOptions>,
+    Manifest(manifest): Manifest,
+    upload: Upload,
+) -> Result<Json<NextRunReport>, Problem> {
+    let Upload { request, bytes, .. } = upload.expect(WASM)?;
+    let candidate = ShadowCandidate { wasm: bytes.into(), manifest };
+    Ok(Json(altyn.shadow_next_run(&request, id, candidate, options, |_| {}).await?))
 }

@@ -16,6 +16,7 @@ const CHANGING: &[&str] = &[
     "/v1/bindings/{id}/upgrade",
     "/v1/bindings/{id}/rollback",
     "/v1/bindings/{id}/share",
+    "/v1/bindings/{id}/canary/promote",
 ];
 
 /// Whether an operation refuses a request without `If-Match`.

@@ -24,7 +24,8 @@ pub const MANIFEST: HeaderName = HeaderName::from_static("altyn-manifest");
 /// Marks an answer that was stored by an earlier request with the same key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Operations that are POST only because they take a body or work long: they leave nothing behind. So do previews.
-const KEYLESS: &[&str] = &["/v1/verify", "/v1/plugins/inspect", "/v1/bindings/{id}/shadow"];
+const KEYLESS: &[&str] =
+    &["/v1/verify", "/v1/plugins/inspect", "/v1/bindings/{id}/shadow", "/v1/bindings/{id}/shadow-next-run"];
 
 /// Whether an operation refuses a request without a key.
 pub fn needs_key(method: &Method, path: &str) -> bool {

@@ -12,6 +12,7 @@ mod auth;
 mod bindings;
 mod blocks;
 mod calls;
+mod canaries;
 mod changes;
 mod charges;
 mod contracts;
@@ -163,6 +164,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(grants::routes())
         .merge(plugin_limits::routes())
         .merge(bindings::routes())
+        .merge(canaries::routes())
         .merge(exchanges::routes())
         .merge(imports::routes());
     // A file and the books take as long as they are large, and a stream as long as its run.

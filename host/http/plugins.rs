@@ -2,6 +2,7 @@
 
 use altyn_domain::manifest::SignedManifest;
 use altyn_service::{
+    declared::{AppliedReport, ApplyPlugins},
     forms::FormView,
     grants::CapabilitiesView,
     install::{InspectionView, InstallPlugin, read_manifest},
@@ -21,7 +22,7 @@ use super::{
     Edge,
     auth::{App, Caller},
     error::Problem,
-    idempotency::{Answer, Found, MANIFEST, Resource, Upload},
+    idempotency::{Answer, Command, Found, MANIFEST, Resource, Upload},
     page::{At, Filter, Paged},
 };
 
@@ -38,6 +39,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(get))
         .routes(routes!(form))
         .routes(routes!(capabilities))
+        .routes(routes!(apply))
         .layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
 }
 
@@ -162,4 +164,25 @@ async fn capabilities(
     At(digest): At<String>,
 ) -> Result<Json<CapabilitiesView>, Problem> {
     Ok(Json(altyn.plugin_capabilities(&request, &digest).await?))
+}
+
+impl Resource for AppliedReport {}
+
+/// Applies a declaration.
+///
+/// Brings publishers, grants and bindings into force, entry by entry; components were installed before and are named by their
+/// digest. A binding is known by its tenant, extension point, date and priority. What is there already is `unchanged`, so that the
+/// same declaration may be sent again and again. The first entry that is refused ends it, and what came before stays.
+#[utoipa::path(post, path = "/v1/plugins/apply", operation_id = "plugin_apply", tag = "plugins",
+    request_body(content = ApplyPlugins, example = json!({
+        "plugins": [{ "component": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "grant": { "limits": { "wall_ms": 900 } } }],
+        "bindings": [{ "plugin": "ru-vat", "from": "2026-11-01", "config": { "regime": "general" } }],
+    })),
+    responses((status = 200, description = "What was done about each entry", body = AppliedReport)))]
+async fn apply(
+    App(altyn): App,
+    Command { request, command }: Command<ApplyPlugins>,
+) -> Result<Answer<AppliedReport>, Problem> {
+    Ok(Answer(altyn.plugins_declare(&request, command).await?))
 }

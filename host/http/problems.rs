@@ -263,6 +263,15 @@ catalogue! {
     NothingToRollBack = "nothing-to-roll-back", CONFLICT, "Nothing to roll back",
         "The binding has the component it was made with, or was rolled back to it.",
         "Upgrade the binding instead, or end it.";
+    CanaryRuns = "canary-runs", CONFLICT, "A component is on trial",
+        "A component is on trial in the binding: its other component is kept until the trial is over.",
+        "Promote the component on trial, or end its trial.";
+    CanaryNotPossible = "canary-not-possible", CONFLICT, "No trial in a gateway",
+        "A payment stays with the gateway that began it, so that a gateway has no share of contracts.",
+        "Bind the candidate as another gateway and send some payments through that.";
+    CanaryFault = "canary-fault", UNPROCESSABLE_ENTITY, "The component on trial failed",
+        "A component on trial decides for this contract, and gave no answer that counts; nothing was written.",
+        "Repeat the request when the trial is over; end it with `DELETE /v1/bindings/{id}/canary`.";
     BindingRequired = "binding-required", CONFLICT, "Required from above",
         "A tenant above requires its own plugin at this extension point.",
         "Ask that tenant to share the binding as `optional`.";
@@ -270,14 +279,14 @@ catalogue! {
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
     NothingToShadow = "nothing-to-shadow", CONFLICT, "Nothing to compare",
-        "The binding is of a gateway, which decides no lines.",
-        "Try the candidate in another binding of a test account.";
+        "The binding is of a gateway, which decides no lines; or no plan of the rehearsed run depends on it.",
+        "Try a gateway in another binding of a test account; compare a numbering scheme with the recorded history.";
     GatewayCannot = "gateway-cannot", CONFLICT, "The gateway does not do this",
         "The bound gateway does not serve this operation, currency or amount with its configuration.",
         "Read what it can do at `/v1/gateways/{id}`, or use another binding.";
     BindingEnded = "binding-ended", CONFLICT, "The binding has ended",
-        "No new payments begin through a binding that has ended; those in flight go on.",
-        "Use another binding of a gateway.";
+        "A binding that has ended decides nothing and begins no payment; payments in flight go on.",
+        "Use another binding.";
     PaymentNotTaken = "payment-not-taken", CONFLICT, "The payment was not taken",
         "Only money that was taken is given back.",
         "Ask how the payment stands; cancel one that is only held.";

@@ -94,7 +94,7 @@ async fn get(
     })),
     responses((status = 200, description = "The edited subscription", body = SubscriptionView)))]
 async fn update(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SubscriptionId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<UpdateSubscription>,
@@ -110,7 +110,7 @@ async fn update(
     request_body(content = ActivateSubscription, example = json!({ "on": "2026-11-15" })),
     responses((status = 200, description = "The subscription in service", body = SubscriptionView)))]
 async fn activate(
-    State(altyn): State<Altyn>,
+    App(altyn): App,
     At(id): At<SubscriptionId>,
     IfMatch(version): IfMatch,
     Command { request, command }: Command<ActivateSubscription>,

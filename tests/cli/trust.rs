@@ -145,3 +145,46 @@ fn a_secret_comes_by_stdin_and_a_wrong_master_key_stops_the_host() {
     desk.run_with(&["secret", "rotate"], &with("other.key")).succeeded();
     assert!(set("other.key").status.success());
 }
+
+#[test]
+fn a_component_on_trial_is_started_widened_promoted_and_rolled_back() {
+    let desk = with_guest();
+    std::fs::copy(crate::desk::plugins().join("hostile-tax.wasm"), desk.path("hostile-tax.wasm")).unwrap();
+    desk.json(&["plugin", "install", "ru-vat.wasm"]);
+    desk.json(&["plugin", "install", "hostile-tax.wasm"]);
+    let bound = desk.json(&["plugin", "bind", "ru-vat", "--from", "2026-11-01"]);
+    let binding = bound["id"].as_str().unwrap();
+    desk.run(&["plugin", "canary", "show", "--binding", binding]).refused(4);
+    let start = ["plugin", "canary", "start", "--binding", binding, "--component", "hostile-tax"];
+    for share in ["101", "0.001", "half"] {
+        desk.run(&[&start[..], &["--share", share]].concat()).refused(2);
+    }
+    let mut words = [&start[..], &["--share", "2.5", "--most-faults", "0.5%", "--least", "10"]].concat();
+    words.extend(["--output", "json"]);
+    let started = desk.run(&words).succeeded().json();
+    assert_eq!((&started["share_bp"], &started["most_fault_bp"]), (&250.into(), &50.into()), "{started}");
+    assert!(desk.run(&start).refused(3).contains("altyn plugin canary"));
+    desk.run(&["plugin", "upgrade", "--binding", binding, "--component", "hostile-tax"]).refused(3);
+    let wider = desk.json(&["plugin", "canary", "share", "--binding", binding, "--share", "50"]);
+    assert_eq!(
+        (&wider["share_bp"], &wider["least_decisions"], &wider["version"]),
+        (&5_000.into(), &10.into(), &2.into())
+    );
+    let shown = desk.run(&["plugin", "canary", "show", "--binding", binding]).succeeded().stdout();
+    assert!(shown.contains("running") && shown.contains("5000"), "{shown}");
+    desk.json(&["plugin", "canary", "promote", "--binding", binding]);
+    assert_eq!(desk.json(&["plugin", "bindings"])["data"][0]["component"], started["component"]);
+    desk.json(&["plugin", "rollback", "--binding", binding]);
+    assert_eq!(desk.json(&["plugin", "bindings"])["data"][0]["component"], bound["component"]);
+    desk.run(&start).succeeded();
+    let ended = desk.json(&["plugin", "canary", "end", "--binding", binding]);
+    assert_eq!(ended["state"], "ended");
+    let listed = desk.run(&["plugin", "canary", "list", "--binding", binding]).succeeded().stdout();
+    assert!(listed.contains("promoted") && listed.contains("ended"), "{listed}");
+    let rehearse = ["plugin", "shadow", "--binding", binding, "--candidate", "ru-vat.wasm"];
+    desk.run(&rehearse).refused(2);
+    desk.run(&[&rehearse[..], &["--next-run", "--from", "2026-11-01"]].concat()).refused(2);
+    // Nothing else is bound here, so that no run can be rehearsed.
+    let told = desk.run(&[&rehearse[..], &["--next-run"]].concat()).refused(3);
+    assert!(told.contains("no plugin is bound"), "{told}");
+}

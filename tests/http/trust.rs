@@ -11,7 +11,13 @@ use crate::{
     support::{Host, on_both_engines, send},
 };
 
-on_both_engines!(a_signed_component_is_installed_over_the_interface, a_binding_is_upgraded_and_shared_by_its_version);
+on_both_engines!(
+    a_signed_component_is_installed_over_the_interface,
+    a_binding_is_upgraded_and_shared_by_its_version,
+    a_component_is_put_on_trial_widened_promoted_and_ended,
+    a_declaration_is_applied_over_the_interface,
+    the_next_run_is_rehearsed_over_the_interface,
+);
 
 async fn a_signed_component_is_installed_over_the_interface(host: Host) {
     let (key, wasm) = (PublisherKey::new(&Zeroizing::new([5; 32])), books::plugin("ru-vat"));
@@ -77,4 +83,116 @@ async fn a_binding_is_upgraded_and_shared_by_its_version(host: Host) {
     host.post("/v1/grants", &json!({ "component": digest, "limits": { "fuel": 5 } })).await.expect(201);
     let able = host.get(&format!("/v1/plugins/{digest}/capabilities")).await.expect(200);
     assert_eq!(able["effective"]["limits"]["fuel"], 5);
+}
+
+async fn installed(host: &Host, name: &str) -> serde_json::Value {
+    let install = host.ask_as(&host.root, Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
+    send(install.header("content-type", "application/wasm").body(books::plugin(name))).await.expect(201)
+}
+
+async fn a_component_is_put_on_trial_widened_promoted_and_ended(host: Host) {
+    let (component, binding) = books::bind(&host, "ru-vat", json!({})).await;
+    let other = installed(&host, "hostile-tax").await;
+    let path = format!("/v1/bindings/{}/canary", binding["id"].as_str().unwrap());
+    let send_at = |method: Method, path: String, version: &str, body: serde_json::Value| {
+        let request = host.ask(method, &path).header("idempotency-key", host.fresh());
+        send(request.header("if-match", version.to_owned()).json(&body))
+    };
+    host.get(&path).await.problem(404, "not-found");
+    let wrong = json!({ "component": other["digest"], "share_bp": 10_001 });
+    let problem = host.post(&path, &wrong).await.problem(422, "invalid-request");
+    assert_eq!(problem["errors"][0]["pointer"], "/share_bp", "{problem}");
+    host.post(&path, &json!({ "component": component["digest"] })).await.problem(422, "invalid-request");
+    let start = json!({ "component": other["digest"], "share_bp": 500 });
+    let once = || send(host.ask(Method::POST, &path).header("idempotency-key", "trial-1").json(&start));
+    let started = once().await;
+    assert_eq!((started.header("etag"), started.header("location")), (Some("\"1\""), Some(path.as_str())));
+    let started = started.expect(201);
+    assert_eq!(
+        (&started["state"], &started["most_fault_bp"], &started["least_decisions"]),
+        (&json!("running"), &json!(100), &json!(100))
+    );
+    assert_eq!(once().await.header("idempotent-replayed"), Some("true"));
+    host.post(&path, &start).await.problem(409, "canary-runs");
+    assert_eq!(host.get(&path).await.expect(200), started);
+
+    send(host.ask(Method::PATCH, &path).json(&json!({ "share_bp": 1 }))).await.problem(428, "version-required");
+    send_at(Method::PATCH, path.clone(), "\"9\"", json!({ "share_bp": 1 })).await.problem(412, "stale-version");
+    send_at(Method::PATCH, path.clone(), "\"1\"", json!({ "shrae": 1 })).await.problem(422, "invalid-request");
+    let wider = send_at(Method::PATCH, path.clone(), "\"1\"", json!({ "share_bp": 5_000 })).await.expect(200);
+    assert_eq!(
+        (&wider["share_bp"], &wider["version"], &wider["least_decisions"]),
+        (&json!(5_000), &json!(2), &json!(100))
+    );
+    let upgrade = format!("/v1/bindings/{}/upgrade", binding["id"].as_str().unwrap());
+    let body = json!({ "component": other["digest"] });
+    send_at(Method::POST, upgrade, "\"1\"", body).await.problem(409, "canary-runs");
+
+    let (_, stranger) = host.stranger().await;
+    for method in [Method::GET, Method::PATCH, Method::DELETE] {
+        let request = host.ask_as(&stranger, method, &path).header("if-match", "\"2\"");
+        send(request.json(&json!({}))).await.problem(404, "not-found");
+    }
+    let ended = send_at(Method::DELETE, path.clone(), "\"2\"", json!({})).await.expect(200);
+    assert_eq!((&ended["state"], &ended["reason"]), (&json!("ended"), &json!("withdrawn")));
+    send_at(Method::DELETE, path.clone(), "\"3\"", json!({})).await.problem(404, "not-found");
+
+    host.post(&path, &start).await.expect(201);
+    let promoted = send_at(Method::POST, format!("{path}/promote"), "\"1\"", json!({})).await.expect(200);
+    assert_eq!(promoted["state"], "promoted");
+    let now = host.get(&format!("/v1/bindings/{}", binding["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!((&now["component"], &now["version"]), (&other["digest"], &json!(2)));
+    let listed =
+        host.get(&format!("/v1/bindings/{}/canaries?limit=1", binding["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!((&listed["data"][0]["state"], &listed["has_more"]), (&json!("ended"), &json!(true)));
+    let (_, operator) = host.key(altyn_service::api_keys::Role::Operator).await;
+    send(host.ask_as(&operator, Method::GET, &path)).await.problem(403, "forbidden");
+}
+
+async fn a_declaration_is_applied_over_the_interface(host: Host) {
+    let component = installed(&host, "ru-vat").await;
+    let declared = json!({
+        "plugins": [{ "component": component["digest"], "grant": { "limits": { "wall_ms": 900 } } }],
+        "bindings": [{ "plugin": "ru-vat", "from": "2026-11-01", "config": { "regime": "general" } }],
+    });
+    let outcomes = |answer: serde_json::Value| -> Vec<String> {
+        let steps = answer["data"].as_array().unwrap().iter();
+        steps.map(|step| format!("{} {}", step["what"].as_str().unwrap(), step["outcome"].as_str().unwrap())).collect()
+    };
+    let first = host.post("/v1/plugins/apply", &declared).await.expect(200);
+    assert_eq!(outcomes(first), ["plugin unchanged", "grant made", "binding made"]);
+    let again = host.post("/v1/plugins/apply", &declared).await.expect(200);
+    assert_eq!(outcomes(again), ["plugin unchanged", "grant unchanged", "binding unchanged"]);
+    send(host.ask(Method::POST, "/v1/plugins/apply").json(&declared)).await.problem(400, "idempotency-key-required");
+    let wrong = json!({ "bindings": [{ "plugin": "ru-vat", "from": "2026-11-01", "config": { "regime": 1 } }] });
+    let problem = host.post("/v1/plugins/apply", &wrong).await.problem(422, "invalid-request");
+    assert_eq!(problem["errors"][0]["pointer"], "/bindings/0/config/regime", "{problem}");
+    host.post("/v1/plugins/apply", &json!({ "plugins": [{}] })).await.problem(422, "invalid-request");
+    let (stranger, _) = host.stranger().await;
+    let foreign = json!({ "bindings": [{ "plugin": "ru-vat", "from": "2026-11-01", "tenant": stranger }] });
+    let problem = host.post("/v1/plugins/apply", &foreign).await.problem(422, "invalid-request");
+    assert_eq!(problem["errors"][0]["pointer"], "/bindings/0/tenant", "{problem}");
+    let core =
+        json!({ "publishers": [{ "public_key": "altyn-ed25519-public:00", "publisher": "Acme", "level": "core" }] });
+    host.post("/v1/plugins/apply", &core).await.problem(422, "invalid-request");
+    let listed = host.get("/v1/bindings").await.expect(200);
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "nothing else was bound");
+}
+
+async fn the_next_run_is_rehearsed_over_the_interface(host: Host) {
+    let books = books::prepare(&host).await;
+    let bindings = host.get("/v1/bindings").await.expect(200);
+    let tax = bindings["data"].as_array().unwrap().iter().find(|one| one["extension_point"] == "tax-rule").unwrap();
+    let path = format!("/v1/bindings/{}/shadow-next-run?on={}", tax["id"].as_str().unwrap(), books::DAY);
+    let rehearse = |path: String, name: &str| {
+        send(host.ask(Method::POST, &path).header("content-type", "application/wasm").body(books::plugin(name)))
+    };
+    let same = rehearse(path.clone(), "ru-vat").await.expect(200);
+    assert_eq!((&same["identical_percent"], &same["contracts"]), (&json!("100.00"), &json!(1)), "{same}");
+    let other = rehearse(format!("{path}&config=%7B%22do%22%3A%22trap%22%7D"), "hostile-tax").await.expect(200);
+    assert_eq!((&other["candidate_parked"], &other["worst"][0]["reason"]), (&json!(1), &json!("fault")), "{other}");
+    assert_eq!(other["worst"][0]["contract_id"], books.id("/v1/contracts"));
+    rehearse(format!("{path}&form=2026"), "ru-vat").await.problem(400, "invalid-query");
+    let runs = host.get("/v1/runs").await.expect(200);
+    assert_eq!(runs["data"], json!([]), "nothing was run");
 }

@@ -146,6 +146,8 @@ ids! {
     RunId = "run";
     /// A plugin bound to an extension point of a tenant.
     BindingId = "bnd";
+    /// A component on trial in a binding.
+    CanaryId = "cny";
     /// A conversation with a payment gateway.
     ExchangeId = "exc";
     /// One recorded plugin call.

@@ -10,6 +10,7 @@ mod text;
 pub mod binding;
 pub mod block;
 pub mod calendar;
+pub mod canary;
 pub mod catalogue;
 pub mod change;
 pub mod charge;

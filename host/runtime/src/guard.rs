@@ -42,7 +42,10 @@ impl Shared {
         let span = tracing::debug_span!(
             "plugin_call",
             tenant = ctx.tenant,
+            binding = ctx.binding,
+            plugin = plugin.name(),
             component = %plugin.digest(),
+            world = plugin.world().as_str(),
             export = export.as_str(),
             purpose = plugin.purpose().as_str(),
             lines,

@@ -186,6 +186,7 @@ pub struct Plugin {
     loaded: Arc<Loaded>,
     lowered: LoweredLimits,
     purpose: Purpose,
+    name: Option<Arc<str>>,
 }
 
 struct Loaded {
@@ -248,6 +249,17 @@ impl Plugin {
     #[must_use]
     pub fn rehearsing(&self) -> Self {
         Self { purpose: Purpose::Rehearsal, lowered: LoweredLimits::default(), ..self.clone() }
+    }
+
+    /// The same component under the name that it is installed with, for whoever reads of its calls.
+    #[must_use]
+    pub fn called(&self, name: &str) -> Self {
+        Self { name: Some(name.into()), ..self.clone() }
+    }
+
+    /// The name that it is installed with; its digest alone tells which it is.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     pub(crate) fn purpose(&self) -> Purpose {
@@ -319,7 +331,7 @@ impl Shared {
         let pre = link(&realm.linker, &component, world).map_err(|error| incompatible(world, &error))?;
         let engine = realm.engine.clone();
         let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, build, engine, pre });
-        let plugin = Plugin { loaded, lowered: LoweredLimits::default(), purpose: Purpose::Decision };
+        let plugin = Plugin { loaded, lowered: LoweredLimits::default(), purpose: Purpose::Decision, name: None };
         Ok((plugin, shape))
     }
 

@@ -4,6 +4,8 @@
 //! What it configures fits the component's schema, and what its component asks for was decided about. Loading what
 //! decides is here; which of it decides is [`altyn_domain::binding::decides`].
 
+use std::sync::Arc;
+
 use altyn_domain::{
     binding::{BindingChange, Decides, Found, Inheritance, Level, Narrowing, decides, previous},
     grant::{Capabilities, LoweredLimits},
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    canary::{Canaried, end_with_binding, no_canary},
     context::{Altyn, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
     forms::check_config,
@@ -34,7 +37,7 @@ use crate::{
 const MOST_CHANGES: i64 = 10_000;
 
 /// A binding of a component to an extension point.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BindingView {
     /// Its id.
     pub id: BindingId,
@@ -177,6 +180,8 @@ pub struct Bound {
     pub context: CallContext,
     /// SHA-256 of the configuration text.
     pub config_digest: [u8; 32],
+    /// A component on trial that decides for some contracts in its place; [`Self::of`] tells which.
+    pub canary: Option<Arc<Canaried>>,
 }
 
 fn changed(row: &BindingRow, kind: BindingChange, by: &str, at: DateTime<Utc>) -> ChangeRow {
@@ -193,7 +198,12 @@ fn changed(row: &BindingRow, kind: BindingChange, by: &str, at: DateTime<Utc>) -
 
 impl Altyn {
     /// An installed component that somebody wants to bind with a configuration, checked as far as no transaction is needed.
-    async fn bindable(&self, tenant: TenantId, digest: &str, config: &serde_json::Value) -> Result<ComponentRow> {
+    pub(crate) async fn bindable(
+        &self,
+        tenant: TenantId,
+        digest: &str,
+        config: &serde_json::Value,
+    ) -> Result<ComponentRow> {
         let mut fields = Fields::default();
         if parse_digest(digest).is_none() {
             fields.refuse("/component", "must be a SHA-256 digest of 64 hexadecimal digits");
@@ -318,7 +328,8 @@ impl Altyn {
         work.finish(200, binding_view(row)?).await
     }
 
-    async fn switch(
+    /// Gives a binding another component and configuration, with its history; refused while one is on trial in it.
+    pub(crate) async fn switch(
         &self,
         work: &mut Work,
         request: &Request,
@@ -329,6 +340,7 @@ impl Altyn {
     ) -> Result<BindingRow> {
         let tenant = request.tenant.0;
         let before = rows::binding_find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("binding"))?;
+        no_canary(&mut work.tx, tenant, id.0).await?;
         if history::changes(&mut work.tx, tenant, id.0, 0, 1).await?.is_empty() {
             // Made before histories were kept: what it has now is the beginning.
             let change = changed(&before, BindingChange::Bind, &request.credential, before.created_at);
@@ -472,6 +484,7 @@ impl Altyn {
         if !ended {
             return Err(ServiceError::Stale);
         }
+        end_with_binding(&mut work.tx, request.tenant.0, id.0, &request.credential, now).await?;
         let change = changed(&row, BindingChange::End, &request.credential, now);
         history::change_insert(&mut work.tx, request.tenant.0, change).await?;
         work.finish(200, binding_view(row)?).await
@@ -583,21 +596,25 @@ impl Altyn {
             self.note_inherited(tenant, owner, row.id).await?;
         }
         let binding = BindingId(row.id);
-        Ok(Bound {
+        let lowered = lowered.narrowed(limits);
+        let present = Bound {
             binding,
             owner,
-            plugin: plugin.within(lowered.narrowed(limits).narrowed(capabilities.limits)),
+            plugin: plugin.within(lowered.narrowed(capabilities.limits)),
             capabilities,
             config_digest: crate::evidence::sha256(row.config.as_bytes()),
             context: CallContext {
                 tenant: tenant.to_string(),
                 binding: binding.to_string(),
-                config: row.config,
+                config: row.config.clone(),
                 now_ms: now.timestamp_millis(),
                 zone: zone.to_owned(),
                 locale: locale.to_owned(),
             },
-        })
+            canary: None,
+        };
+        let canary = self.canary_of((tenant, owner), &row, lowered, &present).await?;
+        Ok(Bound { canary, ..present })
     }
 
     /// The calls of a tenant name the binding; where that is another's, this row says whose.
@@ -616,7 +633,7 @@ fn required() -> ServiceError {
 }
 
 /// Refuses a component whose key was revoked, and keeps the key as it is until the transaction ends.
-async fn signed_still(tx: &mut Tx, component: &ComponentRow) -> Result<()> {
+pub(crate) async fn signed_still(tx: &mut Tx, component: &ComponentRow) -> Result<()> {
     let Some(key) = &component.key_id else { return Ok(()) };
     if plugin_keys::key_hold(tx, key).await? {
         return Ok(());

@@ -13,13 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bindings::{BindingView, CreateBinding, ShareBinding, UpgradeBinding},
-    context::{Altyn, Request},
-    error::{Result, ServiceError},
+    context::{Altyn, Begun, Reply, Request},
+    error::{Fields, Result, ServiceError},
     grants::SetGrant,
     install::InstallPlugin,
     page::{LARGEST_PAGE, Page},
     plugin_keys::TrustKey,
+    plugins::ComponentView,
 };
+
+/// The most entries of one kind in a declaration that is sent as JSON.
+const MOST_ENTRIES: usize = 1_000;
 
 /// Everything that is declared.
 #[derive(Clone, Debug, Default)]
@@ -32,19 +36,88 @@ pub struct Declaration {
     pub bindings: Vec<DeclaredBinding>,
 }
 
-/// A component that is to be installed.
+/// A component that is to be there.
 #[derive(Clone, Debug)]
 pub struct DeclaredPlugin {
-    /// Its bytes.
-    pub wasm: Vec<u8>,
-    /// What its publisher signed.
-    pub manifest: Option<SignedManifest>,
-    /// What it may do, by the word of the root tenant; absent for no answer.
+    /// Where it comes from.
+    pub source: ComponentSource,
+    /// What it may do, by the word of the applying tenant; absent for no answer.
     pub grant: Option<DeclaredGrant>,
 }
 
+/// Where a declared component comes from.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a declaration has a few of them, for a moment")]
+pub enum ComponentSource {
+    /// It is installed from its bytes, if it is not there.
+    Bytes {
+        /// The component.
+        wasm: Vec<u8>,
+        /// What its publisher signed.
+        manifest: Option<SignedManifest>,
+    },
+    /// It was installed before: its SHA-256, 64 hexadecimal digits.
+    Installed(String),
+}
+
+/// A declaration as JSON; its components were installed before.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApplyPlugins {
+    /// Publishers whose signature is taken; for a root tenant.
+    pub publishers: Vec<TrustKey>,
+    /// Components that are granted something, or that bindings below mean.
+    pub plugins: Vec<ApplyPlugin>,
+    /// What decides for the acting tenant and those below it.
+    pub bindings: Vec<ApplyBinding>,
+}
+
+/// An installed component of a declaration.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyPlugin {
+    /// SHA-256 of the installed component, 64 hexadecimal digits.
+    pub component: String,
+    /// What it may do, by the word of the acting tenant; absent for no answer.
+    pub grant: Option<DeclaredGrant>,
+}
+
+/// A binding of a declaration.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyBinding {
+    /// The plugin's id.
+    pub plugin: String,
+    /// Its version; absent for the declared one, or the only one that is installed.
+    pub version: Option<String>,
+    /// The tenant, the acting one or one below it; the acting one when absent.
+    pub tenant: Option<TenantId>,
+    /// The first business date it decides.
+    pub from: NaiveDate,
+    /// Smaller wins between bindings of the same date.
+    #[serde(default)]
+    pub priority: i32,
+    /// Configuration: a JSON object that fits the component's schema.
+    #[serde(default = "empty_object")]
+    pub config: serde_json::Value,
+    /// Whether tenants below use it.
+    #[serde(default = "nobody")]
+    pub inheritance: Inheritance,
+    /// Limits of its calls below those of the installation.
+    #[serde(default)]
+    pub limits: LoweredLimits,
+}
+
+fn empty_object() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+fn nobody() -> Inheritance {
+    Inheritance::None
+}
+
 /// What a plugin may do.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeclaredGrant {
     /// Hosts that it may reach.
@@ -77,19 +150,54 @@ pub struct DeclaredBinding {
 }
 
 /// What was done about one thing that is declared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AppliedView {
-    /// `publisher`, `plugin`, `grant` or `binding`.
-    pub what: &'static str,
+    /// What it is.
+    pub what: Applied,
     /// Which.
     pub name: String,
-    /// `made`, `changed` or `unchanged`.
+    /// Whether something had to be done.
     pub outcome: Outcome,
 }
 
-/// Whether something had to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What a declaration can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = AppliedKind)]
+pub enum Applied {
+    /// The key of a publisher.
+    Publisher,
+    /// A component.
+    Plugin,
+    /// What a component may do.
+    Grant,
+    /// What decides for a tenant.
+    Binding,
+}
+
+impl Applied {
+    /// Kebab-case text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publisher => "publisher",
+            Self::Plugin => "plugin",
+            Self::Grant => "grant",
+            Self::Binding => "binding",
+        }
+    }
+}
+
+/// Everything that was declared, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AppliedReport {
+    /// One entry for each thing that is declared.
+    pub data: Vec<AppliedView>,
+}
+
+/// Whether something had to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = AppliedOutcome)]
 pub enum Outcome {
     /// It was not there.
     Made,
@@ -119,6 +227,35 @@ pub struct Stopped {
     pub error: ServiceError,
 }
 
+impl Stopped {
+    /// The refusal with the place of the entry, for who sent the declaration; and what was done before, where there is room.
+    fn told(self, done: &[AppliedView]) -> ServiceError {
+        let Self { entry, error } = self;
+        let done = done
+            .iter()
+            .map(|step| format!("done before: {} {}, {}", step.what.as_str(), step.name, step.outcome.as_str()));
+        match error {
+            ServiceError::Invalid(mut fields) => {
+                // `bindings[2] ru-vat` is where `/bindings/2` points at.
+                let place = entry.split(' ').next().unwrap_or_default().replace('[', "/").replace(']', "");
+                for field in &mut fields {
+                    field.pointer = format!("/{place}{}", field.pointer);
+                }
+                ServiceError::Invalid(fields)
+            }
+            ServiceError::Conflict { code, message, mut details } => {
+                details.extend(done);
+                ServiceError::Conflict { code, message: format!("{entry}: {message}"), details }
+            }
+            ServiceError::Plugin { code, message } => {
+                ServiceError::Plugin { code, message: format!("{entry}: {message}") }
+            }
+            ServiceError::Forbidden(message) => ServiceError::Forbidden(format!("{entry}: {message}")),
+            error => error,
+        }
+    }
+}
+
 fn made(status: u16) -> Outcome {
     if status == 201 { Outcome::Made } else { Outcome::Unchanged }
 }
@@ -143,22 +280,20 @@ impl Altyn {
             let reply = self.plugin_key_trust(root, key).await;
             let reply = reply.map_err(stopped(format!("publishers[{at}] {name}")))?;
             let name = format!("{} {}", reply.value.publisher, reply.value.id);
-            on_step(AppliedView { what: "publisher", name, outcome: made(reply.status) });
+            on_step(AppliedView { what: Applied::Publisher, name, outcome: made(reply.status) });
         }
         let mut digests = BTreeMap::new();
         for (at, plugin) in declared.plugins.into_iter().enumerate() {
             let entry = format!("plugins[{at}]");
-            let DeclaredPlugin { wasm, manifest, grant } = plugin;
-            let install = InstallPlugin { wasm, manifest, allow_downgrade: false };
-            let reply = self.plugin_install_signed(root, install).await.map_err(stopped(entry.clone()))?;
-            let component = reply.value;
+            let DeclaredPlugin { source, grant } = plugin;
+            let (component, outcome) = self.component_apply(root, source).await.map_err(stopped(entry.clone()))?;
             let name = format!("{} {}", component.plugin_id, component.version);
-            on_step(AppliedView { what: "plugin", name, outcome: made(reply.status) });
+            on_step(AppliedView { what: Applied::Plugin, name, outcome });
             if let Some(grant) = grant {
                 let name = component.plugin_id.clone();
                 let applied = self.grant_apply(root, &component.digest, &name, grant).await;
                 let outcome = applied.map_err(stopped(format!("{entry} {name}")))?;
-                on_step(AppliedView { what: "grant", name, outcome });
+                on_step(AppliedView { what: Applied::Grant, name, outcome });
             }
             digests.insert((component.plugin_id.clone(), Some(component.version)), component.digest.clone());
             digests.insert((component.plugin_id, None), component.digest);
@@ -172,9 +307,79 @@ impl Altyn {
             };
             let name = format!("{} of {} from {}", binding.plugin, binding.tenant, binding.from);
             let outcome = self.binding_apply(root, digest, binding).await.map_err(stopped(entry))?;
-            on_step(AppliedView { what: "binding", name, outcome });
+            on_step(AppliedView { what: Applied::Binding, name, outcome });
         }
         Ok(())
+    }
+
+    /// Brings a declaration into force whose components were installed before, for the acting tenant and those below it.
+    ///
+    /// Each entry is a transaction of its own, so that what stopped half way is sent again. The answer is remembered after the
+    /// work; the same request again is answered with it, another one compares with what is there.
+    pub async fn plugins_declare(&self, request: &Request, command: ApplyPlugins) -> Result<Reply<AppliedReport>> {
+        let mut fields = Fields::default();
+        for (pointer, entries) in [
+            ("/publishers", command.publishers.len()),
+            ("/plugins", command.plugins.len()),
+            ("/bindings", command.bindings.len()),
+        ] {
+            if entries > MOST_ENTRIES {
+                fields.refuse(pointer, format!("must have at most {MOST_ENTRIES} entries"));
+            }
+        }
+        for (at, binding) in command.bindings.iter().enumerate() {
+            let tenant = binding.tenant.unwrap_or(request.tenant);
+            if tenant != request.tenant && !self.tenant_in_subtree(request.tenant, tenant).await? {
+                fields.refuse(format!("/bindings/{at}/tenant"), "is no tenant at or below the acting one");
+            }
+        }
+        fields.finish()?;
+        if request.key.is_some() {
+            match self.begin(request).await? {
+                Begun::Replay(reply) => return Ok(reply),
+                // Nothing is remembered yet: the work takes transactions of its own.
+                Begun::Work(work) => work.tx.rollback().await?,
+            }
+        }
+        let plugin = |plugin: ApplyPlugin| DeclaredPlugin {
+            source: ComponentSource::Installed(plugin.component),
+            grant: plugin.grant,
+        };
+        let binding = |binding: ApplyBinding| {
+            let ApplyBinding { plugin, version, tenant, from, priority, config, inheritance, limits } = binding;
+            let tenant = tenant.unwrap_or(request.tenant);
+            DeclaredBinding { tenant, plugin, version, from, priority, config, inheritance, limits }
+        };
+        let declaration = Declaration {
+            publishers: command.publishers,
+            plugins: command.plugins.into_iter().map(plugin).collect(),
+            bindings: command.bindings.into_iter().map(binding).collect(),
+        };
+        let (steps, mut data) = (Request { key: None, ..request.clone() }, Vec::new());
+        let done = self.plugins_apply(&steps, declaration, |step| data.push(step)).await;
+        done.map_err(|stopped| stopped.told(&data))?;
+        let work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        work.finish(200, AppliedReport { data }).await
+    }
+
+    async fn component_apply(&self, root: &Request, source: ComponentSource) -> Result<(ComponentView, Outcome)> {
+        match source {
+            ComponentSource::Bytes { wasm, manifest } => {
+                let install = InstallPlugin { wasm, manifest, allow_downgrade: false };
+                let reply = self.plugin_install_signed(root, install).await?;
+                Ok((reply.value, made(reply.status)))
+            }
+            ComponentSource::Installed(digest) => match self.plugin_get(&digest).await {
+                Ok(component) => Ok((component, Outcome::Unchanged)),
+                Err(ServiceError::NotFound(_)) => {
+                    Err(ServiceError::invalid("/component", "is not installed; install the component first"))
+                }
+                Err(error) => Err(error),
+            },
+        }
     }
 
     async fn grant_apply(

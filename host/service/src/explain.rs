@@ -14,6 +14,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(crate) use shadow::{minor, percent};
+
 pub use replay::{ReplayDifference, ReplayReport};
 pub use shadow::{
     ShadowCandidate, ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal,

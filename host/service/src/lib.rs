@@ -7,6 +7,7 @@
 pub mod api_keys;
 pub mod bindings;
 pub mod blocks;
+pub mod canary;
 pub mod changes;
 pub mod charges;
 pub mod context;

@@ -48,13 +48,15 @@ impl Plugins {
         }
         let mut tx = db.read(Scope::Platform).await?;
         let wasm = rows::component_wasm(&mut tx, digest.0.to_vec()).await?;
+        let row = rows::component_find(&mut tx, digest.0.to_vec()).await?;
         drop(tx);
+        let name = row.map(|row| format!("{} {}", row.plugin_id, row.version)).unwrap_or_default();
         let wasm = wasm.ok_or(ServiceError::NotFound("component"))?;
         if Digest::of(&wasm) != digest {
             return Err(StoreError::Corrupt("components.wasm", format!("does not have the digest {digest}")).into());
         }
         let runtime = self.runtime();
-        let plugin = blocking(move || runtime.load(&wasm)).await?.map_err(|error| refused(&error))?;
+        let plugin = blocking(move || runtime.load(&wasm)).await?.map_err(|error| refused(&error))?.called(&name);
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, plugin.clone());
         Ok(plugin)
     }

@@ -7,6 +7,7 @@ pub mod api_keys;
 pub mod approvals;
 pub mod bindings;
 pub mod blocks;
+pub mod canaries;
 pub mod catalogue;
 pub mod changes;
 pub mod charges;

@@ -40,6 +40,7 @@ use super::{
     },
 };
 use crate::{
+    canary::outcomes::Outcomes,
     context::{Altyn, Request},
     credits::{ChargeCredit, PlannedCredit, credits_plan},
     error::{Fields, Result, ServiceError, stored},
@@ -115,6 +116,8 @@ pub(super) struct Draft {
     pub documents: Vec<Document>,
     pub credits: Vec<Credit>,
     pub recorded: Vec<Recorded>,
+    /// The canaries by whose word it was decided; it is saved under no other.
+    pub trials: Outcomes,
     planned: Vec<PlannedCredit>,
     pins: Vec<PluginPin>,
     /// What plugins are told: the instant, the zone and the locale.
@@ -255,6 +258,7 @@ impl Altyn {
             documents: Vec::new(),
             credits: Vec::new(),
             recorded: Vec::new(),
+            trials: Outcomes::default(),
             planned: Vec::new(),
             pins: Vec::new(),
             told,
@@ -477,12 +481,18 @@ impl Altyn {
         let (runtime, ids, at) = (self.plugins.runtime(), Arc::clone(&self.ids), self.clock.now());
         blocking(move || {
             let mut draft = draft;
-            let mut recorder = Recorder { ids: &*ids, run: None, at, recorded: Vec::new(), calls: 0 };
-            draft.share(&mut recorder, &runtime, &strategy)?;
-            draft.pins.push(pin(World::ProrationStrategy, &strategy));
+            let contract = draft.contract.id;
+            let mut recorder = Recorder::new(&*ids, None, at);
+            draft.trials.note(&strategy, contract, false);
+            let deciding = strategy.of(contract);
+            draft.share(&mut recorder, &runtime, deciding).map_err(|error| on_trial(&strategy, contract, error))?;
+            draft.pins.push(pin(World::ProrationStrategy, deciding));
             if let Some(rule) = &rule {
-                draft.assess(&mut recorder, &runtime, rule, &seller)?;
-                draft.pins.push(pin(World::TaxRule, rule));
+                draft.trials.note(rule, contract, false);
+                let deciding = rule.of(contract);
+                let assessed = draft.assess(&mut recorder, &runtime, deciding, &seller);
+                assessed.map_err(|error| on_trial(rule, contract, error))?;
+                draft.pins.push(pin(World::TaxRule, deciding));
             }
             draft.recorded = recorder.recorded;
             Ok(draft)
@@ -498,6 +508,16 @@ impl Altyn {
             draft.planned = credits_plan(&mut tx, &*self.ids, draft.tenant, draft.issued_on, &credits).await?;
         }
         Ok(draft)
+    }
+}
+
+/// A refusal by a component on trial is none for ever: what comes after the trial may answer.
+pub(super) fn on_trial(bound: &Bound, contract: Uuid, error: ServiceError) -> ServiceError {
+    match (error, &bound.canary) {
+        (ServiceError::Plugin { code: REFUSED, message }, Some(canary)) if canary.decides(contract) => {
+            ServiceError::Plugin { code: "canary-fault", message: format!("a component on trial decides: {message}") }
+        }
+        (error, _) => error,
     }
 }
 

@@ -11,10 +11,11 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    draft::{Draft, Item},
+    draft::{Draft, Item, on_trial},
     view::{ChangeView, change_view},
 };
 use crate::{
+    canary::outcomes::Outcomes,
     context::{Altyn, Begun, Reply, Request},
     credits::charges_credit,
     error::{Result, ServiceError},
@@ -50,6 +51,8 @@ struct Numbers {
     /// Per sequence: its key, where it stood, where it stands afterwards.
     taken: Vec<(String, i64, i64)>,
     recorded: Vec<Recorded>,
+    /// The canary by whose word they were given.
+    trials: Outcomes,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and formatted texts")]
@@ -128,11 +131,13 @@ impl Altyn {
 
     /// Foresees the numbers of the documents; they are taken when they are saved.
     async fn number(&self, draft: &Draft) -> Result<Numbers> {
-        let none = Numbers { of_documents: Vec::new(), taken: Vec::new(), recorded: Vec::new() };
+        let mut trials = Outcomes::default();
         if draft.documents.is_empty() {
-            return Ok(none);
+            return Ok(Numbers { of_documents: Vec::new(), taken: Vec::new(), recorded: Vec::new(), trials });
         }
-        let bound = self.bound_for(draft, World::NumberingScheme).await?;
+        let scheme = self.bound_for(draft, World::NumberingScheme).await?;
+        trials.note(&scheme, draft.contract.id, false);
+        let bound = scheme.of(draft.contract.id).clone();
         let seller = draft.contract.seller_id;
         let drafts: Vec<NumberedDraft> = (0..draft.documents.len())
             .map(|index| NumberedDraft {
@@ -147,7 +152,7 @@ impl Altyn {
         let (runtime, ids, at) = (self.plugins.runtime(), std::sync::Arc::clone(&self.ids), self.clock.now());
         let (asked, of) = (drafts.clone(), bound.clone());
         let (sequences, mut recorded) = blocking(move || -> Result<_> {
-            let mut recorder = Recorder { ids: &*ids, run: None, at, recorded: Vec::new(), calls: 0 };
+            let mut recorder = Recorder::new(&*ids, None, at);
             let answers = ask(&mut recorder, of.binding, &asked, &|part: &[NumberedDraft]| {
                 runtime.sequences(&of.plugin, &of.context, part)
             })?;
@@ -159,7 +164,8 @@ impl Altyn {
             }
             Ok((found, recorder.recorded))
         })
-        .await??;
+        .await?
+        .map_err(|error| on_trial(&scheme, draft.contract.id, error))?;
         let mut tx = self.db.read(altyn_store::Scope::Tenant(draft.tenant.0)).await?;
         let mut taken: Vec<(String, i64, i64)> = Vec::new();
         let mut values = Vec::with_capacity(sequences.len());
@@ -179,7 +185,7 @@ impl Altyn {
             drafts.into_iter().zip(values.iter().map(|value| u64::try_from(*value).unwrap_or(0))).collect();
         let (runtime, ids) = (self.plugins.runtime(), std::sync::Arc::clone(&self.ids));
         let (texts, more) = blocking(move || -> Result<_> {
-            let mut recorder = Recorder { ids: &*ids, run: None, at, recorded: Vec::new(), calls: 0 };
+            let mut recorder = Recorder::new(&*ids, None, at);
             let answers = ask(&mut recorder, bound.binding, &items, &|part: &[(NumberedDraft, u64)]| {
                 let (drafts, values): (Vec<NumberedDraft>, Vec<u64>) = part.iter().cloned().unzip();
                 runtime.numbers(&bound.plugin, &bound.context, &drafts, &values)
@@ -192,7 +198,8 @@ impl Altyn {
             }
             Ok((texts, recorder.recorded))
         })
-        .await??;
+        .await?
+        .map_err(|error| on_trial(&scheme, draft.contract.id, error))?;
         recorded.extend(more);
         let numbers = texts.into_iter().zip(sequences).zip(values).enumerate();
         let of_documents = numbers
@@ -204,7 +211,7 @@ impl Altyn {
                 line: i32::try_from(index).unwrap_or(i32::MAX),
             })
             .collect();
-        Ok(Numbers { of_documents, taken, recorded })
+        Ok(Numbers { of_documents, taken, recorded, trials })
     }
 
     /// Records what waits for its day; what waited before for the same subscription is replaced.
@@ -298,6 +305,10 @@ impl Altyn {
             };
             self.tell(tx, draft, item, &change, now).await?;
             changes.push(change);
+        }
+        // Last, because tenants who share a binding meet here.
+        if !draft.trials.hold(tx).await? || !numbers.trials.hold(tx).await? {
+            return Ok(None);
         }
         Ok(Some(changes))
     }

@@ -56,9 +56,12 @@ struct Waiting {
 
 /// What is asked instead.
 #[derive(Clone)]
-struct Candidate {
-    plugin: Plugin,
-    config: Option<String>,
+pub(crate) struct Candidate {
+    pub plugin: Plugin,
+    /// What it calls itself, and its version.
+    pub name: String,
+    /// Its configuration; none for what was recorded or is bound.
+    pub config: Option<String>,
 }
 
 /// What one recorded call came to.
@@ -249,11 +252,11 @@ fn shortly_before(id: Uuid) -> Uuid {
     Uuid::from_u128(minted_ms.saturating_sub(BEFORE_MS) << 80)
 }
 
-fn minor(sum: i128) -> i64 {
+pub(crate) fn minor(sum: i128) -> i64 {
     i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
-fn percent(part: i64, whole: i64) -> String {
+pub(crate) fn percent(part: i64, whole: i64) -> String {
     let hundredths = if whole == 0 { 10_000 } else { i128::from(part) * 10_000 / i128::from(whole) };
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
@@ -336,32 +339,12 @@ impl Altyn {
             return Err(ServiceError::invalid("/from", "must be before `until`"));
         }
         let row = self.binding_used(request, binding).await?;
-        if row.extension_point == World::PaymentGateway.as_str() {
-            let message = "a gateway decides no lines, so there is no money to compare; try the candidate in another \
-                           binding of a test account";
-            return Err(ServiceError::conflict("nothing-to-shadow", message));
-        }
-        let ShadowCandidate { wasm, manifest } = candidate.into();
-        let examined = self.plugins.examine(wasm, manifest).await?;
-        self.rehearsable(&examined).await?;
-        let facts = examined.facts();
-        if facts.world.as_str() != row.extension_point {
-            let message = format!(
-                "the candidate is a {} plugin and the binding needs {}; give a component of that world",
-                facts.world, row.extension_point
-            );
-            return Err(ServiceError::Plugin { code: "plugin-wrong-world", message });
-        }
-        let descriptor = self.plugins.describe(&examined).await?;
-        if options.config.as_deref().is_some_and(|text| !is_object(text)) {
-            return Err(ServiceError::invalid("/config", "must be a JSON object"));
-        }
-        let candidate = Candidate { plugin: examined.plugin().rehearsing(), config: options.config };
+        let candidate = self.candidate_of(&row.extension_point, candidate.into(), options.config).await?;
         let mut report = ShadowReport {
             binding_id: binding,
             world: row.extension_point,
-            candidate: facts.digest.to_string(),
-            candidate_name: format!("{} {}", descriptor.id, descriptor.version),
+            candidate: candidate.plugin.digest().to_string(),
+            candidate_name: candidate.name.clone(),
             calls: 0,
             recorded_faults: 0,
             unreadable_calls: 0,
@@ -389,14 +372,45 @@ impl Altyn {
                 self.shadow_call(request, call, &candidate, &mut tally, &mut report).await?;
             }
             if tally.waiting_lines >= MOST_WAITING {
-                self.match_posted(request, facts.world, &mut tally, &mut report).await?;
+                self.match_posted(request, candidate.plugin.world(), &mut tally, &mut report).await?;
             }
             report.identical_percent = percent(report.identical_lines, report.lines);
             on_progress(&report);
         }
-        self.match_posted(request, facts.world, &mut tally, &mut report).await?;
+        self.match_posted(request, candidate.plugin.world(), &mut tally, &mut report).await?;
         self.shadow_report(request, tally, &mut report).await?;
         Ok(report)
+    }
+
+    /// A component that could decide at an extension point, ready to be asked without deciding anything.
+    pub(crate) async fn candidate_of(
+        &self,
+        extension_point: &str,
+        candidate: ShadowCandidate,
+        config: Option<String>,
+    ) -> Result<Candidate> {
+        if extension_point == World::PaymentGateway.as_str() {
+            let message = "a gateway decides no lines, so there is no money to compare; try the candidate in another \
+                           binding of a test account";
+            return Err(ServiceError::conflict("nothing-to-shadow", message));
+        }
+        let ShadowCandidate { wasm, manifest } = candidate;
+        let examined = self.plugins.examine(wasm, manifest).await?;
+        self.rehearsable(&examined).await?;
+        let facts = examined.facts();
+        if facts.world.as_str() != extension_point {
+            let message = format!(
+                "the candidate is a {} plugin and the binding needs {extension_point}; give a component of that world",
+                facts.world
+            );
+            return Err(ServiceError::Plugin { code: "plugin-wrong-world", message });
+        }
+        let descriptor = self.plugins.describe(&examined).await?;
+        if config.as_deref().is_some_and(|text| !is_object(text)) {
+            return Err(ServiceError::invalid("/config", "must be a JSON object"));
+        }
+        let name = format!("{} {}", descriptor.id, descriptor.version);
+        Ok(Candidate { plugin: examined.plugin().rehearsing(), name, config })
     }
 
     async fn shadow_call(

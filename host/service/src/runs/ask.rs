@@ -6,8 +6,11 @@
 use altyn_domain::id::{BindingId, CallId, RunId};
 use altyn_runtime::{Call, CallFailure, CallRecord, FaultKind};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{
+    bindings::Bound,
+    canary::outcomes::Outcomes,
     error::{Result, ServiceError},
     evidence::{self, Recorded},
     ports::Ids,
@@ -32,6 +35,15 @@ pub(crate) struct Recorder<'a> {
     pub at: DateTime<Utc>,
     pub recorded: Vec<Recorded>,
     pub calls: i64,
+    /// What was asked of components on trial.
+    pub outcomes: Outcomes,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder of nothing yet.
+    pub fn new(ids: &'a dyn Ids, run: Option<RunId>, at: DateTime<Utc>) -> Self {
+        Self { ids, run, at, recorded: Vec::new(), calls: 0, outcomes: Outcomes::default() }
+    }
 }
 
 impl Recorder<'_> {
@@ -44,6 +56,33 @@ impl Recorder<'_> {
 
 /// The answer about each item, with the call that gave it, or why there is none.
 pub(crate) type Answers<A> = Vec<std::result::Result<(A, CallId), Fault>>;
+
+/// Puts questions to a component.
+pub(crate) type Asking<'a, Q, A> = dyn Fn(&Bound, &[Q]) -> Call<Vec<A>> + 'a;
+
+/// Asks about all items, each of the contract that `owner` names: the component on trial about its contracts, the present
+/// one about the others.
+pub(crate) fn ask_each<Q: Clone, A>(
+    recorder: &mut Recorder<'_>,
+    bound: &Bound,
+    items: &[Q],
+    owner: &dyn Fn(usize) -> Uuid,
+    call: &Asking<'_, Q, A>,
+) -> Result<Answers<A>> {
+    let Some(canary) = &bound.canary else {
+        return ask(recorder, bound.binding, items, &|part: &[Q]| call(bound, part));
+    };
+    let (tried, others): (Vec<usize>, Vec<usize>) = (0..items.len()).partition(|item| canary.decides(owner(*item)));
+    let mut answers: Vec<Option<std::result::Result<(A, CallId), Fault>>> = items.iter().map(|_| None).collect();
+    for (side, places) in [(bound, others), (&canary.candidate, tried)] {
+        let part: Vec<Q> = places.iter().map(|place| items[*place].clone()).collect();
+        let found = ask(recorder, side.binding, &part, &|part: &[Q]| call(side, part))?;
+        for (place, answer) in places.into_iter().zip(found) {
+            answers[place] = Some(answer);
+        }
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
 
 /// Asks about all items, halving a failing batch.
 pub(crate) fn ask<Q, A>(

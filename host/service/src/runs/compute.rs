@@ -36,13 +36,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::{
-    ask::{Fault, Recorder, ask},
+    ask::{Fault, Recorder, ask_each},
     metered::{self, Opening, UsageDue},
     post,
     read::Chunk,
     short_funds::{self, Gate, Gated, Withheld},
 };
 use crate::{
+    canary::outcomes::Outcomes,
     error::{Result, ServiceError},
     evidence::Recorded,
     plugins::Bound,
@@ -62,7 +63,6 @@ pub(super) struct Inputs {
     pub ids: Arc<dyn Ids>,
     pub runtime: Arc<Runtime>,
     pub sellers: HashMap<Uuid, rows::SellerRow>,
-    pins: Vec<PluginPin>,
 }
 
 impl Inputs {
@@ -78,15 +78,19 @@ impl Inputs {
         runtime: Arc<Runtime>,
         sellers: Vec<rows::SellerRow>,
     ) -> Self {
+        let sellers = sellers.into_iter().map(|seller| (seller.id, seller)).collect();
+        Self { tenant, run, on, proration, tax, numbering, bounds, max_missed_periods, ids, runtime, sellers }
+    }
+
+    /// What decides for a contract. The numbering plugin is no input of a plan: numbers are given when a plan is executed.
+    fn pins(&self, contract: Uuid) -> Vec<PluginPin> {
         let pin = |world: World, bound: &Bound| PluginPin {
             world,
             component: Digest(bound.plugin.digest().0),
             config: Digest(bound.config_digest),
         };
-        // The numbering plugin is no input of a plan: numbers are given when a plan is executed.
-        let pins = vec![pin(World::ProrationStrategy, &proration), pin(World::TaxRule, &tax)];
-        let sellers = sellers.into_iter().map(|seller| (seller.id, seller)).collect();
-        Self { tenant, run, on, proration, tax, numbering, bounds, max_missed_periods, ids, runtime, sellers, pins }
+        let (proration, tax) = (self.proration.of(contract), self.tax.of(contract));
+        vec![pin(World::ProrationStrategy, proration), pin(World::TaxRule, tax)]
     }
 }
 
@@ -155,6 +159,7 @@ pub(super) struct Planned {
 }
 
 /// A computed chunk.
+#[derive(Default)]
 pub(super) struct Computed {
     pub planned: Vec<Planned>,
     pub parked: Vec<Parked>,
@@ -162,6 +167,8 @@ pub(super) struct Computed {
     pub calls: i64,
     /// Periods of contracts that have nothing but periods that wait for money.
     pub withheld: Vec<Withheld>,
+    /// What was asked of components on trial.
+    pub outcomes: Outcomes,
     /// The last contract of the chunk.
     pub last: Option<Uuid>,
 }
@@ -239,7 +246,7 @@ pub(super) fn compute(
     refused: &HashMap<Uuid, Fault>,
     at: DateTime<Utc>,
 ) -> Result<Computed> {
-    let mut recorder = Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 };
+    let mut recorder = Recorder::new(&*inputs.ids, Some(inputs.run), at);
     let mut open = collect(inputs, plans, chunk, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
     let (taxed, mut planned) = assess(inputs, &mut recorder, &mut open, &shares)?;
@@ -255,6 +262,7 @@ pub(super) fn compute(
         recorded: recorder.recorded,
         calls: recorder.calls,
         withheld: waiting.iter().flat_map(short_funds::withheld).collect(),
+        outcomes: recorder.outcomes,
         last: open.last().map(|contract| contract.contract),
     })
 }
@@ -545,8 +553,9 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
         }
     }
     let bound = &inputs.proration;
-    let answers = ask(recorder, bound.binding, &questions, &|part: &[Question]| {
-        inputs.runtime.prorate(&bound.plugin, &bound.context, part)
+    let contract_of = |question: usize| open[asked[question].0].contract;
+    let answers = ask_each(recorder, bound, &questions, &contract_of, &|of, part: &[Question]| {
+        inputs.runtime.prorate(&of.plugin, &of.context, part)
     })?;
     for ((answer, question), (owner, place)) in answers.into_iter().zip(&questions).zip(asked) {
         let checked = answer.and_then(|(share, call)| match proration::check(question, &share) {
@@ -555,6 +564,7 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
                 Err(Fault { code: "proration-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
             }
         });
+        recorder.outcomes.note(bound, open[owner].contract, checked.is_err());
         match checked {
             Ok(share) => shares[place] = Some(share),
             Err(fault) => {
@@ -602,7 +612,7 @@ fn assess(
                 contract_version: facts.version,
                 subscriptions: std::mem::take(&mut contract.pins),
                 // Realising asks no plugin: its taxes were decided with the invoice.
-                plugins: if parties.is_some() { inputs.pins.clone() } else { Vec::new() },
+                plugins: if parties.is_some() { inputs.pins(contract.contract) } else { Vec::new() },
                 issued_on: inputs.on,
                 lines: Vec::with_capacity(contract.lines.len()),
                 totals: Amounts::zero(contract.currency),
@@ -686,8 +696,9 @@ fn assess(
         planned.push(plan);
     }
     let bound = &inputs.tax;
-    let answers = ask(recorder, bound.binding, &documents, &|part: &[TaxDocument]| {
-        inputs.runtime.assess(&bound.plugin, &bound.context, part)
+    let contract_of = |document: usize| open[owner[document]].contract;
+    let answers = ask_each(recorder, bound, &documents, &contract_of, &|of, part: &[TaxDocument]| {
+        inputs.runtime.assess(&of.plugin, &of.context, part)
     })?;
     let mut taxed = Taxed::with_capacity(line_index);
     for ((answer, document), owner) in answers.into_iter().zip(&documents).zip(owner) {
@@ -697,6 +708,7 @@ fn assess(
                 Err(Fault { code: "tax-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
             }
         });
+        recorder.outcomes.note(bound, open[owner].contract, checked.is_err());
         match checked {
             Ok((assessment, call)) => {
                 for line in assessment.lines {

@@ -16,7 +16,7 @@ use altyn_domain::{
     run::{PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
-use altyn_store::{Engine, Scope, StoreError, ledger, runs as rows, tenants, usage_windows};
+use altyn_store::{Engine, Scope, StoreError, canaries, ledger, runs as rows, tenants, usage_windows};
 use chrono::{NaiveTime, TimeDelta};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -81,9 +81,9 @@ pub enum Advanced {
 }
 
 /// A pass over a run: what stays the same and what moves.
-struct Pass {
-    inputs: Arc<Inputs>,
-    plans: Plans,
+pub(super) struct Pass {
+    pub(super) inputs: Arc<Inputs>,
+    pub(super) plans: Plans,
     next: NextValues,
     accounts: Arc<SharedAccounts>,
     /// Contracts that must be parked because their periods are charged already.
@@ -158,6 +158,7 @@ impl Altyn {
                 if !self.scan(tenant, run, Action::Execute).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.parked_by_canaries_again(tenant, run, Action::Execute).await?;
                 self.changes_execute_due(tenant, run.business_on).await?;
                 self.recount(tenant, run).await?;
                 self.end(tenant, run, RunState::Done).await
@@ -167,6 +168,7 @@ impl Altyn {
                 if !self.scan(tenant, run, Action::Propose).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.parked_by_canaries_again(tenant, run, Action::Propose).await?;
                 self.recount(tenant, run).await?;
                 // What was approved before a host died here waits to be executed like what is approved now.
                 self.approve_usual(tenant, run).await?;
@@ -179,6 +181,7 @@ impl Altyn {
                 if !self.execute_approved(tenant, run).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
+                self.parked_by_canaries_again(tenant, run, Action::Propose).await?;
                 self.settle(tenant, run).await
             }
         }
@@ -229,7 +232,7 @@ impl Altyn {
     }
 
     /// Everything a pass needs that does not change while it runs.
-    async fn pass(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<Pass> {
+    pub(super) async fn pass(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<Pass> {
         let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
         let row = tenants::find(&mut tx, tenant.0).await?.ok_or(ServiceError::NotFound("tenant"))?;
         let sellers = rows::sellers(&mut tx, tenant.0).await?;
@@ -271,6 +274,36 @@ impl Altyn {
         })
     }
 
+    /// Asks anew what decides, when a trial was changed or is over; what the pass has learnt about the books stays.
+    async fn bind_again(&self, tenant: TenantId, run: &rows::RunRow, pass: &mut Pass) -> Result<()> {
+        pass.inputs = self.pass(tenant, run, pass.action).await?.inputs;
+        pass.next.clear();
+        Ok(())
+    }
+
+    /// Computes the contracts again that a component parked whose trial is over: what decides now decides for them, too.
+    ///
+    /// A host that stops in here leaves them parked, and the next one begins with those that are left.
+    async fn parked_by_canaries_again(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<()> {
+        let (mut after, mut again) = (Uuid::nil(), 0);
+        let size = i64::from(self.settings.run_chunk.clamp(1, 1_000));
+        loop {
+            let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+            let contracts = canaries::parked_by_refused(&mut tx, tenant.0, run.id, after, size).await?;
+            drop(tx);
+            let Some(last) = contracts.last().copied() else { break };
+            (after, again) = (last, again + contracts.len());
+            self.contracts_again(tenant, run, &contracts, action).await?;
+        }
+        if again > 0 {
+            tracing::info!(run = %RunId(run.id), contracts = again, "contracts were computed again without the canary");
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            rows::counters_set(&mut tx, tenant.0, run.id).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
     /// Goes over all due subscriptions from the checkpoint on; `false` when the run was cancelled meanwhile.
     async fn scan(&self, tenant: TenantId, run: &rows::RunRow, action: Action) -> Result<bool> {
         let mut pass = self.pass(tenant, run, action).await?;
@@ -296,6 +329,7 @@ impl Altyn {
                 Ok(finished) => return Ok(finished),
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
+                Err(Refused::Canary) => self.bind_again(tenant, run, &mut pass).await?,
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
                 Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
@@ -390,14 +424,12 @@ impl Altyn {
         let computed = self.compute_chunk(pass, chunk).await?;
         match pass.action {
             Action::Execute => self.prepare_planned(pass, computed).await,
-            Action::Propose => {
-                let Computed { planned, parked, recorded, calls, withheld, last } = computed;
-                Ok(prepare_proposal(&planned, &parked, recorded, calls, last)?.also_withheld(withheld))
-            }
+            Action::Propose => prepare_proposal(computed),
         }
     }
 
-    async fn load_plans(&self, pass: &mut Pass, versions: impl Iterator<Item = Uuid>) -> Result<()> {
+    /// Knows the plan versions that a chunk needs.
+    pub(super) async fn load_plans(&self, pass: &mut Pass, versions: impl Iterator<Item = Uuid>) -> Result<()> {
         let missing: BTreeSet<Uuid> = versions.filter(|id| !pass.plans.contains_key(id)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -484,6 +516,7 @@ impl Altyn {
                 }
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
+                Err(Refused::Canary) => self.bind_again(tenant, run, &mut pass).await?,
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
                 Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {
@@ -524,7 +557,7 @@ impl Altyn {
         let lease = self.lease(pass.fence);
         write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         if !changed.is_empty() {
-            let changed = prepare_proposal(&changed, &[], Vec::new(), 0, None);
+            let changed = prepare_proposal(Computed { planned: changed, ..Computed::default() });
             let prepared = changed.map_err(Refused::Failed)?.counted_before();
             write(&self.db, &pass.inputs, &prepared, lease, self.clock.now(), None).await?;
         }
@@ -581,11 +614,15 @@ impl Altyn {
         let (inputs, accounts, taken) = (Arc::clone(&pass.inputs), Arc::clone(&pass.accounts), Arc::clone(&pass.taken));
         let mut next = std::mem::take(&mut pass.next);
         let (mut prepared, next) = blocking(move || -> Result<_> {
-            let Computed { mut planned, mut parked, mut recorded, mut calls, withheld, last } = computed;
+            let Computed { mut planned, mut parked, mut recorded, mut calls, withheld, mut outcomes, last } = computed;
             recorded.extend(named.recorded);
-            let numbered = give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
+            outcomes.join(named.outcomes);
+            let mut numbered =
+                give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
-            let prepared = prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, last)?;
+            outcomes.join(std::mem::take(&mut numbered.outcomes));
+            let prepared =
+                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, outcomes, last)?;
             Ok((prepared.also_withheld(withheld), next))
         })
         .await??;
@@ -637,20 +674,33 @@ impl Altyn {
         contract: Uuid,
         action: Action,
     ) -> Result<()> {
+        self.contracts_again(tenant, run, &[contract], action).await
+    }
+
+    /// Computes some contracts again, in contract order, and proposes or executes them.
+    async fn contracts_again(
+        &self,
+        tenant: TenantId,
+        run: &rows::RunRow,
+        contracts: &[Uuid],
+        action: Action,
+    ) -> Result<()> {
         let mut pass = self.pass(tenant, run, action).await?;
         let mut patience = Patience::default();
         loop {
             let written = async {
-                let computed = self.compute_contracts(&mut pass, &[contract]).await?;
-                if computed.planned.is_empty() && computed.parked.is_empty() {
-                    return Ok(self.nothing_due(tenant, run, contract).await?);
+                let computed = self.compute_contracts(&mut pass, contracts).await?;
+                let parked = computed.parked.iter().map(|parked| parked.contract);
+                let due: BTreeSet<Uuid> = computed.planned.iter().map(|plan| plan.contract).chain(parked).collect();
+                for contract in contracts.iter().filter(|contract| !due.contains(contract)) {
+                    self.nothing_due(tenant, run, *contract).await?;
+                }
+                if due.is_empty() {
+                    return Ok(());
                 }
                 let prepared = match action {
                     Action::Execute => self.prepare_planned(&mut pass, computed).await.map_err(Refused::Failed)?,
-                    Action::Propose => {
-                        let Computed { planned, parked, recorded, calls, .. } = computed;
-                        prepare_proposal(&planned, &parked, recorded, calls, None).map_err(Refused::Failed)?
-                    }
+                    Action::Propose => prepare_proposal(computed).map_err(Refused::Failed)?,
                 };
                 let prepared = prepared.counted_before();
                 let lease = self.lease(pass.fence);
@@ -660,6 +710,7 @@ impl Altyn {
                 Ok(()) => return Ok(()),
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::LeaseLost) => return Err(lease_lost()),
+                Err(Refused::Canary) => self.bind_again(tenant, run, &mut pass).await?,
                 Err(Refused::Taken(refused)) => pass.refused.extend(refused),
                 Err(Refused::Numbers(taken)) => pass.learn(taken),
                 Err(Refused::Moved) => {

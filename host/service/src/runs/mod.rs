@@ -12,6 +12,7 @@ pub(crate) mod metered;
 mod number;
 mod post;
 mod read;
+mod rehearsal;
 mod short_funds;
 mod write;
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use approval::{ApprovalPolicyView, AssignPlan, BY_RULE, ParkedFilter, ParkedView, SetApprovalPolicy};
 pub use engine::Advanced;
+pub use rehearsal::{NextRunContract, NextRunCount, NextRunOptions, NextRunReport, NextRunTotal};
 pub use short_funds::WithheldView;
 
 use self::write::Action;

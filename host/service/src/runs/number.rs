@@ -14,12 +14,14 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    ask::{Answers, Fault, Recorder, ask},
+    ask::{Answers, Fault, Recorder, ask_each},
     compute::{Inputs, Parked, Planned},
 };
 use crate::{
+    canary::outcomes::Outcomes,
     error::{Result, ServiceError},
     evidence::Recorded,
+    plugins::Bound,
 };
 
 /// A seller's sequence.
@@ -47,6 +49,8 @@ pub(super) struct Named {
     pub sequences: Vec<(SequenceName, u64)>,
     pub recorded: Vec<Recorded>,
     pub calls: i64,
+    /// What was asked of components on trial.
+    pub outcomes: Outcomes,
 }
 
 fn drafts(inputs: &Inputs, planned: &[Planned]) -> (Vec<Draft>, Vec<usize>) {
@@ -69,7 +73,7 @@ fn drafts(inputs: &Inputs, planned: &[Planned]) -> (Vec<Draft>, Vec<usize>) {
 }
 
 fn recorder(inputs: &Inputs, at: DateTime<Utc>) -> Recorder<'_> {
-    Recorder { ids: &*inputs.ids, run: Some(inputs.run), at, recorded: Vec::new(), calls: 0 }
+    Recorder::new(&*inputs.ids, Some(inputs.run), at)
 }
 
 /// Parks the plans at the given places, keeping the order of the others.
@@ -96,8 +100,9 @@ pub(super) fn name_sequences(
     let mut recorder = recorder(inputs, at);
     let (drafts, owner) = drafts(inputs, planned);
     let bound = &inputs.numbering;
-    let answers = ask(&mut recorder, bound.binding, &drafts, &|part: &[Draft]| {
-        inputs.runtime.sequences(&bound.plugin, &bound.context, part)
+    let contract_of = |draft: usize| planned[owner[draft]].contract;
+    let answers = ask_each(&mut recorder, bound, &drafts, &contract_of, &|of, part: &[Draft]| {
+        inputs.runtime.sequences(&of.plugin, &of.context, part)
     })?;
     let mut faults = BTreeMap::new();
     let mut found = Vec::with_capacity(drafts.len());
@@ -106,6 +111,7 @@ pub(super) fn name_sequences(
             Ok(()) => Ok(sequence),
             Err(violation) => Err(refused(&violation, call)),
         });
+        recorder.outcomes.note(bound, planned[owner].contract, checked.is_err());
         match checked {
             Ok(sequence) => found.push((owner, ((planned[owner].seller, sequence.key), sequence.start))),
             Err(fault) => {
@@ -119,6 +125,7 @@ pub(super) fn name_sequences(
         sequences: found.into_iter().map(|(_, sequence)| sequence).collect(),
         recorded: recorder.recorded,
         calls: recorder.calls,
+        outcomes: recorder.outcomes,
     })
 }
 
@@ -134,6 +141,8 @@ pub(super) struct Numbered {
     pub taken: Vec<(SequenceName, i64, i64)>,
     pub recorded: Vec<Recorded>,
     pub calls: i64,
+    /// What was asked of components on trial.
+    pub outcomes: Outcomes,
 }
 
 /// Gives every invoice its value and has it formatted; `next` moves only when all are numbered.
@@ -153,6 +162,7 @@ pub(super) fn give_numbers(
     let bound = &inputs.numbering;
     let mut failed_evidence = Vec::new();
     let mut calls = 0;
+    let mut outcomes = Outcomes::default();
     loop {
         let mut recorder = recorder(inputs, at);
         let (drafts, owner) = drafts(inputs, planned);
@@ -167,10 +177,12 @@ pub(super) fn give_numbers(
         }
         let items: Vec<(Draft, u64)> =
             drafts.into_iter().zip(values.iter().map(|value| u64::try_from(*value).unwrap_or(0))).collect();
-        let answers: Answers<String> = ask(&mut recorder, bound.binding, &items, &|part: &[(Draft, u64)]| {
+        let contract_of = |item: usize| planned[owner[item]].contract;
+        let numbers_of = |of: &Bound, part: &[(Draft, u64)]| {
             let (drafts, values): (Vec<Draft>, Vec<u64>) = part.iter().cloned().unzip();
-            inputs.runtime.numbers(&bound.plugin, &bound.context, &drafts, &values)
-        })?;
+            inputs.runtime.numbers(&of.plugin, &of.context, &drafts, &values)
+        };
+        let answers: Answers<String> = ask_each(&mut recorder, bound, &items, &contract_of, &numbers_of)?;
         calls += recorder.calls;
         let mut faults = BTreeMap::new();
         let mut seen = HashSet::with_capacity(answers.len());
@@ -191,6 +203,9 @@ pub(super) fn give_numbers(
                     Err(refused(&format!("the number {text} was given twice"), call))
                 }
             });
+            // A number that is taken tells of the books, and not of who gave it.
+            let fault = checked.as_ref().is_err_and(|fault| fault.call.is_some());
+            outcomes.note(bound, plan.contract, fault);
             match checked {
                 Ok((text, call)) => numbers.push(Number {
                     text,
@@ -210,17 +225,15 @@ pub(super) fn give_numbers(
                 next.insert(name.clone(), *to);
             }
             failed_evidence.extend(recorder.recorded);
-            return Ok(Numbered { numbers, taken, recorded: failed_evidence, calls });
+            return Ok(Numbered { numbers, taken, recorded: failed_evidence, calls, outcomes });
         }
         for (name, first) in stuck {
             let behind: Vec<usize> = (first + 1..items.len()).filter(|index| sequences[*index].0 == *name).collect();
             let probes: Vec<(Draft, u64)> =
                 behind.iter().map(|index| (items[*index].0.clone(), items[first].1)).collect();
             let mut probing = self::recorder(inputs, at);
-            let answers: Answers<String> = ask(&mut probing, bound.binding, &probes, &|part: &[(Draft, u64)]| {
-                let (drafts, values): (Vec<Draft>, Vec<u64>) = part.iter().cloned().unzip();
-                inputs.runtime.numbers(&bound.plugin, &bound.context, &drafts, &values)
-            })?;
+            let contract_of = |probe: usize| planned[owner[behind[probe]]].contract;
+            let answers: Answers<String> = ask_each(&mut probing, bound, &probes, &contract_of, &numbers_of)?;
             calls += probing.calls;
             for (index, answer) in behind.into_iter().zip(answers) {
                 let plan = &planned[owner[index]];

@@ -17,12 +17,13 @@ use uuid::Uuid;
 
 use super::{
     ask::Fault,
-    compute::{Inputs, Parked, Planned},
+    compute::{Computed, Inputs, Parked, Planned},
     number::{Number, Numbered, SequenceName, TakenNumbers},
     post::{SharedAccounts, ledger_rows},
     short_funds::{Advance, ShortFundsRows, Withheld},
 };
 use crate::{
+    canary::outcomes::{Counting, Outcomes, Refusal},
     error::{Result, ServiceError},
     evidence::Recorded,
 };
@@ -69,6 +70,9 @@ pub(super) struct Prepared {
     numbers: Vec<(Uuid, String)>,
     short_funds: ShortFundsRows,
     events: Vec<(&'static str, String)>,
+    outcomes: Outcomes,
+    /// Why contracts are parked, where a recorded call tells.
+    refused: Vec<(Uuid, String)>,
 }
 
 impl Prepared {
@@ -93,6 +97,8 @@ pub(super) enum Refused {
     Moved,
     /// Another host has taken the run over.
     LeaseLost,
+    /// A component on trial decided here whose trial was changed or is over; compute again with what decides now.
+    Canary,
     /// These contracts' periods are charged already.
     Taken(HashMap<Uuid, Fault>),
     /// These numbers stand on invoices already.
@@ -184,18 +190,20 @@ fn plan_rows(action: Action, planned: &[Planned], parked: &[Parked]) -> Result<R
         ))
 }
 
+/// Why contracts are parked, where a recorded call tells.
+fn refused(parked: &[Parked]) -> Vec<(Uuid, String)> {
+    let told = |parked: &Parked| Some((parked.fault.call?.0, parked.fault.reason.clone()));
+    parked.iter().filter_map(told).collect()
+}
+
 /// Lays out the rows of a chunk that is only proposed.
-pub(super) fn prepare_proposal(
-    planned: &[Planned],
-    parked: &[Parked],
-    recorded: Vec<Recorded>,
-    calls: i64,
-    cursor: Option<Uuid>,
-) -> Result<Prepared> {
+pub(super) fn prepare_proposal(computed: Computed) -> Result<Prepared> {
+    let Computed { planned, parked, recorded, calls, withheld, outcomes, last: cursor } = computed;
+    let (planned, parked) = (planned.as_slice(), parked.as_slice());
     // A proposal is computed again when it is confirmed; only the evidence of failures is worth keeping.
     let recorded: Vec<Recorded> = recorded.into_iter().filter(|call| call.row.fault_code.is_some()).collect();
     let (call_rows, evidence) = split(recorded);
-    Ok(Prepared {
+    let prepared = Prepared {
         plans: plan_rows(Action::Propose, planned, parked)?,
         renewals: Rows::new(),
         realised: Rows::new(),
@@ -223,7 +231,10 @@ pub(super) fn prepare_proposal(
         numbers: Vec::new(),
         short_funds: ShortFundsRows::default(),
         events: Vec::new(),
-    })
+        outcomes,
+        refused: refused(parked),
+    };
+    Ok(prepared.also_withheld(withheld))
 }
 
 /// (SHA-256, plain size, compressed bytes).
@@ -264,6 +275,7 @@ pub(super) fn prepare_execution(
     numbered: Numbered,
     accounts: &SharedAccounts,
     calls: i64,
+    outcomes: Outcomes,
     cursor: Option<Uuid>,
 ) -> Result<Prepared> {
     recorded.extend(numbered.recorded);
@@ -423,6 +435,8 @@ pub(super) fn prepare_execution(
         cursor,
         events,
         short_funds,
+        outcomes,
+        refused: refused(parked),
         numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, number.text.clone())).collect(),
     })
 }
@@ -506,8 +520,45 @@ pub(super) async fn write(
             return Err(Refused::Moved);
         }
     }
+    // Last, because tenants who share a binding meet here.
+    match prepared.outcomes.count(&mut tx).await? {
+        Counting::Done => {}
+        Counting::Moved => return Err(Refused::Canary),
+        Counting::Beyond(canary) => {
+            tx.rollback().await?;
+            return Err(roll_back(db, inputs, prepared, canary, at).await?);
+        }
+    }
     tx.commit().await?;
     Ok(())
+}
+
+/// Ends the trial that this chunk passes the bound of; the chunk is computed again by what decides then.
+async fn roll_back(
+    db: &Db,
+    inputs: &Inputs,
+    prepared: &Prepared,
+    canary: Uuid,
+    at: DateTime<Utc>,
+) -> std::result::Result<Refused, Refused> {
+    let candidate = prepared.outcomes.candidate(canary).map(|digest| digest.0.to_vec());
+    let of_call = |(id, reason): &(Uuid, String)| {
+        let call = prepared.calls.iter().find(|call| call.id == *id)?;
+        let by_candidate = Some(&call.component_digest) == candidate.as_ref();
+        by_candidate.then(|| Refusal { reason: reason.clone(), call: call.clone() })
+    };
+    let mut refused: Vec<Refusal> = prepared.refused.iter().filter_map(of_call).collect();
+    // One call may have failed for many.
+    refused.sort_by_key(|refusal| refusal.call.id);
+    refused.dedup_by_key(|refusal| refusal.call.id);
+    let tells = |blob: &&Blob| {
+        refused
+            .iter()
+            .any(|refusal| refusal.call.input_digest == blob.0 || refusal.call.output_digest.as_ref() == Some(&blob.0))
+    };
+    let blobs = prepared.evidence.iter().filter(tells).cloned().collect();
+    prepared.outcomes.roll_back((db, &*inputs.ids), (inputs.tenant, at), canary, &refused, blobs).await?;
+    Ok(Refused::Canary)
 }
 
 async fn numbers_taken(db: &Db, inputs: &Inputs, prepared: &Prepared) -> std::result::Result<Refused, Refused> {

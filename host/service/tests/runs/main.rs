@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something goes wrong")]
 
 mod approval;
+mod canary;
 mod changes;
 mod confirmation;
 mod control;
@@ -12,6 +13,7 @@ mod hosts;
 mod large;
 mod lives;
 mod metering;
+mod next_run;
 mod operator;
 mod plugins;
 mod realisation;

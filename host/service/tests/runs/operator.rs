@@ -61,8 +61,8 @@ impl Template {
         };
         let tenant = altyn.tenant_create_root(tenant).await.unwrap().id;
         let request = Request::internal(tenant, "test");
-        let seller = settle(&altyn, &request).await;
-        sell(&altyn, &request, seller).await;
+        bind_good(&altyn, &request).await;
+        let seller = furnish(&altyn, &request).await;
         let contracts = altyn.contract_list(&request, ContractFilter::default(), &page()).await.unwrap().data;
         assert_eq!(contracts.len(), CONTRACTS);
         altyn.db.close().await;
@@ -70,9 +70,15 @@ impl Template {
     }
 }
 
-/// Plugins, a seller, a product and the plans.
+/// Gives a tenant a seller and forty contracts.
+pub async fn furnish(altyn: &Altyn, request: &Request) -> SellerId {
+    let seller = settle(altyn, request).await;
+    sell(altyn, request, seller).await;
+    seller
+}
+
+/// Gives a tenant a seller, a product and the plans.
 pub async fn settle(altyn: &Altyn, request: &Request) -> SellerId {
-    bind_good(altyn, request).await;
     let seller = CreateSeller {
         name: "ООО «Меридиан»".into(),
         kind: CustomerKind::LegalEntity,

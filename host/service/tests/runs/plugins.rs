@@ -1,10 +1,16 @@
 //! Plugins that misbehave: the contract they stumble over is parked with the proof, everybody else is billed.
 
+use std::{sync::Arc, time::Duration};
+
 use altyn_domain::{
+    change::ChangeKind,
     id::ContractId,
     run::{PlanState, RunMode, RunState},
 };
-use altyn_service::{ServiceError, runs::PlanView};
+use altyn_runtime::{Admission, Limits, LimitsTable, Runtime, RuntimeConfig};
+use altyn_service::{
+    Altyn, ServiceError, changes::ChangeSubscription, plugins::Plugins, products::CreateProduct, runs::PlanView,
+};
 use serde_json::json;
 
 use crate::world::{CONTRACTS, ODD, ODD_PRICE, World, buyer, code, on_both_engines, report, same_charges};
@@ -20,6 +26,7 @@ on_both_engines!(
     a_period_that_was_charged_before_parks_its_contract,
     a_parked_contract_that_a_later_day_billed_is_not_billed_again,
     more_lines_than_the_bound_park_the_contract,
+    plugins_that_hang_hold_no_connection,
 );
 
 /// By then all contracts have something due.
@@ -289,5 +296,54 @@ async fn a_sequence_that_runs_into_numbers_given_before_parks_all_who_take_it(wo
     let third = world.close_day("2026-12-29").await;
     assert_eq!(third.parked, 0);
     assert!(third.invoices >= first.invoices, "{third:?}");
+    world.prove().await;
+}
+
+/// P20: many more calls hang than there are connections, and others read and write meanwhile.
+async fn plugins_that_hang_hold_no_connection(world: &World) {
+    let contract = world.import_contract("HANG-1", "home-1m", 1, "2027-01-01").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-01").await;
+    let subscription = world.subscriptions(contract).await.remove(0).id;
+    world.bind("hostile-tax", json!({ "do": "loop" })).await;
+    let limits = Limits { fuel: u64::MAX / 4, wall_ms: 4_000, ..Limits::default() };
+    let limits = LimitsTable { tax_rule: limits, ..LimitsTable::default() };
+    let admission = Admission { tenant_calls: Some(24), plugin_calls: Some(24), queue: 1_000, queue_ms: 60_000 };
+    let runtime = RuntimeConfig { instances: 24, limits, admission, ..RuntimeConfig::default() };
+    let plugins = Arc::new(Plugins::new(Runtime::new(&runtime).unwrap()));
+    let altyn = Altyn { plugins, ..world.altyn.clone() };
+    let hanging: Vec<_> = (0..24)
+        .map(|_| {
+            let (altyn, request) = (altyn.clone(), world.request());
+            let change =
+                ChangeSubscription { quantity: Some("2".into()), ..ChangeSubscription::of(ChangeKind::ChangeQuantity) };
+            tokio::spawn(async move { altyn.change_preview(&request, subscription, change).await })
+        })
+        .collect();
+    let running = || {
+        let figures = altyn.plugins.runtime().metrics();
+        let of = |line: &str| line.strip_prefix("altyn_plugin_calls_running ")?.parse::<u32>().ok();
+        figures.lines().find_map(of).unwrap_or_default()
+    };
+    while running() < 12 {
+        assert!(!hanging.iter().all(tokio::task::JoinHandle::is_finished), "they do not hang");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for number in 0..20 {
+        let command =
+            CreateProduct {
+                code: format!("while-{number}"), title: "Связь".into(), tax_category: "standard".into()
+            };
+        let made = world.altyn.product_create(&world.request(), command).await.unwrap().value;
+        assert_eq!(world.altyn.product_get(&world.request(), made.id).await.unwrap().code, made.code);
+    }
+    let still = hanging.iter().filter(|preview| !preview.is_finished()).count();
+    assert!(still >= 12, "only {still} hang still: they kept the others waiting");
+    for preview in hanging {
+        let answer = preview.await.unwrap();
+        assert!(["plugin-timed-out", "plugin-circuit-open", "plugin-refused"].contains(&code(answer).as_str()));
+    }
+    world.bind_good_plugins().await;
+    world.close_day("2027-01-12").await;
     world.prove().await;
 }

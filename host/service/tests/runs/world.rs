@@ -435,6 +435,7 @@ impl World {
 
 /// Books of an operator of three contracts, whose subscriptions begin on a day.
 pub async fn small_books(altyn: &Altyn, request: &Request, starts_on: &str) {
+    bind_good(altyn, request).await;
     let seller = settle(altyn, request).await;
     small_customers(altyn, request, seller, starts_on).await;
 }

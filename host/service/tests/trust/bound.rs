@@ -12,6 +12,7 @@ use altyn_runtime::Digest;
 use altyn_service::{
     Request, ServiceError,
     bindings::{BindingView, Bound, CreateBinding, NarrowBinding, ShareBinding, UpgradeBinding},
+    canary::StartCanary,
     grants::SetGrant,
     plugin_keys::RevokeKey,
 };
@@ -32,6 +33,8 @@ on_both_engines!(
     a_rollback_brings_back_the_component_and_the_configuration,
     a_component_of_a_revoked_key_is_bound_no_more,
     an_unsigned_component_is_not_bound_where_the_settings_refuse_it,
+    a_component_on_trial_goes_through_the_gates_of_a_bound_one,
+    a_trial_names_tenants_and_reaches_no_other,
     a_tenant_below_uses_a_shared_binding_and_only_narrows_it,
     a_tenant_below_ends_an_optional_binding_and_not_a_required_one,
     a_binding_that_is_not_shared_does_not_exist_below,
@@ -247,6 +250,66 @@ async fn an_unsigned_component_is_not_bound_where_the_settings_refuse_it(place: 
     let told = place.strict().binding_create(&place.request(), of(&installed, json!({}))).await;
     assert_eq!(refused(told).0, "plugin-unsigned");
     place.no_binding(&place.request()).await;
+}
+
+fn trial(component: &str) -> StartCanary {
+    serde_json::from_value(json!({ "component": component, "share_bp": 10_000 })).unwrap()
+}
+
+async fn a_component_on_trial_goes_through_the_gates_of_a_bound_one(place: Place) {
+    let (older, newer) = place.two_versions().await;
+    let binding = place.bind(&older).await;
+    let request = place.request();
+    let told = place.strict().canary_start(&request, binding.id, trial(&newer)).await;
+    assert_eq!(refused(told).0, "plugin-unsigned");
+    place.asks(&newer, &["a.example.org"], &[]).await;
+    let told = place.altyn.canary_start(&request, binding.id, trial(&newer)).await;
+    assert_eq!(refused(told).0, "consent-required");
+    place.altyn.grant_set(&request, grant(&newer, &[], &[])).await.unwrap();
+    let wrong = StartCanary { config: Some(json!({ "regime": 7 })), ..trial(&newer) };
+    let ServiceError::Invalid(fields) = place.altyn.canary_start(&request, binding.id, wrong).await.unwrap_err() else {
+        panic!("a configuration beside its schema was taken")
+    };
+    assert_eq!(fields[0].pointer, "/config/regime");
+
+    let (wasm, key) = (remarked(component("ru-vat"), "signed"), publisher(7));
+    let id = place.trust(&key, "Acme").await;
+    place.change("update components set publisher = 'Acme' where plugin_id = $1", ("ru-vat",)).await;
+    place.change("update components set version = '0.0.8' where digest = $1", (hex::decode(&newer).unwrap(),)).await;
+    let manifest = signed(&place.altyn, &wasm, &key, |_| ()).await;
+    let signed = install(&place.altyn, &request, wasm, Some(manifest)).await.unwrap().value.digest;
+    let started = place.altyn.canary_start(&request, binding.id, trial(&signed)).await.unwrap().value;
+    place.altyn.plugin_key_revoke(&request, &id, RevokeKey { reason: "stolen".into() }).await.unwrap();
+    let told = place.altyn.canary_promote(&request, binding.id, started.version).await;
+    assert_eq!(refused(told).0, "plugin-key-revoked", "what is revoked is not promoted");
+    place.altyn.canary_end(&request, binding.id, started.version).await.unwrap();
+    let told = place.altyn.canary_start(&request, binding.id, trial(&signed)).await;
+    assert_eq!(refused(told).0, "plugin-key-revoked");
+    assert_eq!(place.altyn.binding_get(&request, binding.id).await.unwrap(), binding, "the binding is untouched");
+}
+
+async fn a_trial_names_tenants_and_reaches_no_other(place: Place) {
+    let (older, newer) = place.two_versions().await;
+    let binding = place.bind(&older).await;
+    let (named, other) = (place.child(place.tenant).await.tenant, place.child(place.tenant).await.tenant);
+    let below = place.child(named).await.tenant;
+    share(&place, binding.id, Inheritance::Optional, fuel(5_000_000)).await;
+    let command = StartCanary { tenants: vec![named], ..trial(&newer) };
+    place.altyn.canary_start(&place.request(), binding.id, command).await.unwrap();
+    let contract = uuid::Uuid::from_u128(7);
+    for (tenant, expected) in [(named, &newer), (other, &older), (below, &older), (place.tenant, &older)] {
+        let bound = place.bound(tenant, "2026-11-01").await.unwrap();
+        assert_eq!(&bound.of(contract).plugin.digest().to_string(), expected, "{tenant}");
+        assert_eq!(bound.of(contract).context.tenant, tenant.to_string());
+        let limits = bound.of(contract).plugin.limits(&place.altyn.plugins.runtime().config().limits);
+        assert_eq!(limits.fuel, 5_000_000, "limits of the binding hold for both");
+    }
+    let narrowed = NarrowBinding { limits: fuel(1_000), ended_from: None };
+    let request = Request::internal(named, "test");
+    place.altyn.binding_narrow(&request, binding.id, narrowed).await.unwrap();
+    let bound = place.bound(named, "2026-11-01").await.unwrap();
+    let limits = bound.of(contract).plugin.limits(&place.altyn.plugins.runtime().config().limits);
+    assert_eq!(limits.fuel, 1_000, "what was narrowed below is narrow for a trial, too");
 }
 
 async fn share(place: &Place, id: BindingId, inheritance: Inheritance, limits: LoweredLimits) {

@@ -3,7 +3,10 @@
 use altyn_domain::{binding::Inheritance, grant::LoweredLimits, trust::TrustLevel};
 use altyn_service::{
     Altyn, Request,
-    declared::{Declaration, DeclaredBinding, DeclaredGrant, DeclaredPlugin, Outcome, Stopped},
+    declared::{
+        ApplyBinding, ApplyPlugin, ApplyPlugins, ComponentSource, Declaration, DeclaredBinding, DeclaredGrant,
+        DeclaredPlugin, Outcome, Stopped,
+    },
     plugin_keys::TrustKey,
 };
 use serde_json::json;
@@ -17,11 +20,12 @@ on_both_engines!(
     a_declaration_applied_again_changes_nothing,
     what_is_declared_otherwise_is_changed_and_can_be_rolled_back,
     an_entry_that_fails_is_named_and_what_came_before_it_stays,
+    a_declaration_as_json_names_installed_components_and_is_idempotent,
 );
 
 async fn apply(altyn: &Altyn, root: &Request, declared: Declaration) -> Result<Vec<(&'static str, Outcome)>, Stopped> {
     let mut steps = Vec::new();
-    altyn.plugins_apply(root, declared, |step| steps.push((step.what, step.outcome))).await?;
+    altyn.plugins_apply(root, declared, |step| steps.push((step.what.as_str(), step.outcome))).await?;
     Ok(steps)
 }
 
@@ -35,7 +39,7 @@ impl Place {
         let grant = Some(DeclaredGrant { limits, ..DeclaredGrant::default() });
         Declaration {
             publishers: vec![TrustKey { public_key, publisher: "Acme".into(), level: TrustLevel::Trusted }],
-            plugins: vec![DeclaredPlugin { wasm, manifest, grant }],
+            plugins: vec![DeclaredPlugin { source: ComponentSource::Bytes { wasm, manifest }, grant }],
             bindings: vec![DeclaredBinding {
                 tenant: self.tenant,
                 plugin: "ru-vat".into(),
@@ -90,7 +94,10 @@ async fn an_entry_that_fails_is_named_and_what_came_before_it_stays(place: Place
     assert_eq!(steps[1..], [("plugin", Outcome::Unchanged), ("grant", Outcome::Unchanged), ("binding", Outcome::Made)]);
 
     let mut unsigned = place.declaration(json!({})).await;
-    unsigned.plugins.push(DeclaredPlugin { wasm: component("day-ratio"), manifest: None, grant: None });
+    unsigned.plugins.push(DeclaredPlugin {
+        source: ComponentSource::Bytes { wasm: component("day-ratio"), manifest: None },
+        grant: None,
+    });
     let stopped = apply(&altyn, &root, unsigned).await.unwrap_err();
     assert_eq!((stopped.entry.as_str(), stopped.error.code()), ("plugins[1]", "plugin-unsigned"));
     let mut unknown = place.declaration(json!({})).await;
@@ -99,8 +106,58 @@ async fn an_entry_that_fails_is_named_and_what_came_before_it_stays(place: Place
     assert_eq!((stopped.entry.as_str(), stopped.error.code()), ("bindings[0] none-such", "invalid-request"));
     let mut other = place.declaration(json!({})).await;
     let wasm = remarked(component("ru-vat"), "other");
-    other.plugins[0].manifest = Some(signed(&altyn, &wasm, &publisher(7), |_| {}).await);
-    other.plugins[0].wasm = wasm;
+    let manifest = Some(signed(&altyn, &wasm, &publisher(7), |_| {}).await);
+    other.plugins[0].source = ComponentSource::Bytes { wasm, manifest };
     let stopped = apply(&altyn, &root, other).await.unwrap_err();
     assert_eq!((stopped.entry.as_str(), stopped.error.code()), ("plugins[0]", "version-taken"));
+}
+
+async fn a_declaration_as_json_names_installed_components_and_is_idempotent(place: Place) {
+    let altyn = &place.altyn;
+    let digest = altyn.plugin_install(&place.request(), component("ru-vat")).await.unwrap().value.digest;
+    let child = altyn.tenant_create(&place.request(), crate::support::new_tenant("Реселлер")).await.unwrap().value.id;
+    let stranger = altyn.tenant_create_root(crate::support::new_tenant("Чужой")).await.unwrap().id;
+    let binding = |tenant, config| ApplyBinding {
+        plugin: "ru-vat".into(),
+        version: None,
+        tenant,
+        from: "2026-01-01".parse().unwrap(),
+        priority: 0,
+        config,
+        inheritance: Inheritance::None,
+        limits: LoweredLimits::default(),
+    };
+    let declared = |config| ApplyPlugins {
+        publishers: Vec::new(),
+        plugins: vec![ApplyPlugin { component: digest.clone(), grant: Some(DeclaredGrant::default()) }],
+        bindings: vec![binding(None, json!({})), binding(Some(child), config)],
+    };
+    let outcomes = async |request: &Request, command: ApplyPlugins| {
+        let reply = altyn.plugins_declare(request, command).await.unwrap();
+        let steps: Vec<_> = reply.value.data.iter().map(|step| (step.what.as_str(), step.outcome)).collect();
+        (reply.replayed, steps)
+    };
+    let (made, unchanged) = (Outcome::Made, Outcome::Unchanged);
+    let first = vec![("plugin", unchanged), ("grant", made), ("binding", made), ("binding", made)];
+    assert_eq!(outcomes(&place.keyed("a", 1), declared(json!({}))).await, (false, first.clone()));
+    assert_eq!(outcomes(&place.keyed("a", 1), declared(json!({}))).await, (true, first), "the same request again");
+    let again = ["plugin", "grant", "binding", "binding"].map(|what| (what, unchanged)).to_vec();
+    assert_eq!(outcomes(&place.keyed("b", 1), declared(json!({}))).await, (false, again));
+    let (_, changed) = outcomes(&place.request(), declared(json!({ "regime": "usn-5" }))).await;
+    assert_eq!(changed[3], ("binding", Outcome::Changed));
+
+    let refused = async |command: ApplyPlugins| match altyn.plugins_declare(&place.request(), command).await {
+        Err(altyn_service::ServiceError::Invalid(fields)) => fields[0].pointer.clone(),
+        other => panic!("{other:?}"),
+    };
+    let unknown = ApplyPlugins {
+        plugins: vec![ApplyPlugin { component: "00".repeat(32), grant: None }],
+        ..ApplyPlugins::default()
+    };
+    assert_eq!(refused(unknown).await, "/plugins/0/component");
+    assert_eq!(refused(declared(json!({ "regime": 1 }))).await, "/bindings/1/config/regime");
+    let foreign = ApplyPlugins { bindings: vec![binding(Some(stranger), json!({}))], ..ApplyPlugins::default() };
+    assert_eq!(refused(foreign).await, "/bindings/0/tenant");
+    let theirs = altyn.binding_list(&Request::internal(stranger, "test"), &page(10, None)).await.unwrap();
+    assert!(theirs.data.is_empty(), "nothing reaches a stranger");
 }

@@ -9,8 +9,9 @@ use crate::{
 };
 
 /// The tables of the platform, which all tenants share.
-const PLATFORM: [&str; 8] = [
+const PLATFORM: [&str; 9] = [
     "api_keys",
+    "canaries",
     "component_installs",
     "components",
     "gateway_endpoints",
