@@ -35,7 +35,7 @@ $$;
 -- What is kept for ever is kept, but for a sandbox that is being wiped.
 create or replace function altyn_append_only() returns trigger language plpgsql as $$
 begin
-    if tg_op = 'DELETE' and tg_table_name not in ('component_installs', 'binding_changes') then
+    if tg_op = 'DELETE' and tg_table_name not in ('component_installs', 'binding_changes', 'canaries') then
         if altyn_wiping((to_jsonb(old) ->> 'tenant_id')::uuid) then
             return old;
         end if;

@@ -158,6 +158,9 @@ async fn an_object_of_another_tenant_does_not_exist(mut host: Host) {
     for (collection, object) in [("/v1/gateways", &gateway), ("/v1/exchanges", &exchange)] {
         books.0.insert(collection, object["id"].as_str().unwrap().to_owned());
     }
+    let trial = json!({ "component": books.id("/v1/plugins"), "share_bp": 0,
+        "config": { "template": "ИСП-{year}-{seq:6}", "reset": "yearly" } });
+    host.post(&format!("{}/canary", books.path("/v1/bindings")), &trial).await.expect(201);
     let (_, stranger) = host.stranger().await;
 
     let document = host.get("/openapi.json").await.expect(200);

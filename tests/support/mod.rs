@@ -136,7 +136,7 @@ impl Host {
             let shutdown = async move { drop(stopped.await) };
             http::serve(served, listener, shutdown).await.unwrap();
         });
-        let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
+        let client = Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_mins(1)).build().unwrap();
         let root = admin.clone();
         Self { altyn, url, client, tenant, admin, root, stop: Some(stop), _directory: directory }
     }

@@ -113,6 +113,7 @@ pub const WIPED: &[(&str, &str)] = wiped![
     "ledger_entries",
     "ledger_transactions",
     "ledger_accounts",
+    "run_withheld",
     "run_plans",
     "runs",
     "plugin_calls",

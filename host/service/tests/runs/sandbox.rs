@@ -248,6 +248,7 @@ async fn every_table_of_a_tenant_is_wiped_or_kept_on_purpose(world: &World) {
         "approval_policies",
         "binding_changes",
         "bindings",
+        "canaries",
         "change_timings",
         "credit_policies",
         "data_keys",
