@@ -1,9 +1,11 @@
-//! Building guests: from the crates of a folder to components.
+//! Building guests: from the crates of a folder, or a plugin's sources in C ([`CPlugin`]), to components.
 //!
 //! Owns the search for a compiler that knows the wasm target: the toolchain's own when the target is installed, else
 //! one that rustup can add, else Debian's, unpacked into a folder without installing anything.
 //! Invariant: what is left are components, never bare modules. Progress is told on stderr;
 //! cargo itself decides what is fresh.
+
+mod c;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+
+pub use c::CPlugin;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Set to anything, it takes Debian's compiler without looking for another.
@@ -76,9 +80,13 @@ fn guest_names(guests: &Guests<'_>) -> Result<Vec<String>> {
     let mut metadata = command("cargo", guests.folder);
     metadata.args(["metadata", "--format-version", "1", "--no-deps"]).args(guests.lock());
     let metadata: serde_json::Value = serde_json::from_slice(&output(&mut metadata, "list the guests")?)?;
+    let folder = fs::canonicalize(guests.folder)?;
     let is_guest = |package: &&serde_json::Value| {
+        // The folder may be one package of a workspace.
+        let own = package["manifest_path"].as_str().is_some_and(|path| Path::new(path).starts_with(&folder));
         let targets = package["targets"].as_array().into_iter().flatten();
         targets.flat_map(|target| target["crate_types"].as_array().into_iter().flatten()).any(|kind| kind == "cdylib")
+            && own
     };
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let mut names: Vec<String> =
