@@ -1,7 +1,7 @@
 //! From a project to a component: runs the tools of its language, brings those that can be brought.
 //!
-//! JavaScript and Python are built without WASI: their interpreters import nothing but the contract, so that such a
-//! plugin has no clock, no files and no chance of its own either.
+//! No language gets WASI: C is built freestanding, and the interpreters of JavaScript and Python import nothing but the
+//! contract, so that such a plugin has no clock, no files and no chance of its own either.
 
 use std::{
     ffi::OsStr,
@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use altyn_toolchain::Guests;
+use altyn_toolchain::{CPlugin, Guests};
 use serde::Serialize;
 
 use super::{Language, Project};
@@ -36,6 +36,7 @@ pub fn build(folder: &Path) -> Result<Built, Failure> {
         Language::Rust => rust(&folder, &dist)?,
         Language::Javascript => javascript(&folder, &project, &component)?,
         Language::Python => python(&folder, &project, &component)?,
+        Language::C => c(&folder, &project, &component)?,
     }
     let size_bytes = fs::metadata(&component)
         .map_err(|error| Failure::failed(format!("the tools left no {}: {error}", component.display())))?
@@ -47,6 +48,11 @@ fn rust(folder: &Path, dist: &Path) -> Result<(), Failure> {
     let target = folder.join("target");
     let guests = Guests { folder, target: &target, tools: &target.join("wasm-toolchain"), out: dist, locked: false };
     guests.build().map(drop).map_err(|error| Failure::failed(format!("{error:#}")))
+}
+
+fn c(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {
+    let plugin = CPlugin { folder, world: project.world.as_str(), component };
+    plugin.build().map_err(|error| Failure::failed(format!("{error:#}")))
 }
 
 fn javascript(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {
