@@ -6,7 +6,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -44,14 +44,22 @@ pub fn build(folder: &Path) -> Result<Built, Failure> {
     Ok(Built { plugin_id: project.name, component: component.display().to_string(), size_bytes })
 }
 
+/// Where a compiler is kept that had to be brought: once for a user, in his folder for caches, else in the project.
+fn tools(folder: &Path, name: &str) -> PathBuf {
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    caches.map_or_else(|| folder.join("target"), |caches| caches.join("altyn")).join(name)
+}
+
 fn rust(folder: &Path, dist: &Path) -> Result<(), Failure> {
-    let target = folder.join("target");
-    let guests = Guests { folder, target: &target, tools: &target.join("wasm-toolchain"), out: dist, locked: false };
+    let tools = tools(folder, "wasm-toolchain");
+    let guests = Guests { folder, target: &folder.join("target"), tools: &tools, out: dist, locked: false };
     guests.build().map(drop).map_err(|error| Failure::failed(format!("{error:#}")))
 }
 
 fn c(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {
-    let plugin = CPlugin { folder, world: project.world.as_str(), component };
+    let tools = tools(folder, "zig");
+    let plugin = CPlugin { folder, world: project.world.as_str(), tools: &tools, component };
     plugin.build().map_err(|error| Failure::failed(format!("{error:#}")))
 }
 

@@ -1,7 +1,7 @@
 //! Building plugins written in C: a freestanding module by clang or zig, made into a component here.
 //!
-//! Owns the search for a compiler: clang with `wasm-ld` on the path, else zig from its Python package in the project's
-//! `.venv`. Needs no WASI and no standard library: the project brings what it uses. Invariant: what is left is a
+//! Owns the search for a compiler: clang with `wasm-ld` on the path, else zig from its Python package, brought into a
+//! folder of tools. Needs no WASI and no standard library: the project brings what it uses. Invariant: what is left is a
 //! component of the project's world that imports nothing but the contract.
 
 use std::{
@@ -11,11 +11,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::{output, run};
+use crate::{brought, output, run};
 
 /// Version of the Python package that brings zig.
 const ZIGLANG: &str = "0.15.2";
@@ -27,6 +27,8 @@ pub struct CPlugin<'a> {
     pub folder: &'a Path,
     /// The world, such as `tax-rule`.
     pub world: &'a str,
+    /// Where a compiler is brought to when the machine has none that knows WebAssembly.
+    pub tools: &'a Path,
     /// Where the component goes.
     pub component: &'a Path,
 }
@@ -42,7 +44,7 @@ struct Compiler {
 impl CPlugin<'_> {
     /// Compiles every source of the project and makes the component.
     pub fn build(&self) -> Result<()> {
-        let compiler = compiler(self.folder)?;
+        let compiler = compiler(self.tools)?;
         let sources = self.sources()?;
         let module = self.component.with_extension("module.wasm");
         let mut command = Command::new(compiler.words.first().context("no compiler")?);
@@ -97,34 +99,24 @@ impl CPlugin<'_> {
     }
 }
 
-fn compiler(folder: &Path) -> Result<Compiler> {
+fn compiler(tools: &Path) -> Result<Compiler> {
     if clang_knows_wasm() {
         return Ok(Compiler { words: vec!["clang".into()], target: "wasm32-unknown-unknown" });
     }
-    let python = folder.join(".venv/bin/python");
-    let zig = Compiler {
-        words: vec![python.clone().into_os_string(), "-m".into(), "ziglang".into(), "cc".into()],
-        target: "wasm32-freestanding",
-    };
-    let installed = Command::new(&python).args(["-m", "ziglang", "version"]).output();
-    if installed.is_ok_and(|output| output.status.success()) {
-        return Ok(zig);
-    }
-    eprintln!("plugin: no clang with wasm-ld here; bringing zig {ZIGLANG} into {}", folder.join(".venv").display());
-    let venv = Command::new("python3").args(["-m", "venv", ".venv"]).current_dir(folder).stdin(Stdio::null()).status();
-    match venv {
-        Ok(status) if status.success() => {}
-        Ok(status) => bail!("python3 -m venv ended with {status}; {ADVICE}"),
-        Err(error) => bail!("python3 does not start ({error}); {ADVICE}"),
-    }
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .arg(format!("ziglang=={ZIGLANG}"))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(std::io::stderr());
-    run(&mut pip, "install zig").context(ADVICE)?;
-    Ok(zig)
+    let python = Path::new("bin").join("python");
+    brought(tools, |fresh| {
+        eprintln!("plugin: no clang with wasm-ld here; bringing zig {ZIGLANG} into {}", tools.display());
+        let mut venv = Command::new("python3");
+        run(venv.args(["-m", "venv"]).arg(fresh).stdin(Stdio::null()), "make a folder for zig").context(ADVICE)?;
+        let mut pip = Command::new(fresh.join(&python));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .arg(format!("ziglang=={ZIGLANG}"))
+            .stdin(Stdio::null())
+            .stdout(std::io::stderr());
+        run(&mut pip, "install zig").context(ADVICE)
+    })?;
+    let words = vec![tools.join(python).into_os_string(), "-m".into(), "ziglang".into(), "cc".into()];
+    Ok(Compiler { words, target: "wasm32-freestanding" })
 }
 
 const ADVICE: &str = "C needs clang with lld, or Python 3 with venv and pip, which bring zig";

@@ -85,9 +85,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Runs the host without a trace of the repository: neither its settings nor its folder.
+    /// Runs the host without a trace of the repository: neither its settings nor its folder. What it compiled is kept
+    /// from one command to the next, as an operator's host keeps it.
     fn altyn(&self, folder: &Path, words: &[&str]) -> anyhow::Result<Value> {
-        json(Command::new(&self.altyn).args(["--output", "json"]).args(words).current_dir(folder))
+        let mut altyn = Command::new(&self.altyn);
+        altyn.args(["--output", "json"]).args(words).current_dir(folder);
+        json(altyn.env("ALTYN__PLUGINS__CACHE_DIR", self.folder.join("compiled")))
     }
 }
 
