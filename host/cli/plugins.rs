@@ -47,6 +47,8 @@ const FIELD: &[&str] = &["pointer", "kind", "title", "required", "default", "cho
 pub enum PluginCommand {
     /// Make the project of a new plugin; needs no database
     New(author::New),
+    /// Brings this program's contract and helpers into a plugin's project, in place of older ones
+    Vendor(author::Vendor),
     /// Make the component of a plugin's project; needs no database
     Build(author::Build),
     /// Ask a component what every plugin of its world must hold, and the cases of its project; needs no database
@@ -269,6 +271,7 @@ impl PluginCommand {
             Self::Keygen(command) => command.run(global).map(|()| None),
             Self::Sign(command) => command.run(global).await.map(|()| None),
             Self::New(command) => command.run(global).map(|()| None),
+            Self::Vendor(command) => command.run(global).map(|()| None),
             Self::Build(command) => command.run(global).map(|()| None),
             Self::Test(command) => command.run(global).await.map(|()| None),
             other => Ok(Some(other)),
@@ -280,9 +283,13 @@ impl PluginCommand {
         let (altyn, printer) = (&session.altyn, session.printer);
         match self {
             // Handled before a database was opened.
-            Self::New(_) | Self::Build(_) | Self::Test(_) | Self::Inspect(_) | Self::Keygen(_) | Self::Sign(_) => {
-                Ok(())
-            }
+            Self::New(_)
+            | Self::Vendor(_)
+            | Self::Build(_)
+            | Self::Test(_)
+            | Self::Inspect(_)
+            | Self::Keygen(_)
+            | Self::Sign(_) => Ok(()),
             Self::Key(command) => command.run(session).await,
             Self::Install { file, manifest, allow_downgrade } => {
                 let (wasm, manifest) = (read(&file)?, manifest.read(&file)?);

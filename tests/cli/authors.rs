@@ -16,13 +16,29 @@ fn a_project_is_made_once_and_only_under_a_good_name() {
     desk.run(&["plugin", "new", "My Tax", "--world", "tax-rule"]).refused(2);
     assert!(!desk.path("My Tax").exists());
     desk.run(&["plugin", "new", "other", "--world", "no-such-world"]).refused(2);
-    for language in ["javascript", "python"] {
+    for language in ["javascript", "python", "c"] {
         desk.json(&["plugin", "new", language, "--world", "numbering-scheme", "--lang", language]);
         let told = desk.run(&["plugin", "new", "pay", "--world", "payment-gateway", "--lang", language]).refused(2);
         assert!(told.contains("--lang rust"), "{told}");
     }
     let told = desk.run(&["plugin", "build", "."]).refused(2);
     assert!(told.contains("altyn plugin new"), "{told}");
+}
+
+#[test]
+fn an_older_project_takes_the_contract_and_the_helpers_of_this_program() {
+    let desk = Desk::new();
+    desk.json(&["plugin", "new", "shares", "--world", "proration-strategy", "--lang", "c"]);
+    let (wit, helpers) = (desk.path("shares/wit/proration.wit"), desk.path("shares/vendor/altyn/runtime.c"));
+    let (contract, plugin) = (std::fs::read_to_string(&wit).unwrap(), desk.path("shares/plugin.c"));
+    std::fs::write(&wit, "older").unwrap();
+    std::fs::remove_file(&helpers).unwrap();
+    std::fs::write(&plugin, "mine").unwrap();
+    desk.json(&["plugin", "vendor", "shares"]);
+    assert_eq!(std::fs::read_to_string(&wit).unwrap(), contract);
+    assert!(helpers.is_file());
+    assert_eq!(std::fs::read_to_string(&plugin).unwrap(), "mine", "what the author wrote stays");
+    desk.run(&["plugin", "vendor", "."]).refused(2);
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! From a project to a component: runs the tools of its language, brings those that can be brought.
 //!
-//! JavaScript and Python are built without WASI: their interpreters import nothing but the contract, so that such a
-//! plugin has no clock, no files and no chance of its own either.
+//! No language gets WASI: C is built freestanding, and the interpreters of JavaScript and Python import nothing but the
+//! contract, so that such a plugin has no clock, no files and no chance of its own either.
 
 use std::{
     ffi::OsStr,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use altyn_toolchain::Guests;
+use altyn_toolchain::{CPlugin, Guests};
 use serde::Serialize;
 
 use super::{Language, Project};
@@ -36,6 +36,7 @@ pub fn build(folder: &Path) -> Result<Built, Failure> {
         Language::Rust => rust(&folder, &dist)?,
         Language::Javascript => javascript(&folder, &project, &component)?,
         Language::Python => python(&folder, &project, &component)?,
+        Language::C => c(&folder, &project, &component)?,
     }
     let size_bytes = fs::metadata(&component)
         .map_err(|error| Failure::failed(format!("the tools left no {}: {error}", component.display())))?
@@ -43,10 +44,23 @@ pub fn build(folder: &Path) -> Result<Built, Failure> {
     Ok(Built { plugin_id: project.name, component: component.display().to_string(), size_bytes })
 }
 
+/// Where a compiler is kept that had to be brought: once for a user, in his folder for caches, else in the project.
+fn tools(folder: &Path, name: &str) -> PathBuf {
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    caches.map_or_else(|| folder.join("target"), |caches| caches.join("altyn")).join(name)
+}
+
 fn rust(folder: &Path, dist: &Path) -> Result<(), Failure> {
-    let target = folder.join("target");
-    let guests = Guests { folder, target: &target, tools: &target.join("wasm-toolchain"), out: dist, locked: false };
+    let tools = tools(folder, "wasm-toolchain");
+    let guests = Guests { folder, target: &folder.join("target"), tools: &tools, out: dist, locked: false };
     guests.build().map(drop).map_err(|error| Failure::failed(format!("{error:#}")))
+}
+
+fn c(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {
+    let tools = tools(folder, "zig");
+    let plugin = CPlugin { folder, world: project.world.as_str(), tools: &tools, component };
+    plugin.build().map_err(|error| Failure::failed(format!("{error:#}")))
 }
 
 fn javascript(folder: &Path, project: &Project, component: &Path) -> Result<(), Failure> {

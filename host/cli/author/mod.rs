@@ -1,4 +1,4 @@
-//! `altyn plugin new | build | test`: the way of an author from an empty folder to a component that may be installed.
+//! `altyn plugin new | vendor | build | test`: the way of an author from an empty folder to a component that may be installed.
 //!
 //! Owns the author's project: its files, its toolchain, its report. Needs no database. Refuses to know what a plugin
 //! decides; whether it decides soundly is asked of the kit that the plugin host itself has.
@@ -29,6 +29,8 @@ pub enum Language {
     Javascript,
     /// Python, run by CPython inside the component
     Python,
+    /// C, without a standard library
+    C,
 }
 
 impl Language {
@@ -37,6 +39,7 @@ impl Language {
             Self::Rust => "rust",
             Self::Javascript => "javascript",
             Self::Python => "python",
+            Self::C => "c",
         }
     }
 }
@@ -89,6 +92,22 @@ impl New {
     /// Writes the project.
     pub fn run(&self, global: &Global) -> Result<(), Failure> {
         let made = scaffold::write(&self.folder, self.world, self.language)?;
+        global.printer().object(&made, &["plugin_id", "world", "language", "folder", "files"])
+    }
+}
+
+/// `altyn plugin vendor`.
+#[derive(Debug, Args)]
+pub struct Vendor {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+}
+
+impl Vendor {
+    /// Brings the contract and the helpers of this program into a project.
+    pub fn run(&self, global: &Global) -> Result<(), Failure> {
+        let made = scaffold::vendor(&self.folder, &Project::read(&self.folder)?)?;
         global.printer().object(&made, &["plugin_id", "world", "language", "folder", "files"])
     }
 }

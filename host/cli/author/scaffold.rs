@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use altyn_runtime::World;
 use serde::Serialize;
 
-use super::{Language, PROJECT};
+use super::{Language, PROJECT, Project};
 use crate::cli::exit::Failure;
 
 /// The contract.
@@ -70,6 +70,14 @@ default = ["call-arena"]
 call-arena = []
 "#;
 
+/// What plugins in C are written with: helpers, and what they need of a standard library.
+const C_VENDOR: &[(&str, &str)] = &[
+    ("vendor/altyn/altyn.h", include_str!("../../../plugins/templates/c/vendor/altyn.h")),
+    ("vendor/altyn/runtime.c", include_str!("../../../plugins/templates/c/vendor/runtime.c")),
+    ("vendor/altyn/stdlib.h", include_str!("../../../plugins/templates/c/vendor/stdlib.h")),
+    ("vendor/altyn/string.h", include_str!("../../../plugins/templates/c/vendor/string.h")),
+];
+
 /// Version of the npm package that makes components of JavaScript.
 const COMPONENTIZE_QJS: &str = "0.4.5";
 /// Version of the Python package that makes components of Python.
@@ -95,8 +103,39 @@ pub fn write(folder: &Path, world: World, language: Language) -> Result<Made, Fa
     if world == World::PaymentGateway && language != Language::Rust {
         return Err(Failure::usage("gateways are written in Rust for now; use --lang rust"));
     }
-    let files = files(name, world, language);
-    for (path, text) in &files {
+    put(folder, name, world, language, &files(name, world, language))
+}
+
+/// Brings the contract and the helpers of this program into a project, in place of those that it has.
+pub fn vendor(folder: &Path, project: &Project) -> Result<Made, Failure> {
+    let mut files = vendored(project.world, project.language);
+    let manifest = folder.join("Cargo.toml");
+    if project.language == Language::Rust && manifest.exists() {
+        let unreadable = |error| Failure::failed(format!("cannot read {}: {error}", manifest.display()));
+        let text = fs::read_to_string(&manifest).map_err(unreadable)?;
+        files.push(("Cargo.toml".into(), with_vendored_crate(&text)));
+    }
+    put(folder, &project.name, project.world, project.language, &files)
+}
+
+/// A manifest whose dependency on the crate is the one that was brought, wherever it lay before.
+fn with_vendored_crate(manifest: &str) -> String {
+    let line = |line: &str| {
+        let named = line.starts_with("altyn-plugin = {") && line.contains("path =");
+        let line = if named { "altyn-plugin = { path = \"vendor/altyn-plugin\" }" } else { line };
+        format!("{line}\n")
+    };
+    manifest.lines().map(line).collect()
+}
+
+fn put(
+    folder: &Path,
+    name: &str,
+    world: World,
+    language: Language,
+    files: &[(String, String)],
+) -> Result<Made, Failure> {
+    for (path, text) in files {
         let file = folder.join(path);
         let made = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
         made.map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.display())))?;
@@ -123,7 +162,7 @@ fn files(name: &str, world: World, language: Language) -> Vec<(String, String)> 
         ("README.md".into(), readme(name, world, language)),
     ];
     files.extend(case(world).map(|text| ("cases/first.json".into(), text.into())));
-    files.extend(WIT.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
+    files.extend(vendored(world, language));
     let named = |text: &str| text.replace("{{name}}", name);
     match language {
         Language::Rust => {
@@ -132,9 +171,8 @@ fn files(name: &str, world: World, language: Language) -> Vec<(String, String)> 
                 "src/lib.rs".into(),
                 named(&source(world, language).replace("\"pay-sandbox\"", "\"{{name}}\"")),
             ));
-            files.push(("vendor/altyn-plugin/Cargo.toml".into(), SDK_MANIFEST.into()));
-            files.extend(SDK.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
         }
+        Language::C => files.push(("plugin.c".into(), named(source(world, language)))),
         Language::Javascript => {
             let package = include_str!("../../../plugins/templates/javascript/package.json.txt");
             files.push(("package.json".into(), named(package).replace("{{qjs}}", COMPONENTIZE_QJS)));
@@ -148,8 +186,54 @@ fn files(name: &str, world: World, language: Language) -> Vec<(String, String)> 
     files
 }
 
+/// What a project has from this program and does not change: the contract, and the helpers of its language.
+fn vendored(world: World, language: Language) -> Vec<(String, String)> {
+    let mut files: Vec<(&str, &str)> = WIT.to_vec();
+    match language {
+        Language::Rust => {
+            files.push(("vendor/altyn-plugin/Cargo.toml", SDK_MANIFEST));
+            files.extend(SDK);
+        }
+        Language::C => {
+            files.extend(C_VENDOR);
+            files.extend(c_bindings(world));
+        }
+        Language::Javascript | Language::Python => {}
+    }
+    files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
+}
+
+/// The contract in C, made by `cargo xtask contract bindings`.
+fn c_bindings(world: World) -> &'static [(&'static str, &'static str)] {
+    match world {
+        World::ProrationStrategy => &[
+            (
+                "bindings/proration_strategy.h",
+                include_str!("../../../plugins/templates/c/bindings/proration_strategy.h"),
+            ),
+            (
+                "bindings/proration_strategy.c",
+                include_str!("../../../plugins/templates/c/bindings/proration_strategy.c"),
+            ),
+        ],
+        World::TaxRule => &[
+            ("bindings/tax_rule.h", include_str!("../../../plugins/templates/c/bindings/tax_rule.h")),
+            ("bindings/tax_rule.c", include_str!("../../../plugins/templates/c/bindings/tax_rule.c")),
+        ],
+        World::NumberingScheme => &[
+            ("bindings/numbering_scheme.h", include_str!("../../../plugins/templates/c/bindings/numbering_scheme.h")),
+            ("bindings/numbering_scheme.c", include_str!("../../../plugins/templates/c/bindings/numbering_scheme.c")),
+        ],
+        // Gateways are written in Rust for now.
+        World::PaymentGateway => &[],
+    }
+}
+
 fn source(world: World, language: Language) -> &'static str {
     match (language, world) {
+        (Language::C, World::ProrationStrategy) => include_str!("../../../plugins/templates/c/proration-strategy.c"),
+        (Language::C, World::TaxRule) => include_str!("../../../plugins/templates/c/tax-rule.c"),
+        (Language::C, World::NumberingScheme) => include_str!("../../../plugins/templates/c/numbering-scheme.c"),
         (Language::Rust, World::ProrationStrategy) => {
             include_str!("../../../plugins/templates/rust/proration-strategy.rs")
         }
@@ -192,6 +276,7 @@ fn readme(name: &str, world: World, language: Language) -> String {
         Language::Rust => ("src/lib.rs", "a Rust toolchain"),
         Language::Javascript => ("plugin.js", "Node.js 20 or newer with npm"),
         Language::Python => ("plugin.py", "Python 3.10 or newer with venv"),
+        Language::C => ("plugin.c", "clang with lld, or Python 3 with venv and pip, which bring zig"),
     };
     format!(
         "# {name}\n\nA `{world}` plugin of Altyn. The contract is in `wit/`, the decision in `{file}`. Building needs {needs}.\n\n\
@@ -235,6 +320,7 @@ mod tests {
     fn a_project_carries_the_whole_contract_and_the_whole_crate() {
         assert_eq!(carried(WIT), names(root().join("wit"), ".wit"));
         assert_eq!(carried(SDK), names(root().join("plugins/sdk/src"), ".rs"));
+        assert_eq!(carried(C_VENDOR), names(root().join("plugins/templates/c/vendor"), ""));
     }
 
     #[test]
@@ -244,6 +330,14 @@ mod tests {
         for line in SDK_MANIFEST.split("[dependencies]\n").nth(1).unwrap().lines() {
             assert!(ours.contains(line), "the crate's own manifest has no line {line}");
         }
+    }
+
+    #[test]
+    fn a_manifest_takes_the_crate_that_was_brought() {
+        let manifest = "[dependencies]\naltyn-plugin = { path = \"../../plugins/sdk\" }\nserde = \"1\"\n";
+        let brought = "[dependencies]\naltyn-plugin = { path = \"vendor/altyn-plugin\" }\nserde = \"1\"\n";
+        assert_eq!(with_vendored_crate(manifest), brought);
+        assert_eq!(with_vendored_crate(brought), brought);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::evidence;
 use crate::failure::{Bulkhead, CallFailure, FaultKind};
 use crate::install::{Plugin, Pre};
 use crate::state::State;
+use crate::v0_1;
 use crate::vault::{Entry, VaultUse};
 
 /// Longest text of a fault, characters.
@@ -226,7 +227,8 @@ impl Runtime {
         input: Vec<u8>,
     ) -> Call<Vec<wit_proration::Share>> {
         self.shared.run(plugin, Export::Prorate, &args.ctx, args.questions.len(), input, |pre, store| {
-            let Pre::Proration(pre) = pre else { return Ok(None) };
+            let Pre::V0_1(linked) = pre;
+            let v0_1::Linked::Proration(pre) = linked else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_proration().call_prorate(store, &args.ctx, &args.questions).map(Some)
         })
@@ -239,7 +241,8 @@ impl Runtime {
         input: Vec<u8>,
     ) -> Call<Vec<wit_tax::Assessment>> {
         self.shared.run(plugin, Export::Assess, &args.ctx, lines_of(args), input, |pre, store| {
-            let Pre::Tax(pre) = pre else { return Ok(None) };
+            let Pre::V0_1(linked) = pre;
+            let v0_1::Linked::Tax(pre) = linked else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_tax().call_assess(store, &args.ctx, &args.documents).map(Some)
         })
@@ -252,7 +255,8 @@ impl Runtime {
         input: Vec<u8>,
     ) -> Call<Vec<wit_numbering::Sequence>> {
         self.shared.run(plugin, Export::Sequences, &args.ctx, args.drafts.len(), input, |pre, store| {
-            let Pre::Numbering(pre) = pre else { return Ok(None) };
+            let Pre::V0_1(linked) = pre;
+            let v0_1::Linked::Numbering(pre) = linked else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_numbering().call_sequences(store, &args.ctx, &args.drafts).map(Some)
         })
@@ -260,7 +264,8 @@ impl Runtime {
 
     pub(crate) fn call_numbers(&self, plugin: &Plugin, args: &evidence::Numbers, input: Vec<u8>) -> Call<Vec<String>> {
         self.shared.run(plugin, Export::Numbers, &args.ctx, args.drafts.len(), input, |pre, store| {
-            let Pre::Numbering(pre) = pre else { return Ok(None) };
+            let Pre::V0_1(linked) = pre;
+            let v0_1::Linked::Numbering(pre) = linked else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             guest.altyn_billing_numbering().call_numbers(store, &args.ctx, &args.drafts, &args.values).map(Some)
         })

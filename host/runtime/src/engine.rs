@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     WasmBacktraceDetails,
 };
 
 use crate::admission::Places;
-use crate::bindings::{wit_exchange, wit_log, wit_types, wit_vault};
 use crate::breaker::Breakers;
 use crate::config::{Limits, RuntimeConfig};
+use crate::contract;
 use crate::meter::Meter;
 use crate::shape::{Build, PLAIN_MODULES};
 use crate::state::State;
@@ -85,11 +85,7 @@ pub(crate) struct Realm {
 impl Realm {
     fn new(engine: Engine, tick_ms: u64) -> Result<Self, RuntimeError> {
         let mut linker = Linker::new(&engine);
-        wit_types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
-        wit_log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
-        // Only gateways may import it; the check at installation sees to that.
-        wit_vault::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
-        wit_exchange::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(engine_error)?;
+        contract::add_to_linker(&mut linker).map_err(engine_error)?;
         start_clock(&engine, tick_ms)?;
         Ok(Self { engine, linker })
     }

@@ -21,6 +21,7 @@ use crate::evidence;
 use crate::install::{Plugin, Pre};
 use crate::keyring::Keyring;
 use crate::state::State;
+use crate::v0_1;
 use crate::vault::{Entry, VaultUse};
 
 type Ran<R> = (Call<R>, Vec<Entry>);
@@ -152,7 +153,8 @@ impl Runtime {
         call: impl FnOnce(&wit_gateway::Guest, &mut Store<State>) -> wasmtime::Result<Result<R, wit_types::Fault>>,
     ) -> Ran<R> {
         self.shared.run_with(plugin, asked, |pre, store| {
-            let Pre::Gateway(pre) = pre else { return Ok(None) };
+            let Pre::V0_1(linked) = pre;
+            let v0_1::Linked::Gateway(pre) = linked else { return Ok(None) };
             let guest = pre.instantiate(&mut *store)?;
             call(guest.altyn_billing_gateway(), store).map(Some)
         })

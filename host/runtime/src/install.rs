@@ -11,15 +11,11 @@ use std::sync::{Arc, PoisonError};
 use altyn_domain::grant::{LoweredLimits, host_name, secret_name};
 use altyn_domain::plugin::{Descriptor, World};
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 
-use crate::bindings::gateway::{PaymentGateway, PaymentGatewayPre};
-use crate::bindings::numbering::{NumberingScheme, NumberingSchemePre};
-use crate::bindings::proration::{ProrationStrategy, ProrationStrategyPre};
-use crate::bindings::tax::{TaxRule, TaxRulePre};
 use crate::call;
 use crate::config::{Limits, LimitsTable};
-use crate::convert;
+use crate::contract::{self, Import, PACKAGE, Track, Undescribed};
 use crate::digest::Digest;
 use crate::engine::{Runtime, Shared};
 use crate::failure::CallFailure;
@@ -28,14 +24,13 @@ use crate::meter::Purpose;
 use crate::shape::{self, Build, Unsound};
 use crate::state::State;
 
-/// The contract's package.
-const PACKAGE: &str = "altyn:billing";
-/// The version track that this host speaks; any patch of it is served.
-const TRACK: (u64, u64) = (0, 1);
 /// Longest schema of a configuration, bytes.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
 /// Most secrets, and most hosts, that a gateway asks for.
 const MAX_WISHES: usize = 16;
+
+/// The component, linked for its world by the track of its version.
+pub(crate) use crate::contract::Linked as Pre;
 
 /// Why a file cannot be installed as a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,27 +64,25 @@ pub enum InstallError {
         advice: &'static str,
     },
     /// It offers what no world has.
-    #[error("the component exports {0}, which is no part of {PACKAGE}@0.1; build it for one world of the contract")]
+    #[error("the component exports {0}, which is no part of {PACKAGE}@{living}; build it for one world of the contract", living = contract::living())]
     UnknownExport(String),
     /// It is made for another version of the contract.
-    #[error("the component was built for {interface}, this host speaks {PACKAGE}@0.1; rebuild it with that contract")]
+    #[error("the component was built for {interface}; this host speaks {PACKAGE}@{living}: rebuild it with a contract of that version", living = contract::living())]
     UnsupportedVersion {
         /// The interface with its version.
         interface: String,
     },
     /// It exports no decision.
-    #[error(
-        "the component exports none of proration, tax, numbering and gateway of {PACKAGE}@0.1; build it for one world"
-    )]
+    #[error("the component exports none of proration, tax, numbering and gateway of {PACKAGE}; build it for one world")]
     NoWorld,
     /// It exports several decisions.
     #[error("the component exports {0} and {1}; a plugin serves one world, make two components")]
     SeveralWorlds(&'static str, &'static str),
     /// It does not describe itself.
-    #[error("the component does not export {PACKAGE}/metadata@0.1.0; every world has it")]
+    #[error("the component does not export {PACKAGE}/metadata; every world has it")]
     NoMetadata,
     /// Names fit, types do not.
-    #[error("the component does not fit the {world} world of {PACKAGE}@0.1.0: {detail}; rebuild it with that contract")]
+    #[error("the component does not fit the {world} world of {PACKAGE}: {detail}; rebuild it with that contract")]
     Incompatible {
         /// The world it claims.
         world: World,
@@ -195,14 +188,6 @@ struct Loaded {
     build: Build,
     engine: Engine,
     pre: Pre,
-}
-
-/// The component, linked for its world.
-pub(crate) enum Pre {
-    Proration(ProrationStrategyPre<State>),
-    Tax(TaxRulePre<State>),
-    Numbering(NumberingSchemePre<State>),
-    Gateway(PaymentGatewayPre<State>),
 }
 
 impl fmt::Debug for Plugin {
@@ -328,7 +313,8 @@ impl Shared {
         if bytes.len() > limit {
             return Err(InstallError::TooLarge { size: bytes.len(), limit });
         }
-        let pre = link(&realm.linker, &component, world).map_err(|error| incompatible(world, &error))?;
+        let linked = shape.track.link(&realm.linker, &component, world);
+        let pre = linked.map_err(|error| incompatible(world, &error))?;
         let engine = realm.engine.clone();
         let loaded = Arc::new(Loaded { digest: Digest::of(bytes), world, build, engine, pre });
         let plugin = Plugin { loaded, lowered: LoweredLimits::default(), purpose: Purpose::Decision, name: None };
@@ -345,46 +331,16 @@ impl Shared {
         let mut store = self
             .store(plugin.engine(), State::new(world, limits), limits, 0)
             .map_err(|error| InstallError::Malformed(error.to_string()))?;
-        let guest = match plugin.pre() {
-            Pre::Proration(pre) => pre.instantiate(&mut store).map(Guest::Proration),
-            Pre::Tax(pre) => pre.instantiate(&mut store).map(Guest::Tax),
-            Pre::Numbering(pre) => pre.instantiate(&mut store).map(Guest::Numbering),
-            Pre::Gateway(pre) => pre.instantiate(&mut store).map(Guest::Gateway),
-        };
-        let guest = guest.map_err(|error| match call::failure(&error, store.data(), limits, 0) {
-            // Not a crash of the guest: nothing of it ran, or its start function did.
-            CallFailure::Trap { backtrace, .. } if backtrace.is_empty() => incompatible(world, &error),
-            failure @ CallFailure::MemoryLimit { .. } => InstallError::Resources(failure.to_string()),
-            failure => InstallError::Describe(failure),
-        })?;
-        let described = match &guest {
-            Guest::Proration(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
-            Guest::Tax(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
-            Guest::Numbering(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
-            Guest::Gateway(guest) => guest.altyn_billing_metadata().call_describe(&mut store),
-        };
-        match described {
-            Ok(descriptor) => Ok(convert::descriptor(descriptor)),
-            Err(error) => Err(InstallError::Describe(call::failure(&error, store.data(), limits, 0))),
-        }
+        plugin.pre().describe(&mut store).map_err(|undescribed| match undescribed {
+            Undescribed::Answer(error) => InstallError::Describe(call::failure(&error, store.data(), limits, 0)),
+            Undescribed::Instance(error) => match call::failure(&error, store.data(), limits, 0) {
+                // Not a crash of the guest: nothing of it ran, or its start function did.
+                CallFailure::Trap { backtrace, .. } if backtrace.is_empty() => incompatible(world, &error),
+                failure @ CallFailure::MemoryLimit { .. } => InstallError::Resources(failure.to_string()),
+                failure => InstallError::Describe(failure),
+            },
+        })
     }
-}
-
-fn link(linker: &Linker<State>, component: &Component, world: World) -> wasmtime::Result<Pre> {
-    let pre = linker.instantiate_pre(component)?;
-    Ok(match world {
-        World::ProrationStrategy => Pre::Proration(ProrationStrategyPre::new(pre)?),
-        World::TaxRule => Pre::Tax(TaxRulePre::new(pre)?),
-        World::NumberingScheme => Pre::Numbering(NumberingSchemePre::new(pre)?),
-        World::PaymentGateway => Pre::Gateway(PaymentGatewayPre::new(pre)?),
-    })
-}
-
-enum Guest {
-    Proration(ProrationStrategy),
-    Tax(TaxRule),
-    Numbering(NumberingScheme),
-    Gateway(PaymentGateway),
 }
 
 fn incompatible(world: World, error: &wasmtime::Error) -> InstallError {
@@ -414,6 +370,7 @@ fn refuse_unfit(bytes: &[u8], limit: usize) -> Result<(), InstallError> {
 /// What the names of a component's imports and exports say.
 struct Shape {
     world: World,
+    track: Track,
     contract_version: String,
     imports: Vec<String>,
     exports: Vec<String>,
@@ -431,29 +388,34 @@ impl Shape {
             // Tools leave the functions by which they set an interpreter up. Nobody ever calls them.
             exports.retain(|name| name.starts_with(PACKAGE));
         }
-        let (world, contract_version) = world_of(&exports)?;
+        let Decision { world, track, version, .. } = decision_of(&exports)?;
         for name in &imports {
             check_world_import(name, world)?;
         }
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        Ok(Self { world, contract_version, imports: owned(imports), exports: owned(exports) })
+        Ok(Self { world, track, contract_version: version, imports: owned(imports), exports: owned(exports) })
     }
 }
 
+/// An interface of the contract, by the track that serves its version.
+struct Interface<'a> {
+    name: &'a str,
+    version: &'a str,
+    track: Track,
+}
+
 /// Splits `altyn:billing/tax@0.1.0` into interface and version; None for names outside the contract.
-fn contract_interface(name: &str) -> Result<Option<(&str, &str)>, InstallError> {
+fn contract_interface(name: &str) -> Result<Option<Interface<'_>>, InstallError> {
     let Some(rest) = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) else { return Ok(None) };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
-    match semver::Version::parse(version) {
-        Ok(version) if (version.major, version.minor) == TRACK && version.pre.is_empty() => {}
-        _ => return Err(InstallError::UnsupportedVersion { interface: name.to_owned() }),
-    }
-    Ok(Some((interface, version)))
+    let unsupported = || InstallError::UnsupportedVersion { interface: name.to_owned() };
+    let track = Track::serving(version).ok_or_else(unsupported)?;
+    Ok(Some(Interface { name: interface, version, track }))
 }
 
 fn check_import(name: &str) -> Result<(), InstallError> {
     let advice = match contract_interface(name)? {
-        Some(("types" | "log" | "vault" | "exchange", _)) => return Ok(()),
+        Some(interface) if interface.track.import(interface.name).is_some() => return Ok(()),
         Some(_) => "plugins of this version import types and log, and gateways also vault and exchange",
         None if name.starts_with("wasi:") => {
             "plugins are pure and get no WASI; build for wasm32-unknown-unknown instead of a WASI target"
@@ -465,40 +427,48 @@ fn check_import(name: &str) -> Result<(), InstallError> {
 
 /// Secrets and requests are for gateways: no other world gets a capability by naming it.
 fn check_world_import(name: &str, world: World) -> Result<(), InstallError> {
-    match contract_interface(name)? {
-        Some(("vault" | "exchange", _)) if world != World::PaymentGateway => Err(InstallError::UnknownImport {
+    let interface = contract_interface(name)?;
+    let import = interface.and_then(|interface| interface.track.import(interface.name));
+    if import == Some(Import::Gateway) && world != World::PaymentGateway {
+        return Err(InstallError::UnknownImport {
             interface: name.to_owned(),
             advice: "only the payment-gateway world has it; take what you need as an argument",
-        }),
-        _ => Ok(()),
+        });
     }
+    Ok(())
 }
 
-fn world_of(exports: &[&str]) -> Result<(World, String), InstallError> {
-    let mut metadata = false;
-    let mut found: Option<(World, &'static str, String)> = None;
+/// The decision that a component exports; its version is that of the component.
+#[derive(Debug, PartialEq, Eq)]
+struct Decision {
+    world: World,
+    interface: &'static str,
+    track: Track,
+    version: String,
+}
+
+fn decision_of(exports: &[&str]) -> Result<Decision, InstallError> {
+    let mut metadata = None;
+    let mut found: Option<Decision> = None;
     for &name in exports {
-        let Some((interface, version)) = contract_interface(name)? else {
+        let Some(Interface { name: interface, version, track }) = contract_interface(name)? else {
             return Err(InstallError::UnknownExport(name.to_owned()));
         };
-        let (world, known) = match interface {
-            "metadata" => {
-                metadata = true;
-                continue;
-            }
-            "proration" => (World::ProrationStrategy, "proration"),
-            "tax" => (World::TaxRule, "tax"),
-            "numbering" => (World::NumberingScheme, "numbering"),
-            "gateway" => (World::PaymentGateway, "gateway"),
-            _ => return Err(InstallError::UnknownExport(name.to_owned())),
-        };
-        if let Some((_, other, _)) = found {
-            return Err(InstallError::SeveralWorlds(other, known));
+        if interface == "metadata" {
+            metadata = Some(track);
+            continue;
         }
-        found = Some((world, known, version.to_owned()));
+        let Some((world, interface)) = track.decision(interface) else {
+            return Err(InstallError::UnknownExport(name.to_owned()));
+        };
+        if let Some(other) = found {
+            return Err(InstallError::SeveralWorlds(other.interface, interface));
+        }
+        found = Some(Decision { world, interface, track, version: version.to_owned() });
     }
-    let (world, _, version) = found.ok_or(InstallError::NoWorld)?;
-    if metadata { Ok((world, version)) } else { Err(InstallError::NoMetadata) }
+    let decision = found.ok_or(InstallError::NoWorld)?;
+    // Both are called through one binding, so both are of its track.
+    if metadata == Some(decision.track) { Ok(decision) } else { Err(InstallError::NoMetadata) }
 }
 
 /// Checks what a component says about itself, as installation does.

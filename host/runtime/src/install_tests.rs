@@ -56,11 +56,12 @@ fn another_version_track_is_named() {
 fn a_plugin_serves_exactly_one_world_and_describes_itself() {
     let (metadata, tax, numbering) =
         ("altyn:billing/metadata@0.1.0", "altyn:billing/tax@0.1.3", "altyn:billing/numbering@0.1.0");
-    assert_eq!(world_of(&[metadata, tax]), Ok((World::TaxRule, "0.1.3".into())));
-    assert_eq!(world_of(&[tax]), Err(InstallError::NoMetadata));
-    assert_eq!(world_of(&[metadata]), Err(InstallError::NoWorld));
-    assert_eq!(world_of(&[metadata, tax, numbering]), Err(InstallError::SeveralWorlds("tax", "numbering")));
-    assert_eq!(world_of(&[metadata, tax, "run"]), Err(InstallError::UnknownExport("run".into())));
+    let decision = decision_of(&[metadata, tax]).unwrap();
+    assert_eq!((decision.world, decision.track, &*decision.version), (World::TaxRule, Track::V0_1, "0.1.3"));
+    assert_eq!(decision_of(&[tax]), Err(InstallError::NoMetadata));
+    assert_eq!(decision_of(&[metadata]), Err(InstallError::NoWorld));
+    assert_eq!(decision_of(&[metadata, tax, numbering]), Err(InstallError::SeveralWorlds("tax", "numbering")));
+    assert_eq!(decision_of(&[metadata, tax, "run"]), Err(InstallError::UnknownExport("run".into())));
 }
 
 #[test]

@@ -15,15 +15,12 @@
 //! ([`Circuit`]).
 
 mod admission;
-mod bindings;
 mod breaker;
 mod call;
 mod config;
-mod convert;
-mod convert_gateway;
+mod contract;
 mod digest;
 mod engine;
-mod evidence;
 mod failure;
 mod gateway;
 mod guard;
@@ -36,7 +33,11 @@ mod replay;
 mod shape;
 mod signature;
 mod state;
+mod v0_1;
 mod vault;
+
+// The newest track is the one that calls are put through.
+use v0_1::{bindings, convert, convert_gateway, evidence};
 
 pub use altyn_domain::plugin::{CallContext, Descriptor, World};
 pub use breaker::{Admitted, Circuit, Heard};

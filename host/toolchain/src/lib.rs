@@ -1,9 +1,11 @@
-//! Building guests: from the crates of a folder to components.
+//! Building guests: from the crates of a folder, or a plugin's sources in C ([`CPlugin`]), to components.
 //!
 //! Owns the search for a compiler that knows the wasm target: the toolchain's own when the target is installed, else
 //! one that rustup can add, else Debian's, unpacked into a folder without installing anything.
 //! Invariant: what is left are components, never bare modules. Progress is told on stderr;
 //! cargo itself decides what is fresh.
+
+mod c;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,9 +14,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub use c::CPlugin;
+
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Set to anything, it takes Debian's compiler without looking for another.
 const FORCE_DEBIAN: &str = "ALTYN_GUESTS_BY_DEBIAN";
+
+/// The file that stands in a folder of tools that is whole.
+const DONE: &str = "done";
 
 /// A compiler for guests.
 struct Toolchain {
@@ -76,9 +83,13 @@ fn guest_names(guests: &Guests<'_>) -> Result<Vec<String>> {
     let mut metadata = command("cargo", guests.folder);
     metadata.args(["metadata", "--format-version", "1", "--no-deps"]).args(guests.lock());
     let metadata: serde_json::Value = serde_json::from_slice(&output(&mut metadata, "list the guests")?)?;
+    let folder = fs::canonicalize(guests.folder)?;
     let is_guest = |package: &&serde_json::Value| {
+        // The folder may be one package of a workspace.
+        let own = package["manifest_path"].as_str().is_some_and(|path| Path::new(path).starts_with(&folder));
         let targets = package["targets"].as_array().into_iter().flatten();
         targets.flat_map(|target| target["crate_types"].as_array().into_iter().flatten()).any(|kind| kind == "cdylib")
+            && own
     };
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let mut names: Vec<String> =
@@ -156,25 +167,18 @@ fn linker_folder(folder: &Path) -> Result<PathBuf> {
 
 /// Debian's compiler with the sources of the standard library, which is built along with the guests.
 fn debian(folder: &Path) -> Result<Toolchain> {
-    let (unpacked, done) = (folder.join("root"), folder.join("done"));
-    if !done.exists() {
-        // What a broken-off attempt left is not trusted.
-        for part in ["root", "deb"] {
-            let part = folder.join(part);
-            if part.exists() {
-                fs::remove_dir_all(part)?;
-            }
-        }
-        let packages = folder.join("deb");
+    let unpacked = folder.join("root");
+    brought(folder, |fresh| {
+        let packages = fresh.join("deb");
         fs::create_dir_all(&packages)?;
-        fs::create_dir_all(&unpacked)?;
         fetch(&packages)?;
         for package in deb_files(&packages)? {
             eprintln!("guests: unpacking {}", package.file_name().unwrap_or_default().to_string_lossy());
-            run(Command::new("dpkg").arg("-x").arg(&package).arg(&unpacked), "unpack a Debian package")?;
+            let mut dpkg = Command::new("dpkg");
+            run(dpkg.arg("-x").arg(&package).arg(fresh.join("root")), "unpack a Debian package")?;
         }
-        fs::remove_dir_all(&packages)?;
-    }
+        Ok(fs::remove_dir_all(&packages)?)
+    })?;
     let rustc = unpacked.join("usr/bin/rustc");
     let libraries = library_path(&unpacked)?;
     let works = Command::new(&rustc).arg("-V").env("LD_LIBRARY_PATH", &libraries).output();
@@ -189,7 +193,6 @@ fn debian(folder: &Path) -> Result<Toolchain> {
         unpacked.join("usr/lib/rustlib/src/rust/library/std").exists(),
         "Debian's rust-web-src has no sources of the standard library"
     );
-    fs::write(&done, works.stdout)?;
     let env = [
         ("RUSTC", rustc.into_os_string()),
         ("LD_LIBRARY_PATH", libraries),
@@ -198,6 +201,31 @@ fn debian(folder: &Path) -> Result<Toolchain> {
     ];
     let env = env.into_iter().map(|(name, value)| (OsString::from(name), value)).collect();
     Ok(Toolchain { env, args: &["-Zbuild-std=std,panic_abort"] })
+}
+
+/// Makes a folder of tools once, whoever else makes it at the same time: it is filled elsewhere and renamed into place.
+pub(crate) fn brought(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if folder.join(DONE).exists() {
+        return Ok(());
+    }
+    let mut fresh = folder.as_os_str().to_owned();
+    fresh.push(format!(".{}", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    fs::create_dir_all(&fresh).with_context(|| format!("cannot make {}", fresh.display()))?;
+    let filled = fill(&fresh).and_then(|()| Ok(fs::write(fresh.join(DONE), "")?));
+    if filled.is_ok() && !folder.join(DONE).exists() {
+        // What a broken-off attempt left is not trusted.
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        if fs::rename(&fresh, folder).is_ok() {
+            return Ok(());
+        }
+    }
+    fs::remove_dir_all(&fresh)?;
+    filled?;
+    ensure!(folder.join(DONE).exists(), "cannot make {}", folder.display());
+    Ok(())
 }
 
 /// Downloads the compiler, its libraries and the standard library's sources, all of one version.
@@ -297,4 +325,23 @@ fn output(command: &mut Command, what: &str) -> Result<Vec<u8>> {
 
 fn program(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_brought_once_and_a_broken_off_attempt_leaves_nothing() {
+        let home = std::env::temp_dir().join(format!("altyn-tools-{}", std::process::id()));
+        let tools = home.join("tools");
+        brought(&tools, |_| bail!("no network")).unwrap_err();
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+        // Half of what another attempt left, without its mark.
+        fs::create_dir_all(tools.join("half")).unwrap();
+        brought(&tools, |fresh| Ok(fs::write(fresh.join("compiler"), "1")?)).unwrap();
+        assert!(tools.join("compiler").is_file() && !tools.join("half").exists());
+        brought(&tools, |_| bail!("brought twice")).unwrap();
+        fs::remove_dir_all(home).unwrap();
+    }
 }

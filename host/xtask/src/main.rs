@@ -7,6 +7,7 @@
 mod authors;
 mod bench;
 mod books;
+mod contract;
 mod demo;
 mod fuzz;
 mod guests;
@@ -37,8 +38,13 @@ usage: cargo xtask <command>
   bench [--subscriptions N] [--only billing|ledger|plugin|change|usage] [--output table|json]
                                  measure the release build against a private PostgreSQL
   fuzz [--seconds N] [target]    mutate what guests hand over, 300 seconds each target
-  authors [rust|javascript|python …]
-                                 make, build and test a plugin of every world in every language
+  authors [rust|javascript|python|c …] [--altyn PROGRAM] [--measure PROGRAM]
+                                 make, build, test and bill with a plugin of every world in every language, and the
+                                 examples; with a built host instead of the release build of this repository
+  contract check                 whether components of every frozen contract still fit wit/
+  contract freeze [--release] [--give-up VERSION]
+                                 keep wit/ as the next draft, or as the release, with a guest of every world
+  contract reference | bindings  write wit/reference.md, or the headers for plugins in C, from wit/
   simulate [--seeds N] [--seed S] [--steps N] [--database URL|none] [--output table|json]
                                  live two years of operators' lives from numbers, on SQLite and on a private PostgreSQL,
                                  and look at every rule of the books on the way
@@ -78,6 +84,7 @@ fn run(command: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "bench" => bench::run(&root, rest),
         "fuzz" => fuzz::run(&root, rest),
         "authors" => authors::run(&root, rest),
+        "contract" => contract::run(&root, rest),
         "simulate" => simulate::run(&root, rest),
         "postgres" => {
             shell::no_arguments(rest)?;

@@ -30,11 +30,14 @@ pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
     }
 
     if !one_target {
-        let mut guests = shell::cargo(root);
-        guests.args(["test", "--no-fail-fast", "--workspace", "--manifest-path", "plugins/Cargo.toml", "--target-dir"]);
-        guests.arg(root.join("target").join("guests-native")).args(arguments);
-        if !shell::status(&mut guests)?.success() {
-            failed.push("the guests");
+        for workspace in guests::WORKSPACES {
+            let mut guests = shell::cargo(root);
+            guests.args(["test", "--no-fail-fast", "--workspace"]);
+            guests.args(["--manifest-path", &format!("{workspace}/Cargo.toml"), "--target-dir"]);
+            guests.arg(root.join("target").join("guests-native")).args(arguments);
+            if !shell::status(&mut guests)?.success() {
+                failed.push(workspace);
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! The conformance kit: our own plugins keep every rule of it, and each kind of unsound plugin breaks the rule that is
 //! made for it.
 
-use altyn_runtime::kit::Report;
+use std::path::Path;
+
+use altyn_runtime::kit::{Case, Report};
 
 use crate::common::{RUNTIME, plugin};
 
@@ -31,6 +33,19 @@ fn our_own_plugins_keep_every_rule() {
         assert!(report.passed(), "{name}: {:#?}", broken(&report));
         let cost = report.cost.unwrap();
         assert!(cost.call_fuel > 0 && cost.line_fuel > 0 && cost.peak_memory_bytes > 0, "{name}: {cost:?}");
+    }
+}
+
+#[test]
+fn the_examples_in_rust_keep_every_rule_and_their_cases() {
+    for name in ["kz-vat", "counter-bank"] {
+        let report = examined(name, "{}");
+        assert!(report.passed(), "{name}: {:#?}", broken(&report));
+        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins").join(name).join("cases");
+        for file in std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()) {
+            let case: Case = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            assert_eq!(RUNTIME.case(&plugin(name), &case).unwrap(), None, "{}", file.display());
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rust types of the contract, generated from `wit/`: one module per world, one set of shared types.
+//! Rust types of this track, generated from `wit/`: one module per world, one set of shared types.
 //!
 //! The serde derives make these types the evidence format: field names are those of the contract.
 
@@ -17,8 +17,8 @@ pub(crate) mod tax {
         path: "../../wit",
         world: "tax-rule",
         with: {
-            "altyn:billing/types": crate::bindings::proration::altyn::billing::types,
-            "altyn:billing/log": crate::bindings::proration::altyn::billing::log,
+            "altyn:billing/types": crate::v0_1::bindings::proration::altyn::billing::types,
+            "altyn:billing/log": crate::v0_1::bindings::proration::altyn::billing::log,
         },
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
     });
@@ -30,8 +30,8 @@ pub(crate) mod numbering {
         path: "../../wit",
         world: "numbering-scheme",
         with: {
-            "altyn:billing/types": crate::bindings::proration::altyn::billing::types,
-            "altyn:billing/log": crate::bindings::proration::altyn::billing::log,
+            "altyn:billing/types": crate::v0_1::bindings::proration::altyn::billing::types,
+            "altyn:billing/log": crate::v0_1::bindings::proration::altyn::billing::log,
         },
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
     });
@@ -43,8 +43,8 @@ pub(crate) mod gateway {
         path: "../../wit",
         world: "payment-gateway",
         with: {
-            "altyn:billing/types": crate::bindings::proration::altyn::billing::types,
-            "altyn:billing/log": crate::bindings::proration::altyn::billing::log,
+            "altyn:billing/types": crate::v0_1::bindings::proration::altyn::billing::types,
+            "altyn:billing/log": crate::v0_1::bindings::proration::altyn::billing::log,
         },
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
     });
