@@ -139,8 +139,9 @@ impl Altyn {
     }
 
     fn lease(&self, fence: i64) -> Lease {
-        let length_ms = u32::try_from(self.settings.run_lease_ms).unwrap_or(u32::MAX).min(i32::MAX as u32);
-        Lease { fence, until: self.lease_until(), length_ms }
+        // Long enough that a host which is only slow keeps its transaction, whatever its lease.
+        let silence_ms = self.settings.run_lease_ms.saturating_mul(2).clamp(5_000, 600_000);
+        Lease { fence, until: self.lease_until(), silence_ms: u32::try_from(silence_ms).unwrap_or(600_000) }
     }
 
     async fn work(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {

@@ -42,8 +42,8 @@ pub(super) enum Action {
 pub(super) struct Lease {
     pub fence: i64,
     pub until: DateTime<Utc>,
-    /// How long this host may be silent.
-    pub length_ms: u32,
+    /// How long this host may be silent in a transaction before it loses that, milliseconds.
+    pub silence_ms: u32,
 }
 
 /// Rows of a chunk, prepared away from the transaction.
@@ -464,7 +464,7 @@ pub(super) async fn write(
     let (tenant, run) = (inputs.tenant.0, inputs.run.0);
     let mut tx = db.write(Scope::Tenant(tenant)).await?;
     tx.prefer_indexes().await?;
-    tx.bound_waits(LONGEST_WAIT_MS, lease.length_ms).await?;
+    tx.bound_waits(LONGEST_WAIT_MS, lease.silence_ms).await?;
     if rows::renew(&mut tx, tenant, &prepared.renewals).await? != prepared.renewals.len() as u64 {
         return Err(Refused::Moved);
     }
