@@ -115,11 +115,16 @@ fn text_of_next_run(report: &NextRunReport) -> String {
         output::count(report.present_parked),
         output::count(report.candidate_parked),
     );
-    let mut totals = Table::new(["currency", "present", "candidate", "difference"]);
+    let mut totals = Table::new(["currency", "what", "present", "candidate", "difference"]);
     for total in &report.totals {
-        let cells = [total.present_minor, total.candidate_minor, total.difference_minor];
-        let [present, candidate, difference] = cells.map(|minor| money(minor, &total.currency));
-        totals.row([total.currency.clone(), present, candidate, difference]);
+        let tax = (total.present_tax_minor, total.candidate_tax_minor);
+        for (what, present, candidate) in
+            [("gross", total.present_minor, total.candidate_minor), ("tax in it", tax.0, tax.1)]
+        {
+            let cells = [present, candidate, candidate.saturating_sub(present)];
+            let [present, candidate, difference] = cells.map(|minor| money(minor, &total.currency));
+            totals.row([total.currency.clone(), what.to_owned(), present, candidate, difference]);
+        }
     }
     text.push_str(&totals.render());
     if report.reasons.is_empty() {
@@ -129,7 +134,8 @@ fn text_of_next_run(report: &NextRunReport) -> String {
     for count in &report.reasons {
         reasons.row([count.reason.as_str().to_owned(), output::count(count.contracts)]);
     }
-    let mut worst = Table::new(["contract", "id", "currency", "present", "candidate", "difference", "differs by"]);
+    let mut worst =
+        Table::new(["contract", "id", "currency", "present", "candidate", "difference", "in tax", "differs by"]);
     let mut examples = String::new();
     for found in &report.worst {
         let shown =
@@ -141,6 +147,7 @@ fn text_of_next_run(report: &NextRunReport) -> String {
             shown(found.present_minor),
             shown(found.candidate_minor),
             money(found.difference_minor, &found.currency),
+            money(found.tax_difference_minor, &found.currency),
             found.reason.as_str().to_owned(),
         ]);
         if examples.lines().count() < 20 {

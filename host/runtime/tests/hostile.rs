@@ -91,6 +91,22 @@ fn a_flood_of_notes_is_cut_and_cannot_forge_lines() {
 }
 
 #[test]
+fn a_flood_of_notes_is_cut_in_every_world() {
+    let (ctx, limits) = (context(&deed("flood-log")), &RUNTIME.config().limits);
+    let strategy = RUNTIME.prorate(&plugin("hostile-proration"), &ctx, &[question(0, 30_000)]);
+    assert!(strategy.result.is_ok(), "{:?}", strategy.result);
+    assert_eq!(strategy.record.log.len(), limits.proration_strategy.log_lines + 1);
+    let scheme = plugin("hostile-numbering");
+    let drafts = [draft(0, "1")];
+    let (named, formed) =
+        (RUNTIME.sequences(&scheme, &ctx, &drafts).record, RUNTIME.numbers(&scheme, &ctx, &drafts, &[7]).record);
+    assert_eq!(named.log.len().max(formed.log.len()), limits.numbering_scheme.log_lines + 1);
+    for line in [&strategy.record, &named, &formed].into_iter().flat_map(|record| &record.log) {
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
 fn a_short_answer_is_invalid_and_kept_as_evidence() {
     let call = misbehave(&RUNTIME, "short-answer");
     assert!(matches!(call.result, Err(CallFailure::InvalidAnswer(_))), "{:?}", call.result);

@@ -62,6 +62,10 @@ pub struct NextRunTotal {
     pub candidate_minor: i64,
     /// More to pay is positive.
     pub difference_minor: i64,
+    /// Tax in the plans by the present component, minor units.
+    pub present_tax_minor: i64,
+    /// Tax in the plans by the candidate.
+    pub candidate_tax_minor: i64,
 }
 
 /// How many contracts differ in one way.
@@ -88,6 +92,8 @@ pub struct NextRunContract {
     pub candidate_minor: Option<i64>,
     /// More to pay is positive.
     pub difference_minor: i64,
+    /// More tax in it is positive.
+    pub tax_difference_minor: i64,
     /// How the plans differ.
     pub reason: ShadowReason,
     /// Up to ten differences in words, or why there is no plan.
@@ -125,7 +131,7 @@ pub struct NextRunReport {
     pub totals: Vec<NextRunTotal>,
     /// How many contracts differ.
     pub contracts_different: i64,
-    /// Up to 100 of them, the largest difference first.
+    /// Up to 100 of them, the largest difference first, and of equal ones that with the largest difference in tax.
     pub worst: Vec<NextRunContract>,
 }
 
@@ -135,11 +141,18 @@ enum Side {
     Parked(Fault),
 }
 
+/// Gross and tax of both sides.
+#[derive(Default)]
+struct Sums {
+    present: (i128, i128),
+    candidate: (i128, i128),
+}
+
 /// What grows while contracts are compared.
 #[derive(Default)]
 struct Tally {
     reasons: BTreeMap<ShadowReason, i64>,
-    sums: BTreeMap<Currency, (i128, i128)>,
+    sums: BTreeMap<Currency, Sums>,
     worst: Vec<NextRunContract>,
 }
 
@@ -148,6 +161,16 @@ impl Side {
         match self {
             Self::Planned(planned) => Some(planned.plan.totals.gross.minor),
             Self::Parked(_) => None,
+        }
+    }
+
+    /// Gross and tax of what is billed; nothing when it is parked.
+    fn billed(&self) -> (i128, i128) {
+        match self {
+            Self::Planned(planned) => {
+                (i128::from(planned.plan.totals.gross.minor), i128::from(planned.plan.totals.tax.minor))
+            }
+            Self::Parked(_) => (0, 0),
         }
     }
 
@@ -218,8 +241,11 @@ impl Tally {
             report.candidate_parked += i64::from(candidate.gross().is_none());
             if let Some(currency) = present.currency().or_else(|| candidate.currency()) {
                 let sum = self.sums.entry(currency).or_default();
-                sum.0 += i128::from(present.gross().unwrap_or_default());
-                sum.1 += i128::from(candidate.gross().unwrap_or_default());
+                for (sum, (gross, tax)) in
+                    [(&mut sum.present, present.billed()), (&mut sum.candidate, candidate.billed())]
+                {
+                    *sum = (sum.0 + gross, sum.1 + tax);
+                }
             }
             let found = match (&present, &candidate) {
                 (Side::Planned(present), Side::Planned(candidate)) => {
@@ -254,16 +280,16 @@ impl Tally {
     ) {
         *self.reasons.entry(reason).or_default() += 1;
         differences.truncate(SHOWN_DIFFERENCES);
-        let (was, now) = (present.gross(), candidate.gross());
-        let difference = i128::from(now.unwrap_or_default()) - i128::from(was.unwrap_or_default());
+        let (was, now) = (present.billed(), candidate.billed());
         let currency = present.currency().or_else(|| candidate.currency());
         self.worst.push(NextRunContract {
             contract_id: ContractId(contract),
             number: String::new(),
             currency: currency.map_or_else(String::new, |currency| currency.code().to_owned()),
-            present_minor: was,
-            candidate_minor: now,
-            difference_minor: minor(difference),
+            present_minor: present.gross(),
+            candidate_minor: candidate.gross(),
+            difference_minor: minor(now.0 - was.0),
+            tax_difference_minor: minor(now.1 - was.1),
             reason,
             differences,
         });
@@ -274,7 +300,10 @@ impl Tally {
     }
 
     fn keep_worst(&mut self) {
-        self.worst.sort_by_key(|found| (std::cmp::Reverse(found.difference_minor.unsigned_abs()), found.contract_id));
+        let size = |found: &NextRunContract| {
+            (found.difference_minor.unsigned_abs(), found.tax_difference_minor.unsigned_abs())
+        };
+        self.worst.sort_by_key(|found| (std::cmp::Reverse(size(found)), found.contract_id));
         self.worst.truncate(SHOWN_CONTRACTS);
     }
 }
@@ -421,11 +450,13 @@ impl Altyn {
         report.totals = tally
             .sums
             .into_iter()
-            .map(|(currency, (was, now))| NextRunTotal {
+            .map(|(currency, Sums { present, candidate })| NextRunTotal {
                 currency: currency.code().to_owned(),
-                present_minor: minor(was),
-                candidate_minor: minor(now),
-                difference_minor: minor(now - was),
+                present_minor: minor(present.0),
+                candidate_minor: minor(candidate.0),
+                difference_minor: minor(candidate.0 - present.0),
+                present_tax_minor: minor(present.1),
+                candidate_tax_minor: minor(candidate.1),
             })
             .collect();
         let mut tx = self.read(request).await?;

@@ -320,7 +320,8 @@ async fn a_trial_that_is_over_in_the_middle_of_a_run_decides_nothing_more(world:
         assert!(!working.is_finished(), "it ended with nothing done");
         tokio::task::yield_now().await;
     }
-    let ended = world.altyn.canary_end(&world.request(), binding, started.version).await.unwrap().value;
+    // By the same host, where writers queue: SQLite lets another one wait until the run is over.
+    let ended = slow.canary_end(&world.request(), binding, started.version).await.unwrap().value;
     let counted = world.canary(binding).await.decisions;
     assert_eq!(working.await.unwrap().unwrap(), Advanced::Done);
     assert_eq!(ended.state, CanaryState::Ended);

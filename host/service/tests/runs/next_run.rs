@@ -73,7 +73,7 @@ async fn the_next_run_by_another_component_is_told_in_money_the_worst_first(worl
     assert_eq!(report.reasons.iter().map(|count| count.contracts).sum::<i64>(), report.contracts_different);
     assert!(report.worst.is_sorted_by_key(|found| std::cmp::Reverse(found.difference_minor.abs())), "{report:?}");
     let worst = &report.worst[0];
-    assert!(worst.difference_minor != 0 && !worst.number.is_empty(), "{worst:?}");
+    assert!(worst.difference_minor != 0 && worst.tax_difference_minor != 0 && !worst.number.is_empty(), "{worst:?}");
     assert!(worst.differences.iter().any(|told| told.contains("tax rate: 22 % → 20 %")), "{worst:?}");
     assert!(!worst.differences.iter().any(|told| told.contains("plugin:")), "who decides is no difference");
     let twin = world.twin().await;
@@ -82,6 +82,7 @@ async fn the_next_run_by_another_component_is_told_in_money_the_worst_first(worl
     let [total] = report.totals.as_slice() else { panic!("{report:?}") };
     assert_eq!((total.currency.as_str(), total.candidate_minor), ("RUB", run.gross_minor));
     assert_eq!(total.difference_minor, total.candidate_minor - total.present_minor);
+    assert_eq!(total.candidate_tax_minor, run.tax_minor, "and the tax in it");
     let run = world.close_day(DAY).await;
     assert_eq!(total.present_minor, run.gross_minor);
     twin.end().await;
