@@ -11,4 +11,5 @@ mod gateways;
 mod metering;
 mod scheduler;
 mod settings;
+mod subscriptions;
 mod trust;

@@ -14,4 +14,5 @@ mod metering;
 mod objects;
 mod plugins;
 mod requests;
+mod subscriptions;
 mod trust;
