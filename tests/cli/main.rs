@@ -12,4 +12,5 @@ mod metering;
 mod sandbox;
 mod scheduler;
 mod settings;
+mod subscriptions;
 mod trust;

@@ -15,4 +15,5 @@ mod objects;
 mod plugins;
 mod requests;
 mod sandbox;
+mod subscriptions;
 mod trust;

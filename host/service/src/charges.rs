@@ -41,6 +41,8 @@ pub struct ChargeView {
     pub used_start: NaiveDate,
     /// The day after the part in service.
     pub used_end: NaiveDate,
+    /// The day after the last one that it still covers, when a change gave back what follows; absent: all of it.
+    pub covered_until: Option<NaiveDate>,
     /// Charge date: the service begins.
     pub charged_on: NaiveDate,
     /// Realisation date: the service ends.
@@ -90,6 +92,7 @@ fn view(row: ChargeRow) -> Result<ChargeView> {
             .map_err(|error| ServiceError::Internal(error.to_string()))?,
         used_start: row.used_start,
         used_end: row.used_end,
+        covered_until: row.covered_until,
         charged_on: row.charged_on,
         realises_on: row.realises_on,
         realised_on: row.realised_on,

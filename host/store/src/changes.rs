@@ -95,9 +95,15 @@ pub struct Cut {
     pub before: NaiveDate,
     /// Until when it covers now.
     pub until: NaiveDate,
+    /// The day whose close realises what was used of it.
+    pub closes_on: NaiveDate,
 }
 
-const CUT: &str = "update charges set covered_until = v.until_on from {rows}
+// What was used of a charge that is paid is provided by then, so it need not wait for the end of the period.
+const CUT: &str = "update charges set covered_until = v.until_on, realises_on = case
+        when charges.prepaid_minor is null and charges.realised_on is null and v.until_on > charges.used_start
+            and v.closes_on < charges.realises_on then v.closes_on else charges.realises_on end
+    from {rows}
     where charges.tenant_id = $1 and charges.id = v.id
         and coalesce(charges.covered_until, charges.used_end) = v.before_on";
 /// Ends what charges cover; answers how many covered as much as was read.
@@ -105,7 +111,8 @@ pub async fn cut(tx: &mut Tx, tenant: Uuid, cuts: &[Cut]) -> Result<u64> {
     let rows = Rows::new()
         .with("id", column(cuts, |cut| cut.charge))
         .with("before_on", column(cuts, |cut| cut.before))
-        .with("until_on", column(cuts, |cut| cut.until));
+        .with("until_on", column(cuts, |cut| cut.until))
+        .with("closes_on", column(cuts, |cut| cut.closes_on));
     tx.execute_rows(CUT, (tenant,), &rows).await
 }
 

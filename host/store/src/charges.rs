@@ -35,6 +35,8 @@ pub struct ChargeRow {
     pub used_start: NaiveDate,
     /// The day after the part in service.
     pub used_end: NaiveDate,
+    /// The day after the last one that it still covers; absent: all of them.
+    pub covered_until: Option<NaiveDate>,
     /// The day the service begins.
     pub charged_on: NaiveDate,
     /// The day the service ends.
@@ -61,8 +63,8 @@ pub struct ChargeRow {
 
 const FIND: &str =
     "select id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status, period_start,
-        period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, realised_on, amount_minor,
-        prepaid_minor, credited_minor, proration_call_id, call_line, created_at
+        period_end, used_start, used_end, covered_until, charged_on, realises_on, paid_on, currency, realised_on,
+        amount_minor, prepaid_minor, credited_minor, proration_call_id, call_line, created_at
     from charges where tenant_id = $1 and id = $2";
 /// One charge.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ChargeRow>> {
@@ -91,26 +93,26 @@ pub enum Filter {
 
 const LIST: &str =
     "select id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status, period_start,
-        period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, realised_on, amount_minor,
-        prepaid_minor, credited_minor, proration_call_id, call_line, created_at
+        period_end, used_start, used_end, covered_until, charged_on, realises_on, paid_on, currency, realised_on,
+        amount_minor, prepaid_minor, credited_minor, proration_call_id, call_line, created_at
     from charges where tenant_id = $1 and id > $2 order by id limit $3";
 // A charge's key begins with its subscription, so a contract's charges are found through its subscriptions.
 const LIST_BY_CONTRACT: &str =
     "select c.id, c.contract_id, c.subscription_id, c.component_id, c.invoice_id, c.run_id, c.kind,
-        c.status, c.period_start, c.period_end, c.used_start, c.used_end, c.charged_on, c.realises_on, c.paid_on,
-        c.currency, c.realised_on, c.amount_minor, c.prepaid_minor, c.credited_minor, c.proration_call_id, c.call_line,
+        c.status, c.period_start, c.period_end, c.used_start, c.used_end, c.covered_until, c.charged_on, c.realises_on,
+        c.paid_on, c.currency, c.realised_on, c.amount_minor, c.prepaid_minor, c.credited_minor, c.proration_call_id, c.call_line,
         c.created_at
     from subscriptions s join charges c on c.tenant_id = s.tenant_id and c.subscription_id = s.id
     where s.tenant_id = $1 and s.contract_id = $4 and c.id > $2 order by c.id limit $3";
 const LIST_BY_SUBSCRIPTION: &str =
     "select id, contract_id, subscription_id, component_id, invoice_id, run_id, kind, status,
-        period_start, period_end, used_start, used_end, charged_on, realises_on, paid_on, currency, realised_on,
-        amount_minor, prepaid_minor, credited_minor, proration_call_id, call_line, created_at
+        period_start, period_end, used_start, used_end, covered_until, charged_on, realises_on, paid_on, currency,
+        realised_on, amount_minor, prepaid_minor, credited_minor, proration_call_id, call_line, created_at
     from charges where tenant_id = $1 and subscription_id = $4 and id > $2 order by id limit $3";
 const LIST_BY_INVOICE: &str =
     "select c.id, c.contract_id, c.subscription_id, c.component_id, c.invoice_id, c.run_id, c.kind,
-        c.status, c.period_start, c.period_end, c.used_start, c.used_end, c.charged_on, c.realises_on, c.paid_on,
-        c.currency, c.realised_on, c.amount_minor, c.prepaid_minor, c.credited_minor, c.proration_call_id, c.call_line,
+        c.status, c.period_start, c.period_end, c.used_start, c.used_end, c.covered_until, c.charged_on, c.realises_on,
+        c.paid_on, c.currency, c.realised_on, c.amount_minor, c.prepaid_minor, c.credited_minor, c.proration_call_id, c.call_line,
         c.created_at
     from invoice_lines l join charges c on c.tenant_id = l.tenant_id and c.id = l.charge_id
     where l.tenant_id = $1 and l.invoice_id = $4 and c.id > $2 order by c.id limit $3";

@@ -529,6 +529,10 @@ const REALISED_IN_TIME: Rule = rule!(
             select 1 from runs r
             where r.tenant_id = $1 and r.state = 'done' and r.business_on >= c.realises_on
                 and r.business_on > m.business_on and r.finished_at >= c.created_at
+                and (c.covered_until is null or r.finished_at > coalesce((
+                    select max(h.finished_at) from subscription_changes h
+                    where h.tenant_id = $1 and h.subscription_id = c.subscription_id and h.state = 'executed'
+                        and h.charged_until = c.covered_until), c.created_at))
                 and not exists (
                     select 1 from run_plans p
                     where p.tenant_id = $1 and p.run_id = r.id and p.contract_id = c.contract_id and p.state <> 'done'))

@@ -111,6 +111,8 @@ pub(super) struct Draft {
     pub currency: Currency,
     pub issued_on: NaiveDate,
     pub deferred: bool,
+    /// Whether a run makes a change that waited for its day.
+    scheduled: bool,
     pub items: Vec<Item>,
     pub lines: Vec<Line>,
     pub documents: Vec<Document>,
@@ -253,6 +255,7 @@ impl Altyn {
             currency,
             issued_on,
             deferred,
+            scheduled: scheduled.is_some(),
             items,
             lines: Vec::new(),
             documents: Vec::new(),
@@ -729,6 +732,14 @@ impl Draft {
             document.totals = totals(self.currency, lines).map_err(internal)?;
         }
         Ok(())
+    }
+
+    /// The day whose close realises what was used of a charge that is cut on a day: the day of the change, or the one after
+    /// it when a run makes the change, for that run may be through with the contract.
+    pub(super) fn closes_on(&self, until: NaiveDate) -> NaiveDate {
+        let last = until.pred_opt().unwrap_or(until);
+        let close = if self.scheduled { self.issued_on.succ_opt().unwrap_or(self.issued_on) } else { self.issued_on };
+        last.max(close)
     }
 
     /// What the lines take from the contract's funds now.

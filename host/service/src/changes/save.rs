@@ -274,6 +274,7 @@ impl Altyn {
                 charge: credit.wanted.charge.uuid(),
                 before: credit.cover.0,
                 until: credit.cover.1,
+                closes_on: draft.closes_on(credit.cover.1),
             })
             .collect();
         if !cuts.is_empty() && rows::cut(tx, tenant, &cuts).await? != cuts.len() as u64 {

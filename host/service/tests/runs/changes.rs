@@ -2,6 +2,7 @@
 
 use altyn_domain::{
     change::{ChangeKind, Direction, Timing, TimingRule},
+    charge::ChargeStatus,
     id::{ContractId, SubscriptionId},
     proration::CurrentDay,
     run::RunMode,
@@ -9,6 +10,7 @@ use altyn_domain::{
 };
 use altyn_service::{
     changes::{ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, SetTimings},
+    charges::ChargeFilter,
     context::{IdempotencyKey, Request},
     error::ServiceError,
     subscriptions::{CancelSubscription, SubscriptionView},
@@ -205,6 +207,68 @@ async fn a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_da
     world.prove().await;
 }
 
+async fn a_lower_quantity_splits_the_charge_into_what_was_used_and_what_goes_on(world: &World) {
+    let (contract, subscription) = world.billed("CH-7", PLAN, "2027-01-01", "2027-01-01").await;
+    let more = ChangeSubscription {
+        quantity: Some("4".into()),
+        timing: Some(Timing::EndOfTerm),
+        ..wish(ChangeKind::ChangeQuantity)
+    };
+    world.made(subscription.id, &more).await;
+    world.clock.set("2027-02-01T09:00:00Z".parse().unwrap());
+    world.close_day("2027-02-01").await;
+    // Ten days of February with four units, eighteen with one.
+    world.clock.set("2027-02-11T09:00:00Z".parse().unwrap());
+    let before = world.balance(contract).await;
+    let less = ChangeSubscription {
+        quantity: Some("1".into()),
+        timing: Some(Timing::Immediate),
+        ..wish(ChangeKind::ChangeQuantity)
+    };
+    let seen = world.preview(subscription.id, &less).await;
+    let [effect] = seen.effects.subscriptions.as_slice() else { panic!("{seen:?}") };
+    let rest = altyn_domain::calendar::Period::try_new(day("2027-02-11"), day("2027-03-01")).unwrap();
+    assert!(effect.credits.iter().all(|credit| credit.days == rest) && effect.credits.len() == 2, "{effect:?}");
+    assert!(effect.lines.iter().all(|line| line.used == rest && line.quantity == "1") && effect.lines.len() == 2);
+    // 2360.00 and 799.60: eighteen of twenty-eight days given back, and the same days of one unit charged.
+    assert_eq!((seen.effects.credited_minor, seen.effects.charged_minor), (151_714 + 51_403, 37_929 + 12_851));
+    world.execute(subscription.id, &less, &seen).await.unwrap();
+    assert_eq!(world.balance(contract).await, before + seen.effects.balance_minor);
+    let filter = || ChargeFilter { subscription_id: Some(subscription.id), ..ChargeFilter::default() };
+    let of_february = async || {
+        let mut charges = world.altyn.charge_list(&world.request(), filter(), &page()).await.unwrap().data;
+        charges.retain(|charge| charge.period.start == day("2027-02-01"));
+        charges.sort_by_key(|charge| (charge.used_start, charge.amount_minor));
+        charges
+    };
+    let split = of_february().await;
+    assert_eq!(split.len(), 4);
+    for used in &split[..2] {
+        assert_eq!((used.covered_until, used.realises_on), (Some(day("2027-02-11")), day("2027-02-11")));
+        assert!(used.status == ChargeStatus::Blocked && used.credited_minor > 0, "{used:?}");
+    }
+    for goes_on in &split[2..] {
+        assert_eq!((goes_on.used_start, goes_on.covered_until), (day("2027-02-11"), None));
+        assert_eq!((goes_on.status, goes_on.realises_on), (ChargeStatus::Blocked, day("2027-02-28")));
+    }
+    world.prove().await;
+    // The part that was used is closed with the day of the change; the other waits for its end.
+    world.close_day("2027-02-11").await;
+    let closed = of_february().await;
+    let statuses: Vec<_> = closed.iter().map(|charge| (charge.status, charge.realised_on)).collect();
+    let (done, waits) = ((ChargeStatus::Closed, Some(day("2027-02-11"))), (ChargeStatus::Blocked, None));
+    assert_eq!(statuses, [done, done, waits, waits]);
+    world.prove().await;
+    world.clock.set("2027-03-01T09:00:00Z".parse().unwrap());
+    world.close_day("2027-03-01").await;
+    let march: i64 = {
+        let all = world.altyn.charge_list(&world.request(), filter(), &page()).await.unwrap().data;
+        all.iter().filter(|charge| charge.period.start == day("2027-03-01")).map(|charge| charge.amount_minor).sum()
+    };
+    assert_eq!(march, 78_990, "charges to come are for one unit");
+    world.prove().await;
+}
+
 async fn the_tables_say_when_and_whether(world: &World) {
     let (_, subscription) = world.billed("CH-6", PLAN, "2027-01-01", "2027-01-11").await;
     let less = ChangeSubscription { quantity: Some("0.5".into()), ..wish(ChangeKind::ChangeQuantity) };
@@ -297,6 +361,7 @@ on_both_engines!(
     many_changes_of_one_day_conserve_money,
     a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run,
     a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day,
+    a_lower_quantity_splits_the_charge_into_what_was_used_and_what_goes_on,
     the_tables_say_when_and_whether,
     the_day_of_the_change_is_paid_by_whom_the_policy_says,
     all_subscriptions_of_a_contract_are_renewed_together,

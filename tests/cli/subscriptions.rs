@@ -1,0 +1,53 @@
+//! Subscriptions from the command line: ordered, activated, edited; a contract that moves to another zone.
+
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+
+fn id(answer: &Value) -> String {
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_subscription_is_ordered_activated_and_edited_from_the_command_line() {
+    let desk = Desk::migrated();
+    desk.json(&["tenant", "create", "--name", "Оператор"]);
+    let requisites = ["--vat-regime", "general", "--inn", "0077990015", "--kpp", "007701001"];
+    let seller = id(&desk.json(&[&["seller", "create", "--name", "ООО"], &requisites[..]].concat()));
+    let customer = id(&desk.json(&["customer", "create", "--kind", "individual", "--name", "Абонент"]));
+    let words = ["contract", "create", "--customer", &customer, "--seller", &seller, "--kind", "prepaid"];
+    let contract = id(&desk.json(&[&words[..], &["--number", "Д-1"]].concat()));
+    let product = ["product", "create", "--code", "net", "--title", "Сеть", "--tax-category", "standard"];
+    let product = id(&desk.json(&product));
+    let plan = json!({ "code": "net", "title": "Сеть", "status": "active", "version": {
+        "effective_from": "2026-01-01", "cadence": "1m", "price_mode": "included",
+        "components": [{ "code": "net", "title": "Сеть", "unit_price_minor": 50_000, "product_id": product }],
+    }});
+    std::fs::write(desk.path("plan.json"), plan.to_string()).unwrap();
+    desk.json(&["plan", "create", "plan.json"]);
+    let words = ["subscription", "create", "--contract", &contract, "--plan-code", "net", "--starts-on", "2026-02-01"];
+    let ordered = desk.json(&[&words[..], &["--pending", "--short-funds", "retry", "--retry-days", "3"]].concat());
+    assert_eq!((&ordered["status"], &ordered["retry_days"]), (&json!("pending"), &json!(3)));
+    let subscription = id(&ordered);
+    assert_eq!(desk.json(&["subscription", "list", "--status", "active"])["data"], json!([]));
+    let active = desk.json(&["subscription", "activate", &subscription, "--on", "2026-02-03"]);
+    assert_eq!((&active["status"], &active["anchor_on"]), (&json!("active"), &json!("2026-02-03")));
+    desk.run(&["subscription", "activate", &subscription]).refused(3);
+
+    let edit = ["subscription", "update", &subscription];
+    let words = ["--description", "Офис", "--discount-percent", "20", "--discount-until", "2026-03-31"];
+    let edited = desk.json(&[&edit[..], &words[..]].concat());
+    assert_eq!((&edited["description"], &edited["period_price_minor"]), (&json!("Офис"), &json!(40_000)));
+    let words = ["--short-funds", "suspend", "--clear", "description", "--clear", "discount-until"];
+    let edited = desk.json(&[&edit[..], &words[..]].concat());
+    assert_eq!((&edited["description"], &edited["discount_until"]), (&Value::Null, &Value::Null));
+    assert_eq!((&edited["short_funds"], &edited["retry_days"]), (&json!("suspend"), &Value::Null));
+    desk.run(&[&edit[..], &["--retry-days", "3"]].concat()).refused(2);
+    desk.run(&[&edit[..], &["--short-funds", "never"]].concat()).refused(2);
+
+    let moved = desk.json(&["contract", "update", &contract, "--zone", "Asia/Vladivostok"]);
+    assert_eq!(moved["zone"], "Asia/Vladivostok");
+    desk.run(&["contract", "update", &contract, "--zone", "Nowhere"]).refused(2);
+    desk.run(&["run", "withheld", "run_0190a5d0c0de7000800000000000002a"]).refused(4);
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+}
