@@ -99,9 +99,9 @@ impl Egress {
         Self { resolve: Arc::new(system), tls: tls(roots), tests: Arc::default(), closed: false }
     }
 
-    /// To nowhere: every request is refused as not sent.
-    pub fn closed() -> Self {
-        Self { closed: true, ..Self::public() }
+    /// The same way, closed: every request is refused as not sent.
+    pub fn closed(self) -> Self {
+        Self { closed: true, ..self }
     }
 
     /// The same by another resolver: for a host with its own name servers, and to try what names may say.

@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     context::{Altyn, Begun, Reply, Request},
-    egress::Egress,
     error::{Fields, Result, ServiceError, stored},
     ports::{Clock as _, SystemClock, VirtualClock},
     poster::Poster,
@@ -127,7 +126,7 @@ impl Altyn {
     fn inside(&self, row: &SandboxRow) -> Self {
         Self {
             clock: Arc::new(VirtualClock::new(row.now_at)),
-            egress: Egress::closed(),
+            egress: self.egress.clone().closed(),
             // What a wipe takes away must not be remembered.
             poster: Poster::default(),
             ..self.clone()

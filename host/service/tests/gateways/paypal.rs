@@ -1,13 +1,14 @@
 //! PayPal through the whole host: tokens that stay with the host, keys that make things happen once, verified webhooks.
 
 use altyn_domain::exchange::Incoming;
-use altyn_service::exchanges::BeginExchange;
+use altyn_service::{exchanges::BeginExchange, sandbox::EnterSandbox};
 use serde_json::json;
 
 use crate::support::{Place, on_both_engines};
 use crate::wire::{Deed, Seen, Server, begin, bind, connect, kept, pay, trail, verdict};
 
 on_both_engines!(
+    nothing_leaves_a_sandbox_and_what_would_is_recorded,
     an_order_is_created_captured_and_given_back_with_a_token_that_nobody_keeps,
     a_lost_answer_is_asked_for_again_under_the_same_key,
     a_webhook_is_verified_by_asking_paypal,
@@ -63,6 +64,20 @@ pub fn paypal(seen: &Seen) -> Deed {
     } else {
         Deed::Answer(404, "{}".into())
     }
+}
+
+async fn nothing_leaves_a_sandbox_and_what_would_is_recorded(mut place: Place) {
+    let server = Server::start(paypal).await;
+    connect(&mut place, &server, &SECRETS).await;
+    place.altyn.sandbox_enter(&place.request(), EnterSandbox::default()).await.unwrap();
+    let gateway = bind(&place, "paypal", json!({ "mode": "sandbox" })).await;
+    place.altyn = place.altyn.acting_for(place.tenant).await.unwrap();
+    let payment = begin(&place, pay(gateway, 10_000, "USD")).await;
+    assert!(server.seen().is_empty(), "{:?}", server.seen());
+    let trail = trail(&place, payment.id).await;
+    assert_eq!(trail[..2], ["send", "not-sent"], "{trail:?}");
+    let kept = kept(&place, payment.id).await;
+    assert!(kept.contains("the tenant is in a sandbox") && !kept.contains("very-secret"), "{kept}");
 }
 
 async fn an_order_is_created_captured_and_given_back_with_a_token_that_nobody_keeps(mut place: Place) {
