@@ -1,7 +1,7 @@
 -- Tenants in a sandbox: a clock of their own, and books that may be thrown away. The twin file for SQLite has the same
 -- number, name, tables and columns.
 
--- Belongs to the platform like `tenants`: whoever works for a tenant looks here first.
+-- Whoever works for a tenant looks here first.
 create table sandboxes (
     tenant_id uuid primary key references tenants (id),
     -- What time it is in there; where the time goes, and how days are closed on the way.
@@ -15,6 +15,9 @@ create table sandboxes (
     check ((until_at is null) = (mode is null))
 );
 grant select, insert, update, delete on sandboxes to altyn_app;
+alter table sandboxes enable row level security;
+alter table sandboxes force row level security;
+create policy tenant_rows on sandboxes using (tenant_id = (select nullif(current_setting('app.tenant', true), '')::uuid));
 
 -- Real books never become a sandbox, whatever a program asks for.
 create function altyn_sandbox_empty() returns trigger language plpgsql as $$
@@ -77,6 +80,16 @@ begin
     return new;
 end $$;
 
--- The triggers above are what keeps these rows.
-grant delete on invoice_lines, ledger_transactions, ledger_entries, plugin_calls, evidence, import_errors, charge_credits,
-    blocks, promises, dunning_steps, subscription_transitions, exchange_steps, usage_events to altyn_app;
+-- The application may delete nothing that is append-only; its owner does it, of a tenant that is being wiped. The triggers
+-- look again.
+create function altyn_wipe(target text, tenant uuid) returns void language plpgsql security definer set search_path from current as $$
+begin
+    if not altyn_wiping(tenant) or target <> all (array['invoice_lines', 'invoices', 'ledger_transactions', 'ledger_entries',
+        'plugin_calls', 'evidence', 'import_errors', 'charge_credits', 'blocks', 'promises', 'dunning_steps',
+        'subscription_transitions', 'exchange_steps', 'usage_events']) then
+        raise exception 'append-only: % is not wiped', target using errcode = 'restrict_violation';
+    end if;
+    execute format('delete from %I where tenant_id = $1', target) using tenant;
+end $$;
+revoke execute on function altyn_wipe(text, uuid) from public;
+grant execute on function altyn_wipe(text, uuid) to altyn_app;

@@ -3,7 +3,7 @@
 
 create table approval_policies (
     tenant_id blob not null primary key references tenants (id),
-    four_eyes integer not null check (four_eyes in (0, 1)),
+    four_eyes integer not null,
     -- A plan is approved by itself when every bound that is set holds; none set: never.
     largest_gross_minor integer check (largest_gross_minor >= 0),
     largest_change_bp integer check (largest_change_bp between 0 and 1000000),

@@ -1,7 +1,7 @@
 -- Tenants in a sandbox: a clock of their own, and books that may be thrown away. The twin file for PostgreSQL has the same
 -- number, name, tables and columns.
 
--- Belongs to the platform like `tenants`: whoever works for a tenant looks here first.
+-- Whoever works for a tenant looks here first.
 create table sandboxes (
     tenant_id blob not null primary key references tenants (id),
     -- What time it is in there; where the time goes, and how days are closed on the way.
@@ -9,7 +9,7 @@ create table sandboxes (
     until_at text,
     mode text check (mode in ('with-confirmation', 'automatic')),
     -- Only while the books are being thrown away, inside one transaction.
-    wiping integer not null default 0 check (wiping in (0, 1)),
+    wiping integer not null default 0,
     version integer not null,
     entered_at text not null,
     check ((until_at is null) = (mode is null))

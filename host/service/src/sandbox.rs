@@ -118,7 +118,7 @@ fn next_close(now: DateTime<Utc>, zone: Tz, run_at: &str) -> Result<DateTime<Utc
 impl Altyn {
     /// The application as a tenant meets it: itself, or, in a sandbox, one with the tenant's clock and no way out.
     pub async fn acting_for(&self, tenant: TenantId) -> Result<Self> {
-        let mut tx = self.db.read(Scope::Platform).await?;
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
         let row = rows::find(&mut tx, tenant.0).await?;
         Ok(row.map_or_else(|| self.clone(), |row| self.inside(&row)))
     }
@@ -259,7 +259,7 @@ impl Altyn {
         let mut turn = SandboxTurn::default();
         let zone: Tz = stored("tenants.zone", &tenant.zone)?;
         loop {
-            let mut tx = self.db.read(Scope::Platform).await?;
+            let mut tx = self.db.read(Scope::Tenant(tenant.id.0)).await?;
             let Some(row) = rows::find(&mut tx, tenant.id.0).await? else { return Ok(None) };
             drop(tx);
             let altyn = self.inside(&row);
@@ -285,7 +285,7 @@ impl Altyn {
                 Daily::Unbound(_) | Daily::UpToDate if row.now_at >= until => None,
                 Daily::Unbound(_) | Daily::UpToDate => Some(next_close(row.now_at, zone, &tenant.run_at)?.min(until)),
             };
-            let mut tx = self.db.write(Scope::Platform).await?;
+            let mut tx = self.db.write(Scope::Tenant(tenant.id.0)).await?;
             let moved = match next {
                 Some(next) => rows::step(&mut tx, tenant.id.0, row.version, next).await?,
                 None => rows::rest(&mut tx, tenant.id.0, row.version).await?,

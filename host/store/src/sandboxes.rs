@@ -1,12 +1,12 @@
 //! Rows of sandboxes: which tenants have a clock of their own, and throwing their books away.
 //!
-//! The table belongs to the platform, like tenants: callers check who may see it. The database lets nobody make a sandbox of
-//! a tenant with books, and keeps what is append-only but while `wiping` is set, which no other transaction ever sees.
+//! The database lets nobody make a sandbox of a tenant with books, and keeps what is append-only but while `wiping` is set,
+//! which no other transaction ever sees.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Result, Tx};
+use crate::{Result, Sql, Tx};
 
 /// A tenant in a sandbox.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -80,48 +80,64 @@ pub async fn delete(tx: &mut Tx, tenant: Uuid, version: i64) -> Result<bool> {
     Ok(tx.execute(DELETE, (tenant, version)).await? == 1)
 }
 
+/// What a wipe does to a table: its name, and how its rows go.
+type Wiped = (&'static str, Sql);
+
 macro_rules! wiped {
-    ($($table:literal $(where $condition:literal)?),* $(,)?) => {
-        &[$(($table, concat!("delete from ", $table, " where tenant_id = $1", $(" and ", $condition)?))),*]
+    ($($table:literal $(where $condition:literal)? $(kept $kept:ident)?),* $(,)?) => {
+        &[$(($table, wiped!(one $table $($condition)? $($kept)?))),*]
+    };
+    (one $table:literal for_ever) => {
+        Sql::each(
+            concat!("delete from ", $table, " where tenant_id = $1"),
+            concat!("select altyn_wipe('", $table, "', $1)"),
+        )
+    };
+    (one $table:literal $($condition:literal)?) => {
+        Sql::each(
+            concat!("delete from ", $table, " where tenant_id = $1", $(" and ", $condition)?),
+            concat!("delete from ", $table, " where tenant_id = $1", $(" and ", $condition)?),
+        )
     };
 }
 
-/// The tables that a wipe empties, referring rows before those they refer to; everything else of a tenant is settings.
-pub const WIPED: &[(&str, &str)] = wiped![
-    "exchange_steps",
+/// The tables that a wipe empties, referring rows before those they refer to; everything else of a tenant is settings. What is
+/// kept for ever goes by PostgreSQL's owner of the tables, because the application may not delete it.
+pub const WIPED: &[Wiped] = wiped![
+    "exchange_steps" kept for_ever,
     "exchanges",
-    "usage_events",
+    "usage_events" kept for_ever,
     "usage_windows",
-    "dunning_steps",
+    "dunning_steps" kept for_ever,
     "dunning_cases",
-    "subscription_transitions",
+    "subscription_transitions" kept for_ever,
     "subscription_stops",
     "subscription_holds",
     "subscription_lives",
     "manual_operations",
     "day_closes",
-    "promises",
-    "blocks",
+    "promises" kept for_ever,
+    "blocks" kept for_ever,
     "contract_controls",
     "credit_days",
     "subscription_changes",
-    "charge_credits",
-    "invoice_lines",
-    "invoices",
+    "charge_credits" kept for_ever,
+    "invoice_lines" kept for_ever,
+    "invoices" kept for_ever,
     "charges",
     "sequences",
-    "ledger_entries",
-    "ledger_transactions",
+    "ledger_entries" kept for_ever,
+    "ledger_transactions" kept for_ever,
     "ledger_accounts",
     "run_withheld",
     "run_plans",
     "runs",
-    "plugin_calls",
-    "evidence",
+    "plugin_calls" kept for_ever,
+    "evidence" kept for_ever,
     "plugin_usage",
     "jobs",
     "outbox",
-    "import_errors",
+    "import_errors" kept for_ever,
     "imports",
     "subscriptions",
     "contracts",
