@@ -241,9 +241,7 @@ impl Db {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_mins(1))
-            // Rows that are written find theirs by keys. A planner that may build an index over them would rather go over
-            // the whole table, which is as long as the years are.
-            .connect_with(options.clone().command_buffer_size(64).pragma("automatic_index", "off"))
+            .connect_with(options.clone().command_buffer_size(64))
             .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(connections.max(2))
@@ -480,7 +478,9 @@ impl Tx {
     /// Runs a set-based statement over many rows and answers how many rows it changed.
     ///
     /// The text names the rows `{rows}`, a relation `v` with the columns of `rows`, after the constants `$1…`:
-    /// `insert into t (tenant_id, id) select $1, v.id from {rows}`. PostgreSQL receives one array a column; SQLite
+    /// `insert into t (tenant_id, id) select $1, v.id from {rows}`. `{key}` before a column of `v` keeps SQLite from building
+    /// an index over the rows and going over the whole other table with it: `where t.id = {key}v.id` goes by the ids, however
+    /// long the table is. PostgreSQL receives one array a column; SQLite
     /// receives `values` lists of a few fixed lengths, so that their statements stay prepared.
     pub async fn execute_rows(
         &mut self,
@@ -686,7 +686,7 @@ fn sqlite_rows_text(sql: &str, rows: &Rows, constants: usize, size: usize) -> St
             _ => text.push_str(part),
         }
     }
-    text.replacen("{rows}", &relation, 1)
+    text.replacen("{rows}", &relation, 1).replace("{key}", "+")
 }
 
 fn postgres_rows_text(sql: &str, rows: &Rows, constants: usize) -> String {
@@ -702,7 +702,7 @@ fn postgres_rows_text(sql: &str, rows: &Rows, constants: usize) -> String {
         let _ = write!(relation, "{comma}{name}");
     }
     relation.push(')');
-    sql.replacen("{rows}", &relation, 1)
+    sql.replacen("{rows}", &relation, 1).replace("{key}", "")
 }
 
 impl Column {

@@ -132,7 +132,7 @@ pub async fn transactions_insert(tx: &mut Tx, tenant: Uuid, posted_at: DateTime<
 const BALANCES_ADD: &str = "update ledger_accounts
     set balance_minor = ledger_accounts.balance_minor + v.amount_minor,
         entry_count = ledger_accounts.entry_count + v.entries
-    from {rows} where ledger_accounts.tenant_id = $1 and ledger_accounts.id = v.id";
+    from {rows} where ledger_accounts.tenant_id = $1 and ledger_accounts.id = {key}v.id";
 /// Columns `id, amount_minor, entries`, one row an account; answers how many accounts moved.
 pub async fn balances_add(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
     tx.execute_rows(BALANCES_ADD, (tenant,), rows).await

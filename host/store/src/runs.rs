@@ -662,7 +662,7 @@ pub async fn realisable_of(
 
 // Written as a comparison, so that SQLite goes by the ids and not through the index of all that is not realised yet.
 const REALISE: &str = "update charges set realised_on = $2, status = v.status from {rows}
-    where charges.tenant_id = $1 and charges.id = v.id and (charges.realised_on is null) = true
+    where charges.tenant_id = $1 and charges.id = {key}v.id and (charges.realised_on is null) = true
         and charges.credited_minor = v.credited_minor";
 /// Marks charges realised that are as they were read: columns `id, credited_minor, status`; answers how many were.
 pub async fn realise(tx: &mut Tx, tenant: Uuid, on: NaiveDate, rows: &Rows) -> Result<u64> {
@@ -671,7 +671,7 @@ pub async fn realise(tx: &mut Tx, tenant: Uuid, on: NaiveDate, rows: &Rows) -> R
 
 const RENEW: &str = "update subscriptions set status = v.status, next_index = v.next_index,
         next_charge_on = v.next_charge_on, charges_left = v.charges_left, version = subscriptions.version + 1
-    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = v.id and subscriptions.version = v.version";
+    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = {key}v.id and subscriptions.version = v.version";
 /// Renews subscriptions that still have the version they were read with: columns `id, version, status, next_index,
 /// next_charge_on, charges_left`; answers how many.
 pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
@@ -681,7 +681,7 @@ pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
 const ADVANCE: &str = "update subscriptions set status = v.status, next_index = v.next_index,
         next_charge_on = v.next_charge_on, charges_left = v.charges_left, waits_from = v.waits_from,
         starts_on = coalesce(v.starts_on, subscriptions.starts_on), version = subscriptions.version + 1
-    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = v.id and subscriptions.version = v.version";
+    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = {key}v.id and subscriptions.version = v.version";
 /// Moves subscriptions on whose money was looked at, if they still have the version they were read with: columns `id,
 /// version, status, next_index, next_charge_on, charges_left, waits_from, starts_on`; answers how many.
 pub async fn advance(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
