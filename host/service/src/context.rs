@@ -14,6 +14,7 @@ use crate::{
     plugins::Plugins,
     ports::{Clock, Ids},
     poster::Poster,
+    sandbox::RealTenants,
     settings::{Settings, TrustSettings},
     vault::MasterKeys,
 };
@@ -39,6 +40,8 @@ pub struct Altyn {
     pub master_keys: MasterKeys,
     /// The way out, for payment gateways.
     pub egress: Egress,
+    /// Tenants that are known to be in no sandbox, now and later.
+    pub real: RealTenants,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -76,6 +79,7 @@ impl Altyn {
             trust: TrustSettings::default(),
             master_keys: MasterKeys::default(),
             egress: Egress::public(),
+            real: RealTenants::default(),
         }
     }
 

@@ -7,7 +7,10 @@
 //! Invariants: a tenant with books never enters, and never leaves with books of a made-up time; the clock only goes
 //! forward; days are closed in order while it goes, by the same runs and jobs as outside.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use altyn_domain::{
     calendar::{instant_of, local_date, next_day},
@@ -27,6 +30,20 @@ use crate::{
     scheduler::{Daily, time_of},
     tenants::{TenantView, acting},
 };
+
+/// Tenants that are in the real world for good, because they have books there.
+#[derive(Clone, Debug, Default)]
+pub struct RealTenants(Arc<Mutex<HashSet<TenantId>>>);
+
+impl RealTenants {
+    fn holds(&self, tenant: TenantId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&tenant)
+    }
+
+    fn add(&self, tenant: TenantId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant);
+    }
+}
 
 /// How far the time goes at once, days: three years and a bit.
 const FARTHEST_DAYS: i64 = 1_100;
@@ -99,6 +116,10 @@ fn under_way() -> ServiceError {
     ServiceError::conflict("sandbox-under-way", "the time of the sandbox is going; wait until it has arrived")
 }
 
+fn entered() -> ServiceError {
+    ServiceError::conflict("sandbox-entered", "the tenant is in a sandbox already; read it instead")
+}
+
 fn outside() -> ServiceError {
     ServiceError::NotFound("sandbox")
 }
@@ -118,9 +139,22 @@ fn next_close(now: DateTime<Utc>, zone: Tz, run_at: &str) -> Result<DateTime<Utc
 impl Altyn {
     /// The application as a tenant meets it: itself, or, in a sandbox, one with the tenant's clock and no way out.
     pub async fn acting_for(&self, tenant: TenantId) -> Result<Self> {
+        Ok(self.sandbox_of(tenant).await?.map_or_else(|| self.clone(), |row| self.inside(&row)))
+    }
+
+    /// The tenant's sandbox; none in the real world.
+    ///
+    /// Every request and every tick asks, so a tenant with books in the real world is remembered: it never enters one.
+    async fn sandbox_of(&self, tenant: TenantId) -> Result<Option<SandboxRow>> {
+        if self.real.holds(tenant) {
+            return Ok(None);
+        }
         let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
         let row = rows::find(&mut tx, tenant.0).await?;
-        Ok(row.map_or_else(|| self.clone(), |row| self.inside(&row)))
+        if row.is_none() && rows::has_books(&mut tx, tenant.0).await? {
+            self.real.add(tenant);
+        }
+        Ok(row)
     }
 
     fn inside(&self, row: &SandboxRow) -> Self {
@@ -155,10 +189,7 @@ impl Altyn {
         };
         let tenant = acting(&mut work.tx, request).await?;
         if rows::find(&mut work.tx, tenant.id).await?.is_some() {
-            return Err(ServiceError::conflict(
-                "sandbox-entered",
-                "the tenant is in a sandbox already; read it instead",
-            ));
+            return Err(entered());
         }
         if rows::has_books(&mut work.tx, tenant.id).await? {
             return Err(ServiceError::conflict(
@@ -167,13 +198,10 @@ impl Altyn {
             ));
         }
         if !rows::insert(&mut work.tx, tenant.id, at, now).await? {
-            return Err(ServiceError::conflict(
-                "sandbox-entered",
-                "the tenant is in a sandbox already; read it instead",
-            ));
+            return Err(entered());
         }
-        let entered = view(&mut work.tx, &tenant).await?;
-        work.finish(201, entered).await
+        let sandbox = view(&mut work.tx, &tenant).await?;
+        work.finish(201, sandbox).await
     }
 
     /// Lets the time of the sandbox go: to the next day, or to a day in the future. A host does the work, day by day.
@@ -188,9 +216,7 @@ impl Altyn {
         if row.until_at.is_some() {
             return Err(under_way());
         }
-        let tomorrow =
-            next_day(local_date(row.now_at, zone)).map_err(|error| ServiceError::Internal(error.to_string()))?;
-        if let Some(open) = runs::earlier_open(&mut work.tx, tenant.id, tomorrow).await? {
+        if let Some(open) = open_day(&mut work.tx, &tenant, &row).await? {
             return Err(ServiceError::conflict(
                 "earlier-run-open",
                 format!("the run of {open} is not finished; decide on its plans first, days are closed in order"),
@@ -259,9 +285,7 @@ impl Altyn {
         let mut turn = SandboxTurn::default();
         let zone: Tz = stored("tenants.zone", &tenant.zone)?;
         loop {
-            let mut tx = self.db.read(Scope::Tenant(tenant.id.0)).await?;
-            let Some(row) = rows::find(&mut tx, tenant.id.0).await? else { return Ok(None) };
-            drop(tx);
+            let Some(row) = self.sandbox_of(tenant.id).await? else { return Ok(None) };
             let altyn = self.inside(&row);
             let worked = altyn.jobs_work(tenant.id, owner, row.now_at).await?;
             turn.jobs_done += worked.done;
