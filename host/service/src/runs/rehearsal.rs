@@ -5,7 +5,7 @@
 //! contracts that are shown, whatever the number of contracts.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -139,6 +139,8 @@ pub struct NextRunReport {
 enum Side {
     Planned(Box<Planned>),
     Parked(Fault),
+    /// Nothing but periods that wait for money, as before.
+    Waiting,
 }
 
 /// Gross and tax of both sides.
@@ -160,6 +162,7 @@ impl Side {
     fn gross(&self) -> Option<i64> {
         match self {
             Self::Planned(planned) => Some(planned.plan.totals.gross.minor),
+            Self::Waiting => Some(0),
             Self::Parked(_) => None,
         }
     }
@@ -170,21 +173,21 @@ impl Side {
             Self::Planned(planned) => {
                 (i128::from(planned.plan.totals.gross.minor), i128::from(planned.plan.totals.tax.minor))
             }
-            Self::Parked(_) => (0, 0),
+            Self::Parked(_) | Self::Waiting => (0, 0),
         }
     }
 
     fn currency(&self) -> Option<Currency> {
         match self {
             Self::Planned(planned) => Some(planned.currency),
-            Self::Parked(_) => None,
+            Self::Parked(_) | Self::Waiting => None,
         }
     }
 
     fn lines(&self) -> usize {
         match self {
             Self::Planned(planned) => planned.plan.lines.len(),
-            Self::Parked(_) => 0,
+            Self::Parked(_) | Self::Waiting => 0,
         }
     }
 }
@@ -230,11 +233,12 @@ fn told(who: &str, fault: &Fault) -> Vec<String> {
 impl Tally {
     /// Compares two chunks that were computed from the same rows.
     fn compare(&mut self, present: Computed, candidate: Computed, report: &mut NextRunReport) -> Result<()> {
-        let mut candidates = sides(candidate);
-        for (contract, present) in sides(present) {
-            let candidate = candidates
-                .remove(&contract)
-                .ok_or_else(|| ServiceError::Internal("a contract was computed by one side only".into()))?;
+        let (mut presents, mut candidates) = (sides(present), sides(candidate));
+        // Who can pay by one component only waits for money by the other.
+        let contracts: BTreeSet<Uuid> = presents.keys().chain(candidates.keys()).copied().collect();
+        for contract in contracts {
+            let present = presents.remove(&contract).unwrap_or(Side::Waiting);
+            let candidate = candidates.remove(&contract).unwrap_or(Side::Waiting);
             report.contracts += 1;
             report.lines += count(present.lines());
             report.present_parked += i64::from(present.gross().is_none());
@@ -254,8 +258,18 @@ impl Tally {
                         count(left.iter().zip(right).filter(|(left, right)| left == right).count());
                     plans_differ(&present.plan, &candidate.plan)
                 }
-                (Side::Planned(_), Side::Parked(fault)) => Some((of_fault(fault), told("the candidate", fault))),
-                (Side::Parked(fault), Side::Planned(_)) => {
+                (Side::Waiting, Side::Waiting) => None,
+                (Side::Planned(_), Side::Waiting) => {
+                    Some((ShadowReason::OtherSum, vec!["by the candidate its periods wait for money".to_owned()]))
+                }
+                (Side::Waiting, Side::Planned(_)) => Some((
+                    ShadowReason::OtherSum,
+                    vec!["by the present component its periods wait for money".to_owned()],
+                )),
+                (Side::Planned(_) | Side::Waiting, Side::Parked(fault)) => {
+                    Some((of_fault(fault), told("the candidate", fault)))
+                }
+                (Side::Parked(fault), Side::Planned(_) | Side::Waiting) => {
                     Some((of_fault(fault), told("the present component", fault)))
                 }
                 (Side::Parked(present), Side::Parked(candidate)) if present.code == candidate.code => None,

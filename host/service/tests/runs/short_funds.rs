@@ -7,7 +7,7 @@ use altyn_domain::{
 };
 use altyn_service::{
     ledger::PostTransaction,
-    runs::{Advanced, ConfirmPlan, ConfirmPlans, RunView, WithheldView},
+    runs::{Advanced, ConfirmPlan, ConfirmPlans, NextRunOptions, RunView, WithheldView},
 };
 use chrono::NaiveDate;
 use serde_json::json;
@@ -24,6 +24,7 @@ on_both_engines!(
     a_late_run_charges_what_can_be_paid_and_no_more,
     a_plan_that_waits_tells_who_is_not_renewed,
     a_change_waits_for_the_period_and_an_end_does_not,
+    a_rehearsal_tells_who_pays_by_one_component_and_waits_by_the_other,
 );
 
 /// 70.01 a week without tax.
@@ -272,5 +273,32 @@ async fn a_change_waits_for_the_period_and_an_end_does_not(world: &World) {
     let seen = world.seen(id).await;
     assert_eq!((seen.status, seen.waits_from), (SubscriptionStatus::Cancelled, None));
     assert_eq!(world.used(id).await, [span("2027-01-04", "2027-01-11")], "what stood still is not charged");
+    world.prove().await;
+}
+
+async fn a_rehearsal_tells_who_pays_by_one_component_and_waits_by_the_other(world: &World) {
+    let contract = world.import_contract("Д-91", "business-1m", 1, "2026-12-31").await;
+    let id = world.subscriptions(contract).await[0].id;
+    world.edit(id, json!({ "short_funds": "retry" })).await.unwrap();
+    // 1 000.33 and 22 % are more than this, with 20 % they are less.
+    world.pay(contract, 121_000, "some").await;
+    let run = world.close_day("2026-12-31").await;
+    assert!(world.withheld(&run).await.iter().any(|view| view.subscription_id == id && view.needed_minor == 122_040));
+    // What the other component costs this contract, from the side of the one that is bound.
+    let rehearse = async |name: &str| {
+        let bindings = world.altyn.binding_list(&world.request(), &page()).await.unwrap().data;
+        let tax = bindings.iter().rfind(|binding| binding.extension_point == "tax-rule").unwrap().id;
+        let (request, wasm) = (world.request(), crate::world::component(name));
+        let report = world.altyn.shadow_next_run(&request, tax, wasm, NextRunOptions::default(), |_| {}).await.unwrap();
+        let found = report.worst.into_iter().find(|found| found.contract_id == contract).unwrap();
+        (found.present_minor, found.candidate_minor, found.difference_minor, found.differences.join(" "))
+    };
+    let (present, candidate, more, told) = rehearse("hostile-tax").await;
+    assert_eq!((present, candidate, more), (Some(0), Some(120_040), 120_040));
+    assert!(told.contains("by the present component its periods wait"), "{told}");
+    world.bind("hostile-tax", json!({})).await;
+    let (present, candidate, more, told) = rehearse("ru-vat").await;
+    assert_eq!((present, candidate, more), (Some(120_040), Some(0), -120_040));
+    assert!(told.contains("by the candidate its periods wait"), "{told}");
     world.prove().await;
 }
