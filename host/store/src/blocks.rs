@@ -166,7 +166,7 @@ pub async fn lift(
 
 const LIFT_ALL: &str =
     "update blocks set lifted_at = $2, lifted_by = $3, lift_comment = $4, version = blocks.version + 1
-    from {rows} where blocks.tenant_id = $1 and blocks.id = v.id and blocks.lifted_at is null";
+    from {rows} where blocks.tenant_id = $1 and blocks.id = {key}v.id and blocks.lifted_at is null";
 /// Lifts many blocks; answers how many stood.
 pub async fn lift_all(
     tx: &mut Tx,

@@ -122,7 +122,7 @@ pub async fn products_by_code(tx: &mut Tx, tenant: Uuid, codes: Vec<String>) -> 
 }
 
 const PRODUCTS_BY_ID: &str = "select p.id, p.code, p.title, p.tax_category, p.version, p.created_at from {rows}
-    join products p on p.tenant_id = $1 and p.id = v.id";
+    join products p on p.tenant_id = $1 and p.id = {key}v.id";
 /// The products with these ids; missing ones are absent.
 pub async fn products_by_id(tx: &mut Tx, tenant: Uuid, ids: Vec<Uuid>) -> Result<Vec<ProductRow>> {
     tx.fetch_rows(PRODUCTS_BY_ID, (tenant,), &Rows::new().with("id", ids)).await
@@ -269,7 +269,7 @@ pub struct SoldRow {
 }
 
 const SOLD: &str = "select p.id, p.plan_id, n.code, n.title, p.cadence, p.currency from {rows}
-    join plan_versions p on p.tenant_id = $1 and p.id = v.id
+    join plan_versions p on p.tenant_id = $1 and p.id = {key}v.id
     join plans n on n.tenant_id = $1 and n.id = p.plan_id";
 /// The plan versions with these ids and their plans' codes.
 pub async fn sold(tx: &mut Tx, tenant: Uuid, versions: Vec<Uuid>) -> Result<Vec<SoldRow>> {

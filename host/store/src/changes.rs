@@ -104,7 +104,7 @@ const CUT: &str = "update charges set covered_until = v.until_on, realises_on = 
         when charges.prepaid_minor is null and charges.realised_on is null and v.until_on > charges.used_start
             and v.closes_on < charges.realises_on then v.closes_on else charges.realises_on end
     from {rows}
-    where charges.tenant_id = $1 and charges.id = v.id
+    where charges.tenant_id = $1 and charges.id = {key}v.id
         and coalesce(charges.covered_until, charges.used_end) = v.before_on";
 /// Ends what charges cover; answers how many covered as much as was read.
 pub async fn cut(tx: &mut Tx, tenant: Uuid, cuts: &[Cut]) -> Result<u64> {

@@ -166,7 +166,7 @@ const CREDITABLE: &str = "select c.id, c.contract_id, p.product_id, c.status, c.
         (select cast(coalesce(sum(k.tax_minor), 0) as bigint) from charge_credits k
             where k.tenant_id = $1 and k.charge_id = c.id) as credited_tax_minor
     from {rows}
-    join charges c on c.tenant_id = $1 and c.id = v.id
+    join charges c on c.tenant_id = $1 and c.id = {key}v.id
     join plan_components p on p.tenant_id = $1 and p.id = c.component_id
     join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.position = c.invoice_position
         and l.charge_id = c.id";
@@ -177,7 +177,7 @@ pub async fn creditable(tx: &mut Tx, tenant: Uuid, charges: Vec<Uuid>) -> Result
 
 const CREDITED_ADD: &str =
     "update charges set credited_minor = charges.credited_minor + v.gross_minor, status = v.status
-    from {rows} where charges.tenant_id = $1 and charges.id = v.id and charges.credited_minor = v.credited_minor
+    from {rows} where charges.tenant_id = $1 and charges.id = {key}v.id and charges.credited_minor = v.credited_minor
         and charges.status = v.before_status";
 /// Raises what was given back of charges that are as they were read: columns `id, credited_minor, before_status,
 /// gross_minor, status`, one row a charge; answers how many were.

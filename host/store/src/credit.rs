@@ -300,7 +300,7 @@ pub async fn concerned(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Resul
 }
 
 const LOCK: &str = "update ledger_accounts set entry_count = ledger_accounts.entry_count
-    from {rows} where ledger_accounts.tenant_id = $1 and ledger_accounts.id = v.id";
+    from {rows} where ledger_accounts.tenant_id = $1 and ledger_accounts.id = {key}v.id";
 /// Locks funds accounts until the transaction ends; callers give them in the order of their ids.
 pub async fn lock(tx: &mut Tx, tenant: Uuid, mut accounts: Vec<Uuid>) -> Result<()> {
     accounts.sort_unstable();

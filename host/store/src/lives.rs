@@ -172,7 +172,7 @@ pub async fn put_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, rows: &Rows)
 
 const STATUSES_SET: &str = "update subscriptions set status = v.status, next_index = v.next_index,
         next_charge_on = v.next_charge_on, resumed_on = v.resumed_on, version = subscriptions.version + 1
-    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = v.id and subscriptions.version = v.version";
+    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = {key}v.id and subscriptions.version = v.version";
 /// Moves subscriptions that still have the version they were read with: columns `id, version, status, next_index,
 /// next_charge_on, resumed_on`; answers how many.
 pub async fn statuses_set(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {

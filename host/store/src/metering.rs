@@ -105,7 +105,7 @@ pub struct SubscriberRow {
 const SUBSCRIBERS: &str = "select s.id, s.status, s.plan_version_id,
         case when s.terms_from > s.starts_on then s.terms_from else s.starts_on end as starts_on, s.ends_on, c.zone,
         s.former_zone, s.former_zone_until
-    from {rows} join subscriptions s on s.tenant_id = $1 and s.id = v.id
+    from {rows} join subscriptions s on s.tenant_id = $1 and s.id = {key}v.id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id";
 /// The subscriptions with these ids; missing ones are absent.
 pub async fn subscribers(tx: &mut Tx, tenant: Uuid, ids: Vec<Uuid>) -> Result<Vec<SubscriberRow>> {

@@ -41,7 +41,7 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<MeterRow
 }
 
 const BY_ID: &str = "select m.id, m.code, m.title, m.unit, m.aggregation, m.version, m.created_at from {rows}
-    join meters m on m.tenant_id = $1 and m.id = v.id";
+    join meters m on m.tenant_id = $1 and m.id = {key}v.id";
 /// The meters with these ids; missing ones are absent.
 pub async fn by_id(tx: &mut Tx, tenant: Uuid, ids: Vec<Uuid>) -> Result<Vec<MeterRow>> {
     tx.fetch_rows(BY_ID, (tenant,), &Rows::new().with("id", ids)).await

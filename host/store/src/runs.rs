@@ -865,7 +865,7 @@ const PLAN_COMPONENTS: &str =
     "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, p.stub, c.id,
         c.product_id, c.code, c.title, c.kind, c.unit_price_minor, c.prepayment_percent, c.tax_category, c.metered
     from {rows}
-    join plan_versions p on p.tenant_id = $1 and p.id = v.id
+    join plan_versions p on p.tenant_id = $1 and p.id = {key}v.id
     join plan_components c on c.tenant_id = $1 and c.plan_version_id = p.id
     order by p.id, c.position, c.id";
 /// The components of plan versions, in document order.

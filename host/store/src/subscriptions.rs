@@ -174,7 +174,7 @@ pub struct CardRow {
 const CARDS: &str = "select s.id, c.number as contract_number, c.customer_id, c.zone,
         (select max(g.charged_on) from charges g where g.tenant_id = $1 and g.subscription_id = s.id
             and g.kind = 'recurring') as last_charge_on
-    from {rows} join subscriptions s on s.tenant_id = $1 and s.id = v.id
+    from {rows} join subscriptions s on s.tenant_id = $1 and s.id = {key}v.id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id";
 /// What subscriptions show of their contracts and charges, in no order.
 pub async fn cards(tx: &mut Tx, tenant: Uuid, ids: Vec<Uuid>) -> Result<Vec<CardRow>> {

@@ -269,7 +269,7 @@ pub struct Billed {
 
 const BILL: &str = "update usage_windows set state = 'billed', billed_events = v.events, billed_use = v.used,
         billed_minor = v.minor, billings = usage_windows.billings + 1
-    from {rows} where usage_windows.tenant_id = $1 and usage_windows.id = v.id and usage_windows.state = v.state
+    from {rows} where usage_windows.tenant_id = $1 and usage_windows.id = {key}v.id and usage_windows.state = v.state
         and usage_windows.ends_us = v.ends_us and usage_windows.billings = v.billings";
 /// Marks windows billed that are as they were read and have the events that were billed; `false` when one is not. Takes
 /// the lock of recording alone.
@@ -300,7 +300,7 @@ const LATE: &str = "update usage_windows set state = 'late', due_on = coalesce((
             select min(o.due_on) from usage_windows o where o.tenant_id = $1 and o.state <> 'billed'
                 and o.contract_id = usage_windows.contract_id and o.subscription_id = usage_windows.subscription_id
                 and o.meter_id = usage_windows.meter_id and o.state = 'open'), $2)
-    from {rows} where usage_windows.tenant_id = $1 and usage_windows.id = v.id and usage_windows.state = 'billed'
+    from {rows} where usage_windows.tenant_id = $1 and usage_windows.id = {key}v.id and usage_windows.state = 'billed'
         and usage_windows.billed_events < (select count(*) from usage_events e
             where e.tenant_id = $1 and e.subscription_id = usage_windows.subscription_id
                 and e.meter_id = usage_windows.meter_id and e.occurred_us >= usage_windows.starts_us
@@ -384,7 +384,7 @@ pub struct ZoneRow {
 }
 
 const ZONES: &str = "select s.id, c.zone, s.former_zone, s.former_zone_until from {rows}
-    join subscriptions s on s.tenant_id = $1 and s.id = v.id
+    join subscriptions s on s.tenant_id = $1 and s.id = {key}v.id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id";
 /// The zones of subscriptions.
 pub async fn zones(tx: &mut Tx, tenant: Uuid, subscriptions: Vec<Uuid>) -> Result<Vec<ZoneRow>> {
