@@ -243,10 +243,23 @@ pub async fn open(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, windows: &[NewW
     tx.execute_rows(OPEN, (tenant, now), &rows).await
 }
 
-const DROP: &str = "delete from usage_windows
-    where tenant_id = $1 and subscription_id = $2 and state = 'open' and used_start >= $3";
-const CUT: &str = "update usage_windows set used_end = $3, ends_us = $4, due_on = $3
-    where tenant_id = $1 and subscription_id = $2 and state = 'open' and used_end > $3";
+/// A statement about the open windows of a subscription; SQLite would go over all windows of the tenant, and is told the index
+/// of the table's only unique key.
+macro_rules! open_windows {
+    ($verb:literal, $rest:literal) => {
+        Sql::each(concat!($verb, " indexed by sqlite_autoindex_usage_windows_2 ", $rest), concat!($verb, " ", $rest))
+    };
+}
+
+const DROP: Sql = open_windows!(
+    "delete from usage_windows",
+    "where tenant_id = $1 and subscription_id = $2 and state = 'open' and used_start >= $3"
+);
+const CUT: Sql = open_windows!(
+    "update usage_windows",
+    "set used_end = $3, ends_us = $4, due_on = $3
+    where tenant_id = $1 and subscription_id = $2 and state = 'open' and used_end > $3"
+);
 /// Ends the open windows of a subscription on a day, which begins at the instant `on_us`; those that would only begin on
 /// it or later vanish. Answers how many windows it touched.
 pub async fn cut(tx: &mut Tx, tenant: Uuid, subscription: Uuid, on: NaiveDate, on_us: i64) -> Result<u64> {
@@ -328,19 +341,23 @@ pub struct PlacedRow {
     pub state: String,
 }
 
-/// The windows of pairs; `$join` keeps SQLite from walking all windows of the tenant for a few pairs.
+/// The windows of pairs; `$join` and `$by` keep SQLite from walking all windows of the tenant for each pair.
 macro_rules! behind {
-    ($join:literal) => {
+    ($join:literal, $by:literal) => {
         concat!(
             "select w.id, w.subscription_id, w.meter_id, w.starts_us, w.ends_us, w.state from {rows}",
             $join,
-            " usage_windows w on w.tenant_id = $1 and w.subscription_id = v.subscription_id
+            " usage_windows w",
+            $by,
+            " on w.tenant_id = $1 and w.subscription_id = v.subscription_id
                 and w.meter_id = v.meter_id and w.ends_us > v.from_us"
         )
     };
 }
 
-const BEHIND: Sql = Sql::each(behind!(" cross join"), behind!(" join"));
+// The index is that of the table's only unique key.
+const BEHIND: Sql =
+    Sql::each(behind!(" cross join", " indexed by sqlite_autoindex_usage_windows_2"), behind!(" join", ""));
 /// The windows of (subscription, meter) that end behind an instant, in no order.
 pub async fn behind(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid, i64)]) -> Result<Vec<PlacedRow>> {
     let rows = Rows::new()
