@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use altyn_domain::{numbering, proration, tax};
 use altyn_runtime::{
-    Admission, CallFailure, CallRecord, InstallError, Limits, LimitsTable, Runtime, RuntimeConfig, RuntimeError, Side, as_json,
+    Admission, CallFailure, CallRecord, InstallError, Limits, LimitsTable, Runtime, RuntimeConfig, RuntimeError, Side,
+    as_json,
 };
 use common::{RUNTIME, component, context, document, draft, plugin, question, runtime_with};
 
@@ -118,15 +119,19 @@ fn what_any_guest_can_do_is_contained_in_every_world() {
         ("trap", |failure| matches!(failure, CallFailure::Trap { .. })),
         ("loop", |failure| matches!(failure, CallFailure::OutOfFuel { .. })),
         ("memory", |failure| {
-            matches!(failure, CallFailure::MemoryLimit { .. } | CallFailure::OutOfFuel { .. } | CallFailure::Trap { .. })
+            matches!(
+                failure,
+                CallFailure::MemoryLimit { .. } | CallFailure::OutOfFuel { .. } | CallFailure::Trap { .. }
+            )
         }),
         ("huge-answer", |failure| matches!(failure, CallFailure::OutputLimit { .. })),
         ("claimed-text", |failure| matches!(failure, CallFailure::Trap { .. } | CallFailure::OutputLimit { .. })),
         ("broken-text", |failure| matches!(failure, CallFailure::Trap { .. })),
         ("refuse", |failure| matches!(failure, CallFailure::Refused { .. })),
-        ("refuse-badly", |failure| {
-            matches!(failure, CallFailure::Refused { message, .. } if !message.chars().any(char::is_control))
-        }),
+        (
+            "refuse-badly",
+            |failure| matches!(failure, CallFailure::Refused { message, .. } if !message.chars().any(char::is_control)),
+        ),
     ];
     let (rule, strategy, scheme) = (plugin("hostile-tax"), plugin("hostile-proration"), plugin("hostile-numbering"));
     let (documents, questions, drafts) = ([document(0, "b", &[12_000])], [question(0, 30_000)], [draft(0, "1")]);
