@@ -415,7 +415,7 @@ pub fn period_price(
     let mut prices =
         lines.iter().filter(|line| counts(version.components[line.component_index].kind)).map(|line| line.price);
     let currency = version.components.first().map_or(Currency::RUB, |first| first.unit_price.currency);
-    Ok(prices.try_fold(Money::zero(currency), |sum, price| sum.add(price))?)
+    Ok(prices.try_fold(Money::zero(currency), Money::add)?)
 }
 
 /// How a first period is charged.

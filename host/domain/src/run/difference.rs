@@ -95,7 +95,7 @@ fn moves(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
     for (id, on) in keys(&old, &new) {
         match (old.get(&(id, on)), new.get(&(id, on))) {
             (Some(before), Some(after)) => {
-                tell(told, &format!("version that {id} goes over to on {on}"), before, after)
+                tell(told, &format!("version that {id} goes over to on {on}"), before, after);
             }
             (Some(before), None) => told.push(format!("{id} no longer goes over to {before} on {on}")),
             (None, after) => told.extend(after.map(|to| format!("{id} goes over to {to} on {on}"))),

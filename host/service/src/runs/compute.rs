@@ -446,15 +446,12 @@ fn add_due(
         ));
     }
     contract.pins.push(SubscriptionPin { subscription: subscription.id, version: row.version });
-    match gate.take() {
-        Some(mut gate) => {
-            gate.take_in(&found);
-            contract.gated.gates.push(gate);
-        }
-        None => {
-            contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next });
-            contract.follows.extend(Follow::of(&subscription, row.change_ordinal, plan, &found.moves));
-        }
+    if let Some(mut gate) = gate.take() {
+        gate.take_in(&found);
+        contract.gated.gates.push(gate);
+    } else {
+        contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next });
+        contract.follows.extend(Follow::of(&subscription, row.change_ordinal, plan, &found.moves));
     }
     let mut moves = found.moves.iter().peekable();
     let (mut present, mut change_ordinal) = (&**plan, row.change_ordinal);
