@@ -119,7 +119,8 @@ async fn a_self_service_key_sells_public_plans_on_their_terms(host: Host) {
 
     let customer = json!({ "kind": "individual", "name": "Иванов Иван" });
     let customer = host.post("/v1/customers", &customer).await.expect(201)["id"].clone();
-    let seller = json!({ "name": "ООО «Продавец»", "kind": "legal-entity", "vat_regime": "general" });
+    let seller = json!({ "name": "ООО «Продавец»", "kind": "legal-entity", "inn": "7707083893", "kpp": "773601001",
+        "ogrn": "1027700132195", "vat_regime": "general" });
     let seller = host.post("/v1/sellers", &seller).await.expect(201)["id"].clone();
     let contract = json!({ "customer_id": customer, "seller_id": seller, "number": "Д-1", "kind": "prepaid" });
     let contract = host.post("/v1/contracts", &contract).await.expect(201)["id"].clone();
