@@ -29,6 +29,7 @@ pub mod money;
 pub mod numbering;
 pub mod party;
 pub mod plugin;
+pub mod price_override;
 pub mod promise;
 pub mod proration;
 pub mod recommend;

@@ -32,6 +32,7 @@ pub mod metering;
 pub mod meters;
 pub mod plugin_keys;
 pub mod plugins;
+pub mod price_overrides;
 pub mod promises;
 pub mod rows;
 pub mod runs;

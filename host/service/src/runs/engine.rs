@@ -26,7 +26,8 @@ use uuid::Uuid;
 
 use super::{
     ask::Fault,
-    compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
+    compute::{Computed, Inputs, Planned, Plans, compute},
+    follow::with_successors,
     metered::{with_figures, with_instants},
     number::{NextValues, TakenNumbers, give_numbers, name_sequences},
     post::{SharedAccounts, shared_accounts},
@@ -38,6 +39,7 @@ use crate::{
     error::{Result, ServiceError},
     plugins::blocking,
     ports::{Clock as _, SystemClock},
+    price_overrides::prices_of,
 };
 
 /// Waits longer and longer between attempts when others keep changing what was read, and gives up in the end.
@@ -437,8 +439,7 @@ impl Altyn {
         }
         let tenant = pass.inputs.tenant.0;
         let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
-        let found = rows::plan_components(&mut tx, tenant, missing.into_iter().collect()).await?;
-        pass.plans.extend(plan_versions(found)?);
+        pass.plans.extend(with_successors(&mut tx, tenant, missing.into_iter().collect()).await?);
         Ok(())
     }
 
@@ -593,10 +594,11 @@ impl Altyn {
         let realisable = rows::realisable_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let usage = usage_windows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let usage = with_figures(&mut tx, tenant, usage).await.map_err(Refused::Failed)?;
+        let prices = prices_of(&mut tx, tenant, contracts.to_vec()).await.map_err(Refused::Failed)?;
         drop(tx);
         let funds = self.funds_for(pass.inputs.tenant, &due).await.map_err(Refused::Failed)?;
         let computed =
-            self.compute_chunk(pass, Chunk { due, realisable, usage, funds }).await.map_err(Refused::Failed)?;
+            self.compute_chunk(pass, Chunk { due, realisable, usage, funds, prices }).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
     }
@@ -622,8 +624,9 @@ impl Altyn {
                 give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
             outcomes.join(std::mem::take(&mut numbered.outcomes));
-            let prepared =
-                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, outcomes, last)?;
+            let prepared = prepare_execution(
+                &inputs, &planned, &parked, recorded, numbered, &accounts, calls, outcomes, last, at,
+            )?;
             Ok((prepared.also_withheld(withheld), next))
         })
         .await??;

@@ -14,7 +14,11 @@ use super::{
     metered::{UsageDue, with_figures},
     short_funds::Funds,
 };
-use crate::{context::Altyn, error::Result};
+use crate::{
+    context::Altyn,
+    error::Result,
+    price_overrides::{Prices, prices_of},
+};
 
 /// What some contracts have due and to realise; whole contracts only.
 #[derive(Default)]
@@ -24,6 +28,8 @@ pub(super) struct Chunk {
     pub usage: Vec<UsageDue>,
     /// What the contracts may spend whose subscriptions ask.
     pub funds: Funds,
+    /// What the contracts pay instead of their plans' prices.
+    pub prices: Prices,
 }
 
 /// A row of a contract.
@@ -123,7 +129,8 @@ impl Altyn {
             let (realisable, usage) = (realisable.hand_on(through), usage.hand_on(through));
             let empty = due.is_empty() && realisable.is_empty() && usage.is_empty();
             let funds = self.funds_for(tenant, &due).await;
-            let chunk = funds.map(|funds| Chunk { due, realisable, usage, funds });
+            let prices = self.prices_for(tenant, &due).await;
+            let chunk = funds.and_then(|funds| prices.map(|prices| Chunk { due, realisable, usage, funds, prices }));
             let failed = chunk.is_err();
             if (!empty && sender.send(chunk).await.is_err()) || failed {
                 return;
@@ -149,6 +156,14 @@ impl Altyn {
             }
         }
         Ok(())
+    }
+
+    /// What the contracts of due subscriptions pay instead of their plans' prices, read for all of them together.
+    async fn prices_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<Prices> {
+        let mut contracts: Vec<Uuid> = due.iter().map(|row| row.contract_id).collect();
+        contracts.dedup();
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        prices_of(&mut tx, tenant.0, contracts).await
     }
 
     async fn usage_pending(&self, tenant: TenantId) -> Result<bool> {
