@@ -182,6 +182,8 @@ ids! {
     MeterId = "mtr";
     /// The days that use is billed for at once.
     UsageWindowId = "uwn";
+    /// An order of a subscription.
+    OrderId = "ord";
 }
 
 #[cfg(test)]

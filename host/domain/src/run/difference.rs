@@ -23,6 +23,7 @@ pub fn difference(old: &ContractPlan, new: &ContractPlan) -> Vec<String> {
     tell(&mut told, "total gross", &old.totals.gross, &new.totals.gross);
     realisations(&mut told, old, new);
     withheld(&mut told, old, new);
+    orders(&mut told, old, new);
     if told.is_empty() && old != new {
         told.push("the order of subscriptions, plugins or lines changed".to_owned());
     }
@@ -82,6 +83,20 @@ fn withheld(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
             (Some(before), Some(after)) => tell(told, &format!("period of {id} from {from}"), before, after),
             (Some(_), None) => told.push(format!("the money for the period of {id} from {from} is there")),
             (None, _) => told.push(format!("the money for the period of {id} from {from} is missing")),
+        }
+    }
+}
+
+fn orders(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
+    let of = |plan: &ContractPlan| -> BTreeMap<_, _> {
+        plan.orders.iter().map(|order| (order.order, order.reserved)).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    for id in keys(&old, &new) {
+        match (old.get(&id), new.get(&id)) {
+            (Some(before), Some(after)) => tell(told, &format!("reserved for {id}"), before, after),
+            (Some(_), None) => told.push(format!("{id} is no longer charged")),
+            (None, _) => told.push(format!("{id} is charged now")),
         }
     }
 }

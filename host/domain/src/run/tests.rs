@@ -54,6 +54,7 @@ fn plan(lines: Vec<PlanLine>) -> ContractPlan {
         totals,
         realisations: vec![],
         withheld: vec![],
+        orders: vec![],
     }
 }
 

@@ -11,6 +11,7 @@ mod engine;
 pub(crate) mod metered;
 mod number;
 mod post;
+mod quote;
 mod read;
 mod rehearsal;
 mod short_funds;

@@ -3,10 +3,14 @@
 //! Three streams in contract order, each read a page at a time and kept until the others have come as far: a day on which
 //! one of them is long and another short reads each row once. Memory is bounded by three pages and the largest contract.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use altyn_domain::id::TenantId;
-use altyn_store::{Scope, runs as rows, usage_windows};
+use altyn_store::{
+    Scope,
+    orders::{self, ReservedRow},
+    runs as rows, usage_windows,
+};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -24,6 +28,8 @@ pub(super) struct Chunk {
     pub usage: Vec<UsageDue>,
     /// What the contracts may spend whose subscriptions ask.
     pub funds: Funds,
+    /// What is reserved for orders, by subscription.
+    pub reserved: HashMap<Uuid, ReservedRow>,
 }
 
 /// A row of a contract.
@@ -122,8 +128,9 @@ impl Altyn {
             let due = due.hand_on(through);
             let (realisable, usage) = (realisable.hand_on(through), usage.hand_on(through));
             let empty = due.is_empty() && realisable.is_empty() && usage.is_empty();
-            let funds = self.funds_for(tenant, &due).await;
-            let chunk = funds.map(|funds| Chunk { due, realisable, usage, funds });
+            let money = async { Ok((self.funds_for(tenant, &due).await?, self.reserved_for(tenant, &due).await?)) };
+            let money: Result<_> = money.await;
+            let chunk = money.map(|(funds, reserved)| Chunk { due, realisable, usage, funds, reserved });
             let failed = chunk.is_err();
             if (!empty && sender.send(chunk).await.is_err()) || failed {
                 return;
@@ -132,6 +139,15 @@ impl Altyn {
                 return;
             }
         }
+    }
+
+    /// What is reserved for the orders of due subscriptions, whose rows come in contract order: few have any, so one look
+    /// at the contracts between the first and the last finds them.
+    async fn reserved_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<HashMap<Uuid, ReservedRow>> {
+        let (Some(first), Some(last)) = (due.first(), due.last()) else { return Ok(HashMap::new()) };
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        let found = orders::reserved_between(&mut tx, tenant.0, first.contract_id, last.contract_id).await?;
+        Ok(found.into_iter().map(|order| (order.subscription_id, order)).collect())
     }
 
     fn page_size(&self) -> i64 {
