@@ -15,7 +15,7 @@ fn a_subscription_is_ordered_paid_for_and_taken_back_from_the_command_line() {
     for (name, config) in [("day-ratio", "{}"), ("ru-vat", "{}"), ("number-template", r#"{"template":"{seq}"}"#)] {
         let file = plugins().join(name).with_extension("wasm");
         desk.json(&["plugin", "install", file.to_str().unwrap()]);
-        desk.json(&["plugin", "bind", name, "--from", "2026-01-01", "--config", config]);
+        desk.json(&["plugin", "bind", name, "--from", "2026-01-01", "--plugin-config", config]);
     }
     let requisites = ["--vat-regime", "general", "--inn", "0077990015", "--kpp", "007701001"];
     let seller = id(&desk.json(&[&["seller", "create", "--name", "ООО"], &requisites[..]].concat()));

@@ -384,6 +384,7 @@ async fn what_was_served_is_charged_before_it_is_held_or_stopped_by_hand(world: 
     close_through(world, "2026-12-04", "2027-01-19").await;
     assert!(held(world, paid, "block", false).await);
     pay(world, contract, 2 * PRICE, "both", "2027-01-20").await;
+    world.clock.set("2027-01-22T09:00:00Z".parse().unwrap());
     close_through(world, "2027-01-20", "2027-01-21").await;
     // November and December were begun and are charged whole, January from the return, nothing twice.
     let used = async |id: SubscriptionId| {
