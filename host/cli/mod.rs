@@ -16,12 +16,14 @@ mod declared;
 mod demo;
 mod documents;
 mod dunning;
+mod events;
 mod exit;
 mod gateways;
 mod imports;
 mod jobs;
 mod ledger;
 mod metering;
+mod orders;
 mod output;
 mod plans;
 mod plugin_limits;
@@ -114,6 +116,9 @@ enum Command {
     /// What contracts pay for
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
+    /// Subscriptions that are paid for before they are in service
+    #[command(subcommand)]
+    Order(orders::OrderCommand),
     /// Changes of subscriptions: upgrades, pauses, renewals and others
     #[command(subcommand)]
     Change(changes::ChangeCommand),
@@ -135,6 +140,12 @@ enum Command {
     /// Who owes, and what is done about it
     #[command(subcommand)]
     Dunning(dunning::DunningCommand),
+    /// How many days before a charge customers hear of it
+    #[command(subcommand)]
+    Notice(events::NoticeCommand),
+    /// What happened, for whoever tells others
+    #[command(subcommand)]
+    Event(events::EventCommand),
     /// The work that starts by itself: days, jobs, the clock
     #[command(subcommand)]
     Scheduler(jobs::SchedulerCommand),
@@ -248,6 +259,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Meter(command) => command.run(session).await,
         Command::Usage(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,
+        Command::Order(command) => command.run(session).await,
         Command::Change(command) => command.run(session).await,
         Command::Block(command) => command.run(session).await,
         Command::Credit(command) => command.run(session).await,
@@ -255,6 +267,8 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::ServiceTerm(command) => command.run(session).await,
         Command::ManualOperation(command) => command.run(session).await,
         Command::Dunning(command) => command.run(session).await,
+        Command::Notice(command) => command.run(session).await,
+        Command::Event(command) => command.run(session).await,
         Command::Scheduler(command) => command.run(session).await,
         Command::Import(command) => command.run(session).await,
         Command::Gateway(command) => command.run(session).await,

@@ -139,6 +139,59 @@ pub struct SubscriptionFields {
     external_id: Option<String>,
 }
 
+impl SubscriptionFields {
+    /// The subscription.
+    fn command(self) -> CreateSubscription {
+        let SubscriptionFields {
+            contract,
+            plan,
+            plan_code,
+            starts_on,
+            quantity,
+            discount_percent,
+            discount_minor,
+            discount_from,
+            discount_until,
+            charges,
+            manual,
+            documents_on_activation,
+            notify_on_activation,
+            description,
+            pending,
+            short_funds,
+            retry_days,
+            external_system,
+            external_id,
+        } = self;
+        CreateSubscription {
+            contract_id: contract,
+            plan_id: plan,
+            plan_code,
+            starts_on,
+            quantity,
+            discount_percent,
+            discount_minor,
+            discount_from,
+            discount_until,
+            charges,
+            manual: Some(manual),
+            documents_on_activation: Some(documents_on_activation),
+            notify_on_activation: Some(notify_on_activation),
+            description,
+            pending: Some(pending),
+            short_funds,
+            retry_days,
+            external_system,
+            external_id,
+        }
+    }
+
+    /// The same as an order, which waits until it is activated.
+    pub fn ordered(self) -> CreateSubscription {
+        CreateSubscription { pending: Some(true), ..self.command() }
+    }
+}
+
 /// A field that can be cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Cleared {
@@ -242,49 +295,7 @@ impl SubscriptionCommand {
         let (altyn, printer) = (&session.altyn, session.printer);
         match self {
             Self::Create(fields) => {
-                let SubscriptionFields {
-                    contract,
-                    plan,
-                    plan_code,
-                    starts_on,
-                    quantity,
-                    discount_percent,
-                    discount_minor,
-                    discount_from,
-                    discount_until,
-                    charges,
-                    manual,
-                    documents_on_activation,
-                    notify_on_activation,
-                    description,
-                    pending,
-                    short_funds,
-                    retry_days,
-                    external_system,
-                    external_id,
-                } = *fields;
-                let command = CreateSubscription {
-                    contract_id: contract,
-                    plan_id: plan,
-                    plan_code,
-                    starts_on,
-                    quantity,
-                    discount_percent,
-                    discount_minor,
-                    discount_from,
-                    discount_until,
-                    charges,
-                    manual: Some(manual),
-                    documents_on_activation: Some(documents_on_activation),
-                    notify_on_activation: Some(notify_on_activation),
-                    description,
-                    pending: Some(pending),
-                    short_funds,
-                    retry_days,
-                    external_system,
-                    external_id,
-                };
-                printer.object(&altyn.subscription_create(&request, command).await?.value, COLUMNS)
+                printer.object(&altyn.subscription_create(&request, fields.command()).await?.value, COLUMNS)
             }
             Self::List { contract, status, page } => {
                 let filter = SubscriptionFilter { contract_id: contract, status };

@@ -21,6 +21,7 @@ mod customers;
 mod dunning;
 mod error;
 mod etag;
+mod events;
 mod exchanges;
 mod grants;
 mod health;
@@ -35,6 +36,7 @@ mod meters;
 mod metrics;
 mod notifications;
 mod openapi;
+mod orders;
 mod page;
 mod plans;
 mod plugin_keys;
@@ -149,6 +151,8 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(meters::routes())
         .merge(metering::routes())
         .merge(subscriptions::routes())
+        .merge(orders::routes())
+        .merge(events::routes())
         .merge(changes::routes())
         .merge(blocks::routes())
         .merge(service_terms::routes())

@@ -200,6 +200,24 @@ catalogue! {
     SubscriptionNotPending = "subscription-not-pending", CONFLICT, "The subscription does not wait",
         "Only a subscription that was ordered as pending is activated, and only once.",
         "Read the subscription; it is in service, or was.";
+    SubscriptionUnbilled = "subscription-unbilled", CONFLICT, "A served period is not charged",
+        "The subscription is to be stopped, and a period of it that began before is not charged: stopped it never would be.",
+        "Close the days up to now, or bill the contract again where its plan was rejected or parked; then do it again.";
+    OrderMoved = "order-moved", CONFLICT, "The order is another one now",
+        "Prices, the contract's money or the plugins are not what they were when the order was previewed; nothing was done.",
+        "Look at a new preview and send its hash.";
+    OrderEnded = "order-ended", CONFLICT, "The order has ended",
+        "The order was charged, taken back, or nobody paid for it in time.",
+        "Read it: `status` says how it ended.";
+    OrderInService = "order-in-service", CONFLICT, "The ordered subscription is in service",
+        "Only an order whose subscription was not activated is taken back.",
+        "Cancel the subscription: what is reserved is charged with its first period, or free again.";
+    OrderStands = "order-stands", CONFLICT, "An order stands",
+        "The subscription, or the posting, belongs to an order that is not in service yet.",
+        "Take the order back instead.";
+    OrderUnpaid = "order-unpaid", CONFLICT, "The order is not paid",
+        "A subscription that was ordered is put in service once its first period is paid for.",
+        "Pay what `detail` names, or take the order back.";
     SubscriptionLapsed = "subscription-lapsed", CONFLICT, "The subscription has lapsed",
         "It begins each period by hand and its last one is over: going on by itself it would be charged for all that passed since.",
         "Renew it first, then let it go on by itself.";

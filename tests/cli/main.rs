@@ -9,6 +9,7 @@ mod credit;
 mod desk;
 mod gateways;
 mod metering;
+mod orders;
 mod sandbox;
 mod scheduler;
 mod settings;

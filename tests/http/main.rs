@@ -12,6 +12,7 @@ mod document;
 mod exchanges;
 mod metering;
 mod objects;
+mod orders;
 mod plugins;
 mod requests;
 mod sandbox;

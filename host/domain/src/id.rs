@@ -184,6 +184,8 @@ ids! {
     UsageWindowId = "uwn";
     /// A price of a single contract.
     PriceOverrideId = "pov";
+    /// An order of a subscription.
+    OrderId = "ord";
 }
 
 #[cfg(test)]

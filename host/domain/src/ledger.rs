@@ -77,6 +77,10 @@ text_enum! {
         PromiseFee = "promise-fee",
         /// A balance was taken over from other books.
         OpeningBalance = "opening-balance",
+        /// Money was reserved for an order.
+        FundsBlocked = "funds-blocked",
+        /// Reserved money is free again: the order is charged with it now, or was taken back.
+        FundsReleased = "funds-released",
         /// A person put something right by hand.
         Adjustment = "adjustment",
         /// A transaction was taken back.
@@ -374,6 +378,18 @@ pub fn promise_fee(about: About, contract: ContractId, fee: Money) -> Result<Tra
     pair(about, TransactionKind::PromiseFee, funds, AccountCode::PromiseFees, fee)
 }
 
+/// An order is paid for: contract funds against the contract's reserved money.
+pub fn funds_blocked(about: About, contract: ContractId, amount: Money) -> Result<Transaction, LedgerError> {
+    let (funds, blocked) = (AccountCode::ContractFunds(contract), AccountCode::ContractBlocked(contract));
+    pair(about, TransactionKind::FundsBlocked, funds, blocked, amount)
+}
+
+/// An order is charged or taken back: the way back of [`funds_blocked`].
+pub fn funds_released(about: About, contract: ContractId, amount: Money) -> Result<Transaction, LedgerError> {
+    let (funds, blocked) = (AccountCode::ContractFunds(contract), AccountCode::ContractBlocked(contract));
+    pair(about, TransactionKind::FundsReleased, blocked, funds, amount)
+}
+
 /// A balance taken over from other books; above zero the customer has money, below zero a debt.
 pub fn opening_balance(about: About, contract: ContractId, balance: Money) -> Result<Transaction, LedgerError> {
     let funds = AccountCode::ContractFunds(contract);
@@ -400,7 +416,8 @@ pub fn customer_balance(entries_sum: Money) -> Result<Money, MoneyError> {
     entries_sum.neg()
 }
 
-/// What a contract may spend: `funds + promises + credit limit − blocked`, each as the customer sees it.
+/// What a contract may spend: `funds + promises + credit limit − blocked`, each as the customer sees it. `funds` is all
+/// that the customer has, what is reserved on an account of its own included.
 pub fn available(funds: Money, promises: Money, credit_limit: Money, blocked: Money) -> Result<Money, MoneyError> {
     funds.add(promises)?.add(credit_limit)?.sub(blocked)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Cadence, CalendarError, Period, boundary};
 use crate::charge::{ChargeKind, prepaid_part};
-use crate::id::{ChargeId, ComponentId, ContractId, PlanVersionId, ProductId, SubscriptionId, UsageWindowId};
+use crate::id::{ChargeId, ComponentId, ContractId, OrderId, PlanVersionId, ProductId, SubscriptionId, UsageWindowId};
 use crate::invoice::{Amounts, TotalsError, totals};
 use crate::money::{Money, MoneyError};
 use crate::plugin::World;
@@ -331,6 +331,18 @@ pub struct PlanMove {
     pub to: PlanVersionId,
 }
 
+/// An order whose first period a plan charges: what was reserved for it is free again, to be charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanOrder {
+    /// The order.
+    pub order: OrderId,
+    /// The subscription that was ordered.
+    pub subscription: SubscriptionId,
+    /// What was reserved.
+    pub reserved: Money,
+}
+
 /// What a run would do for one contract on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -358,6 +370,9 @@ pub struct ContractPlan {
     /// The subscriptions that go over to a later version of their plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<PlanMove>,
+    /// The orders that are charged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<PlanOrder>,
 }
 
 impl ContractPlan {

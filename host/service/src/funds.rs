@@ -1,9 +1,8 @@
 //! Money that arrives on a contract, and money that moves between contracts.
 //!
 //! Owns what follows from an arrival, in the transaction of its posting: promises are consumed oldest first, what is left
-//! flows to the debts of contracts below, blocks of the credit control that lost their reason are lifted, and dunning looks
-//! again. Refuses to
-//! know where money comes from. Concurrency: the funds accounts of the contract and of all below it are locked first, in
+//! flows to the debts of contracts below, orders that wait for money are paid, blocks of the credit control that lost their
+//! reason are lifted, and dunning looks again. Refuses to know where money comes from. Concurrency: the funds accounts of the contract and of all below it are locked first, in
 //! the order of their ids (the contract's own by the posting itself); a transaction that still runs into another is done
 //! again from its beginning.
 
@@ -28,6 +27,7 @@ use crate::{
     dunning,
     error::{Fields, Result, ServiceError, stored},
     ledger::{Posted, TransactionView, post_each, transaction_view},
+    orders,
     promises::{consume, money_of, out_of_range},
 };
 
@@ -86,7 +86,7 @@ pub(crate) async fn unblock(tx: &mut Tx, tenant: TenantId, now: DateTime<Utc>, c
     Ok(blocks::lift_all(tx, tenant.0, lifted, now, BY_ITSELF, "the money is there").await?)
 }
 
-/// What follows from `amount` that arrived on a contract and is posted: promises, the flow to contracts below, blocks.
+/// What follows from `amount` that arrived on a contract and is posted: promises, the flow to contracts below, orders, blocks.
 ///
 /// `cause` names the posting; transfers to contracts below have it in their source keys. The caller has locked the funds
 /// accounts.
@@ -143,6 +143,7 @@ pub(crate) async fn funds_received(
             reached.push(to.uuid());
         }
     }
+    orders::money::reserve_waiting(altyn, tx, tenant, now, reached.clone()).await?;
     unblock(tx, tenant, now, reached.clone()).await?;
     for contract in &reached {
         altyn.contract_returns(tx, tenant, ContractId(*contract), now).await?;
@@ -150,8 +151,8 @@ pub(crate) async fn funds_received(
     dunning::money_arrived(altyn, tx, tenant, now, &reached).await
 }
 
-/// Whether a payment among these postings concerns a contract that has promises, a block of the credit control,
-/// contracts below it or subscriptions that are unpaid or stopped. The postings are written, so that their accounts are locked.
+/// Whether a payment among these postings concerns a contract that has promises, a block of the credit control, orders that
+/// wait for money, contracts below it or subscriptions that are unpaid or stopped. The postings are written, so that their accounts are locked.
 pub(crate) async fn concerned<'a>(
     tx: &mut Tx,
     tenant: TenantId,

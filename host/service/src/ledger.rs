@@ -288,6 +288,12 @@ impl PostTransaction {
         let mut fields = Fields::default();
         fields.text("/source_key", &self.source_key, 150);
         fields.text("/description", &self.description, 500);
+        for (index, entry) in self.entries.iter().enumerate() {
+            if matches!(entry.account, AccountCode::ContractBlocked(_)) {
+                let message = "is moved by orders alone; place an order, or take one back";
+                fields.refuse(format!("/entries/{index}/account"), message);
+            }
+        }
         fields.finish()?;
         let about = ledger::About {
             source_key: format!("manual/{}", self.source_key),
@@ -382,6 +388,10 @@ impl Altyn {
                 .amount_minor
                 .checked_neg()
                 .ok_or_else(|| ServiceError::Internal("an entry cannot be negated".into()))?;
+            if matches!(account, AccountCode::ContractBlocked(_)) {
+                let message = "the transaction moves money of an order; take the order back instead";
+                return Err(ServiceError::conflict("order-stands", message));
+            }
             entries.push(Entry { account, amount_minor });
         }
         // The source key makes a second reversal impossible, whoever asks at the same time.

@@ -75,8 +75,8 @@ pub struct TransitionView {
     pub from_status: SubscriptionStatus,
     /// The status after.
     pub to_status: SubscriptionStatus,
-    /// Why: `unpaid`, `paid`, `kept-long-enough`, `ended`, `term-removed`, `approved`, `activated`, `held` or
-    /// `released`.
+    /// Why: `unpaid`, `paid`, `kept-long-enough`, `ended`, `term-removed`, `approved`, `activated`, `order-cancelled`,
+    /// `order-expired`, `held` or `released`.
     pub cause: String,
     /// The business date it belongs to.
     pub business_on: NaiveDate,
@@ -166,6 +166,19 @@ fn status(life: &LifeRow) -> Result<SubscriptionStatus> {
 
 fn held_from(life: &LifeRow) -> Result<Option<SubscriptionStatus>> {
     life.held_from.as_deref().map(|text| stored("subscription_lives.held_from", text)).transpose()
+}
+
+/// Refuses to take a subscription out of service from a day on while a period of it that began before is not charged:
+/// stopped it would not be charged any more, and its return passes over what passed meanwhile.
+pub(crate) fn billed_up_to(life: &LifeRow, on: NaiveDate) -> Result<()> {
+    if life.manual != 0 || !status(life)?.is_charged() || life.next_charge_on >= on {
+        return Ok(());
+    }
+    let message = format!(
+        "the period from {} was served and is not charged; close the days up to {on}, or bill the contract again, first",
+        life.next_charge_on
+    );
+    Err(ServiceError::conflict("subscription-unbilled", message))
 }
 
 /// The facts of a life as the domain takes them.
@@ -261,7 +274,8 @@ impl Altyn {
     /// Holds a subscription stopped under `key`, whatever its term says, inside the caller's transaction.
     ///
     /// `key` names who holds it, such as a block; `false` when it is held under this key already. What was in service goes
-    /// out of service from the tenant's present day on, and returns to its status when the last hold is released.
+    /// out of service from the tenant's present day on, and returns to its status when the last hold is released. What was
+    /// served and is not charged yet is charged first: until then the answer is the conflict `subscription-unbilled`.
     pub async fn subscription_hold(
         &self,
         tx: &mut Tx,
@@ -282,6 +296,7 @@ impl Altyn {
             return Ok(true);
         }
         let today = today(tx, tenant, now).await?;
+        billed_up_to(&life, today)?;
         let mut change = Change::of(life, "held")?;
         change.status = SubscriptionStatus::Stopped;
         change.held_from = Some(before);

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
-    lives::{Change, facts, today},
+    lives::{Change, billed_up_to, facts, today},
     page::{Listed, Page},
 };
 
@@ -163,6 +163,7 @@ impl Altyn {
         change.operation = Some(row.id);
         match kind {
             OperationKind::Stop => {
+                billed_up_to(&change.life, today)?;
                 change.status = SubscriptionStatus::Stopped;
                 change.stopped_on = Some(today);
                 change.out_from = Some(today);

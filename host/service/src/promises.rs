@@ -326,7 +326,8 @@ impl Altyn {
             postings.push(ledger::promise_fee(about, command.contract_id, fee).map_err(out_of_range)?);
         }
         post_all(tx, &*self.ids, tenant, now, &postings).await?;
-        // What may be spent went up: a block of the credit control may have lost its reason.
+        // What may be spent went up: an order may be paid, a block of the credit control may have lost its reason.
+        crate::orders::money::reserve_waiting(self, tx, tenant, now, vec![money.contract_id]).await?;
         crate::funds::unblock(tx, tenant, now, vec![money.contract_id]).await?;
         let view = view(row)?;
         work.finish(201, view).await

@@ -24,6 +24,7 @@ use crate::{
     error::{Result, ServiceError, stored},
     exchanges::EXCHANGE_JOB,
     lives::{CLOSE_JOB, day_of_job},
+    orders::ORDER_EXPIRE_JOB,
     page::{Listed, Page},
     ports::{Clock as _, SystemClock},
     promises::PROMISE_END_JOB,
@@ -355,6 +356,7 @@ impl Altyn {
             EXCHANGE_JOB => return self.exchange_job(tenant, &job.payload, owner).await,
             BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
             PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
+            ORDER_EXPIRE_JOB => self.order_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
             CLOSE_JOB => self.subscriptions_close(tenant, day_of_job(&job.payload)?).await?,
             DUNNING_JOB => self.dunning_day(tenant, stored("jobs.payload", &job.payload)?).await?,
             // A newer host may have put it; it stays for that one.

@@ -220,7 +220,7 @@ pub(crate) async fn version_sold(tx: &mut Tx, tenant: Uuid, plan: &PlanRow, day:
     })
 }
 
-fn duplicate(error: StoreError) -> ServiceError {
+pub(crate) fn duplicate(error: StoreError) -> ServiceError {
     match error {
         StoreError::Duplicate(_) => ServiceError::conflict(
             "duplicate-external-id",
@@ -242,6 +242,22 @@ impl Altyn {
             Begun::Work(work) => work,
         };
         let tenant = request.tenant.0;
+        let row = self.subscription_row(&mut work.tx, request, work.now, command).await?;
+        let inserted = subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
+        inserted.map_err(duplicate)?;
+        let view = one(&mut work.tx, tenant, row).await?;
+        work.finish(201, view).await
+    }
+
+    /// The row of a new subscription, checked against its plan and contract; it is not written.
+    pub(crate) async fn subscription_row(
+        &self,
+        tx: &mut Tx,
+        request: &Request,
+        now: DateTime<Utc>,
+        command: CreateSubscription,
+    ) -> Result<SubscriptionRow> {
+        let tenant = request.tenant.0;
         let mut fields = Fields::default();
         let quantity = fields.take("/quantity", quantity(command.quantity.as_deref().unwrap_or("1")));
         let discount = fields.take("/discount_percent", discount(command.discount_percent.as_deref().unwrap_or("0")));
@@ -253,23 +269,23 @@ impl Altyn {
         check_short_funds(&mut fields, short_funds, command.retry_days);
         fields.optional_text("/description", command.description.as_deref(), 1_000);
         check_external(&mut fields, command.external_system.as_deref(), command.external_id.as_deref());
-        let plan = plan_named(&mut work.tx, tenant, &command).await?;
+        let plan = plan_named(tx, tenant, &command).await?;
         if plan.is_none() {
             let pointer = if command.plan_id.is_some() { "/plan_id" } else { "/plan_code" };
             fields.refuse(pointer, "there is no such plan");
         }
-        let contract = contracts::find(&mut work.tx, tenant, command.contract_id.uuid()).await?;
+        let contract = contracts::find(tx, tenant, command.contract_id.uuid()).await?;
         if contract.is_none() {
             fields.refuse("/contract_id", "there is no such contract");
         }
         fields.finish()?;
-        check_self_service(request, &command, contract.as_ref().map(|found| found.contract.zone.as_str()), work.now)?;
+        check_self_service(request, &command, contract.as_ref().map(|found| found.contract.zone.as_str()), now)?;
         let (Some(quantity), Some(discount), Some(plan), Some(contract)) = (quantity, discount, plan, contract) else {
             return Err(ServiceError::Internal("a checked command misses a value".into()));
         };
         request.authority.sells(&plan.code, &plan.visibility)?;
-        let version = version_sold(&mut work.tx, tenant, &plan, command.starts_on).await?;
-        check_quantity(&mut work.tx, tenant, version.id, &quantity).await?;
+        let version = version_sold(tx, tenant, &plan, command.starts_on).await?;
+        check_quantity(tx, tenant, version.id, &quantity).await?;
         let contract = contract.contract;
         if version.currency != contract.currency {
             return Err(ServiceError::conflict(
@@ -285,7 +301,7 @@ impl Altyn {
         let day_of_month = billing_day.day_of_month(cadence, command.starts_on, contract.signed_on);
         let schedule = Schedule::first(command.starts_on, cadence, day_of_month)
             .map_err(|error| ServiceError::invalid("/starts_on", error.to_string()))?;
-        let row = SubscriptionRow {
+        Ok(SubscriptionRow {
             id: self.ids.next(),
             contract_id: contract.id,
             plan_version_id: version.id,
@@ -321,12 +337,8 @@ impl Altyn {
             external_system: command.external_system,
             external_id: command.external_id,
             version: 1,
-            created_at: work.now,
-        };
-        let inserted = subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
-        inserted.map_err(duplicate)?;
-        let view = one(&mut work.tx, tenant, row).await?;
-        work.finish(201, view).await
+            created_at: now,
+        })
     }
 
     /// One subscription.
@@ -375,6 +387,7 @@ impl Altyn {
                 format!("the subscription is {status} already; there is nothing to cancel"),
             ));
         }
+        crate::orders::refuse_while_ordered(&mut work.tx, tenant, &row).await?;
         if command.on < row.starts_on {
             return Err(ServiceError::invalid(
                 "/on",

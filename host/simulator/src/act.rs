@@ -323,6 +323,18 @@ impl Life<'_> {
                 let plans = &self.operators[place].plans;
                 let code = plans[usize::from(plan) % plans.len()].0.clone();
                 let wish = json!({ "contract_id": contract, "plan_code": code, "starts_on": today, "pending": true });
+                // Whether an order is paid depends on what was charged before, so on when days are closed.
+                if plan % 4 != 0 && !self.timeless {
+                    let order = json!({ "subscription": wish });
+                    let sent = self
+                        .send(place, async |altyn, request| altyn.order_place(request, fit(order.clone())?).await)
+                        .await?;
+                    if let Ok(made) = &sent {
+                        self.operators[place].subscriptions.push(made.subscription_id);
+                        self.operators[place].orders.push((made.id, made.subscription_id));
+                    }
+                    return Ok(word(&sent));
+                }
                 let sent = self
                     .send(place, async |altyn, request| altyn.subscription_create(request, fit(wish.clone())?).await)
                     .await?;
@@ -331,8 +343,16 @@ impl Life<'_> {
                 }
                 Ok(word(&sent))
             }
+            Act::TakeBack { order } => {
+                let Some((id, _)) = chosen(&self.operators[place].orders, order) else { return Ok(NOBODY.to_owned()) };
+                let sent = self.send(place, async |altyn, request| altyn.order_cancel(request, id).await).await?;
+                Ok(word(&sent))
+            }
             Act::Activate { subscription, in_days } => {
-                let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
+                let last = self.operators[place].orders.last().map(|(_, id)| *id).filter(|_| subscription == 255);
+                let Some(id) = last.or_else(|| self.subscription(place, subscription)) else {
+                    return Ok(NOBODY.to_owned());
+                };
                 let version = self.subscription_version(place, id).await?;
                 let sent = self
                     .send(place, async |altyn, request| {

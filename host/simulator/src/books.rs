@@ -13,6 +13,7 @@ use altyn_service::{
     contracts::ContractFilter,
     invoices::InvoiceFilter,
     manual_operations::OperationFilter,
+    orders::OrderFilter,
     page::{Listed, Page},
     promises::PromiseFilter,
     subscriptions::SubscriptionFilter,
@@ -169,6 +170,8 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
     let promises =
         all(|page| async move { altyn.promise_list(request, PromiseFilter { contract_id: None }, &page).await });
     writer.put("promise", promises.await?)?;
+    let orders = all(|page| async move { altyn.order_list(request, OrderFilter::default(), &page).await });
+    writer.put("order", orders.await?)?;
     let blocks = all(|page| async move { altyn.block_list(request, BlockFilter::default(), &page).await });
     writer.put("block", blocks.await?)?;
     let operations =

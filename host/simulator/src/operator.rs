@@ -3,7 +3,8 @@
 //! Everything is made by the use cases and chosen by the seed. Invariant: what is made does not depend on the engine.
 
 use altyn_domain::id::{
-    BlockId, ChangeId, ContractId, CreditPolicyId, PlanId, PromiseId, ServiceTermId, SubscriptionId, TransactionId,
+    BlockId, ChangeId, ContractId, CreditPolicyId, OrderId, PlanId, PromiseId, ServiceTermId, SubscriptionId,
+    TransactionId,
 };
 use altyn_service::{Altyn, Request, tenants::TenantView};
 use anyhow::Context as _;
@@ -34,6 +35,8 @@ pub struct Operator {
     pub payments: Vec<TransactionId>,
     /// Promised payments.
     pub promises: Vec<PromiseId>,
+    /// Orders, each with its subscription.
+    pub orders: Vec<(OrderId, SubscriptionId)>,
     /// Blocks.
     pub blocks: Vec<BlockId>,
     /// Changes that were scheduled.
@@ -78,6 +81,7 @@ impl Operator {
             subscriptions: Vec::new(),
             payments: Vec::new(),
             promises: Vec::new(),
+            orders: Vec::new(),
             blocks: Vec::new(),
             changes: Vec::new(),
         };

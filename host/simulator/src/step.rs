@@ -110,9 +110,11 @@ pub enum Act {
     Edit { subscription: u8, short_funds: Option<&'static str>, discount: Option<u8>, left: Option<u8> },
     /// A contract moves to another zone.
     Zone { contract: u8, zone: &'static str },
-    /// A contract orders what waits to be activated.
+    /// A contract orders what waits to be activated, most of the time with its first period paid in advance.
     Order { contract: u8, plan: u8 },
-    /// A subscription is activated, if it waits.
+    /// An order is taken back.
+    TakeBack { order: u8 },
+    /// A subscription is activated, if it waits; 255 is the one that was ordered last.
     Activate { subscription: u8, in_days: i64 },
 }
 
@@ -268,6 +270,11 @@ fn act(dice: &mut Dice) -> Act {
             },
             1 => Act::Order { contract: small(dice), plan: small(dice) },
             _ => Act::Activate { subscription: small(dice), in_days: dice.between(-3, 4) },
+        },
+        98 => match dice.between(0, 4) {
+            0 | 1 => Act::Order { contract: small(dice), plan: small(dice) },
+            2 | 3 => Act::Activate { subscription: 255, in_days: dice.between(-3, 4) },
+            _ => Act::TakeBack { order: small(dice) },
         },
         _ => Act::Wait,
     }

@@ -290,6 +290,8 @@ const CONCERNED: &str = "select v.id from {rows} where
     or exists (select 1 from blocks b where b.tenant_id = $1 and b.object_id = v.id and b.type = 'credit-limit'
         and b.lifted_at is null)
     or exists (select 1 from contract_controls k where k.tenant_id = $1 and k.parent_id = v.id)
+    or exists (select 1 from orders o where o.tenant_id = $1 and o.contract_id = v.id
+        and o.status in ('opened', 'blocked') and o.status = 'opened')
     or exists (select 1 from dunning_cases d where d.tenant_id = $1 and d.contract_id = v.id)
     or exists (select 1 from subscription_lives l where l.tenant_id = $1 and l.contract_id = v.id
         and (l.unpaid_since is not null or l.stopped_on is not null))";

@@ -121,6 +121,8 @@ pub const WIPED: &[Wiped] = wiped![
     "contract_controls",
     "credit_days",
     "subscription_changes",
+    "charge_notices",
+    "orders",
     "charge_credits" kept for_ever,
     "invoice_lines" kept for_ever,
     "invoices" kept for_ever,

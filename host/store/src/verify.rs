@@ -51,6 +51,8 @@ pub struct Counts {
     pub subscriptions: i64,
     /// Usage windows.
     pub usage_windows: i64,
+    /// Orders.
+    pub orders: i64,
 }
 
 const COUNTS: &str = "select
@@ -70,7 +72,8 @@ const COUNTS: &str = "select
     (select count(*) from blocks where tenant_id = $1) as blocks,
     (select count(*) from contract_controls where tenant_id = $1) as controls,
     (select count(*) from subscriptions where tenant_id = $1) as subscriptions,
-    (select count(*) from usage_windows where tenant_id = $1) as usage_windows";
+    (select count(*) from usage_windows where tenant_id = $1) as usage_windows,
+    (select count(*) from orders where tenant_id = $1) as orders";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -800,6 +803,35 @@ const WITHHELD_NOT_CHARGED: Rule = rule!(
             and c.charged_on >= s.waits_from and c.used_start < coalesce(c.covered_until, c.used_end))"
 );
 
+const ORDERS_ON_LEDGER: Rule = rule!(
+    "orders-on-ledger",
+    "the ledger's account of a contract's reserved money is the sum of its paid orders; what is charged is reserved no more",
+    |counts| counts.orders,
+    "select 'ctr' as kind, m.contract_id as subject,
+        'reserved on the ledger are ' || cast(m.blocked_minor as text) || ', its paid orders come to '
+            || cast(coalesce(s.amount, 0) as text) as detail
+    from contract_money m
+    left join (
+        select contract_id, sum(amount_minor) as amount from orders
+        where tenant_id = $1 and status = 'blocked' group by contract_id
+    ) s on s.contract_id = m.contract_id
+    where m.tenant_id = $1 and m.blocked_minor <> coalesce(s.amount, 0)
+    union all
+    select 'ord', o.id, case when s.id is null then 'its subscription does not exist'
+        when s.contract_id <> o.contract_id then 'its subscription belongs to another contract'
+        else 'waits for money, but its subscription is ' || s.status end
+    from orders o
+    left join subscriptions s on s.tenant_id = o.tenant_id and s.id = o.subscription_id
+    where o.tenant_id = $1 and (s.id is null or s.contract_id <> o.contract_id
+        or (o.status = 'opened' and s.status in ('active', 'grace', 'paused', 'stopped')))
+    union all
+    select 'ord', o.id, 'money is reserved for it, though its subscription is charged'
+    from orders o
+    where o.tenant_id = $1 and o.status in ('opened', 'blocked') and exists (
+        select 1 from charges c where c.tenant_id = o.tenant_id and c.subscription_id = o.subscription_id
+            and c.kind <> 'usage')"
+);
+
 /// The rules of a tenant's books that statements check.
 pub const RULES: &[Rule] = &[
     TRANSACTIONS_BALANCE,
@@ -825,6 +857,7 @@ pub const RULES: &[Rule] = &[
     SUBSCRIPTION_LIVES,
     USAGE_CHARGED,
     WITHHELD_NOT_CHARGED,
+    ORDERS_ON_LEDGER,
 ];
 
 /// An invoice line with what its tax follows from.

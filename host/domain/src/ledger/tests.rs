@@ -194,6 +194,21 @@ fn a_reversal_takes_everything_back() {
 }
 
 #[test]
+fn reserved_money_goes_and_comes_back_on_the_same_two_accounts() {
+    assert_posts(
+        funds_blocked(about(), id(1), rub(70)),
+        TransactionKind::FundsBlocked,
+        &[("contract/ctr_1/funds", 70), ("contract/ctr_1/blocked", -70)],
+    );
+    assert_posts(
+        funds_released(about(), id(1), rub(70)),
+        TransactionKind::FundsReleased,
+        &[("contract/ctr_1/blocked", 70), ("contract/ctr_1/funds", -70)],
+    );
+    assert!(matches!(funds_blocked(about(), id(1), rub(0)), Err(LedgerError::NotPositive { .. })));
+}
+
+#[test]
 fn what_a_contract_may_spend_counts_promises_and_credit() {
     assert_eq!(available(rub(-50), rub(30), rub(100), rub(20)), Ok(rub(60)));
     assert_eq!(available(rub(i64::MAX), rub(1), rub(0), rub(0)), Err(MoneyError::Overflow));

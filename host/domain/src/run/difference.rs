@@ -24,6 +24,7 @@ pub fn difference(old: &ContractPlan, new: &ContractPlan) -> Vec<String> {
     realisations(&mut told, old, new);
     withheld(&mut told, old, new);
     moves(&mut told, old, new);
+    orders(&mut told, old, new);
     if told.is_empty() && old != new {
         told.push("the order of subscriptions, plugins or lines changed".to_owned());
     }
@@ -99,6 +100,20 @@ fn moves(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
             }
             (Some(before), None) => told.push(format!("{id} no longer goes over to {before} on {on}")),
             (None, after) => told.extend(after.map(|to| format!("{id} goes over to {to} on {on}"))),
+        }
+    }
+}
+
+fn orders(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
+    let of = |plan: &ContractPlan| -> BTreeMap<_, _> {
+        plan.orders.iter().map(|order| (order.order, order.reserved)).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    for id in keys(&old, &new) {
+        match (old.get(&id), new.get(&id)) {
+            (Some(before), Some(after)) => tell(told, &format!("reserved for {id}"), before, after),
+            (Some(_), None) => told.push(format!("{id} is no longer charged")),
+            (None, _) => told.push(format!("{id} is charged now")),
         }
     }
 }

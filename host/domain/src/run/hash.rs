@@ -128,9 +128,9 @@ pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
     encoder.amounts(plan.totals);
     encoder.length(plan.realisations.len());
     plan.realisations.iter().for_each(|realisation| encoder.realisation(realisation));
-    // Only plans that withhold something have this part, so the encoding of others is what it was. What is available is left
-    // out: money that changes no decision leaves a confirmation good.
-    if !plan.withheld.is_empty() {
+    // Only plans that withhold something or charge an order have this part, so the encoding of others is what it was. What is
+    // available is left out: money that changes no decision leaves a confirmation good.
+    if !plan.withheld.is_empty() || !plan.orders.is_empty() {
         encoder.length(plan.withheld.len());
         for withheld in &plan.withheld {
             encoder.uuid(withheld.subscription.0);
@@ -150,6 +150,15 @@ pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
             encoder.date(moved.on);
             encoder.uuid(moved.from.0);
             encoder.uuid(moved.to.0);
+        }
+    }
+    if !plan.orders.is_empty() {
+        encoder.text("orders");
+        encoder.length(plan.orders.len());
+        for order in &plan.orders {
+            encoder.uuid(order.order.0);
+            encoder.uuid(order.subscription.0);
+            encoder.money(order.reserved);
         }
     }
     Sha256::digest(&encoder.0).into()

@@ -55,6 +55,7 @@ fn plan(lines: Vec<PlanLine>) -> ContractPlan {
         realisations: vec![],
         withheld: vec![],
         moves: vec![],
+        orders: vec![],
     }
 }
 

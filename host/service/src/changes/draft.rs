@@ -21,7 +21,9 @@ use altyn_domain::{
 };
 use altyn_runtime::World;
 use altyn_store::{
-    StoreError, catalogue, changes as rows, lives, runs,
+    StoreError, catalogue, changes as rows, lives,
+    orders::{self, OrderRow},
+    runs,
     subscriptions::{self, SubscriptionRow},
 };
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -42,6 +44,7 @@ use crate::{
     credits::{ChargeCredit, PlannedCredit, credits_plan},
     error::{Fields, Result, ServiceError, stored},
     evidence::{Recorded, sha256},
+    orders::money::releasing,
     plugins::{Bound, REFUSED, blocking},
     price_overrides::{Prices, prices_of},
     runs::{
@@ -116,6 +119,8 @@ pub(super) struct Draft {
     pub lines: Vec<Line>,
     pub documents: Vec<Document>,
     pub credits: Vec<Credit>,
+    /// The orders that it ends: by charging the first period, or by ending the subscription.
+    pub orders: Vec<OrderRow>,
     pub recorded: Vec<Recorded>,
     /// The canaries by whose word it was decided; it is saved under no other.
     pub trials: Outcomes,
@@ -134,6 +139,7 @@ struct Loaded {
     locale: String,
     seller: runs::SellerRow,
     items: Vec<Item>,
+    orders: Vec<OrderRow>,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors")]
@@ -222,7 +228,7 @@ impl Altyn {
         let day_after = issued_on.succ_opt().unwrap_or(issued_on);
         let told = (instant_of(day_after, NaiveTime::MIN, zone), loaded.zone.clone(), loaded.locale.clone());
         let deferred = loaded.items.iter().any(|item| item.effective_on > issued_on);
-        let Loaded { contract, currency, seller, items, .. } = loaded;
+        let Loaded { contract, currency, seller, items, orders, .. } = loaded;
         let mut draft = Draft {
             tenant: request.tenant,
             contract,
@@ -234,6 +240,7 @@ impl Altyn {
             lines: Vec::new(),
             documents: Vec::new(),
             credits: Vec::new(),
+            orders: Vec::new(),
             recorded: Vec::new(),
             trials: Outcomes::default(),
             planned: Vec::new(),
@@ -241,6 +248,7 @@ impl Altyn {
             told,
         };
         draft.lay_out(&covered);
+        draft.end_orders(orders);
         self.check_bounds(&draft)?;
         let draft = self.price(draft, seller).await?;
         self.plan_credits(request, draft).await
@@ -393,7 +401,9 @@ impl Altyn {
         }
         let (facts, currency, today) = contract.ok_or(ServiceError::NotFound("subscription"))?;
         let seller = runs::sellers(&mut tx, tenant).await?.into_iter().find(|seller| seller.id == facts.seller_id);
+        let orders = orders::standing_among(&mut tx, tenant, items.iter().map(|item| item.row.id).collect()).await?;
         let loaded = Loaded {
+            orders,
             seller: seller.ok_or_else(|| internal("a contract has no seller"))?,
             contract: facts,
             currency,
@@ -573,6 +583,34 @@ impl Draft {
     /// The latest day on which a part of it takes effect.
     pub(super) fn effective_on(&self) -> NaiveDate {
         self.items.iter().map(|item| item.effective_on).max().unwrap_or(self.issued_on)
+    }
+
+    /// Keeps the orders that end with the change: those whose subscription it charges or ends.
+    fn end_orders(&mut self, orders: Vec<OrderRow>) {
+        let mut ended: Vec<OrderRow> = orders
+            .into_iter()
+            .filter(|order| {
+                let item = self.items.iter().position(|item| item.row.id == order.subscription_id);
+                item.is_some_and(|index| {
+                    let ends = self.items[index].decision.terms.status.is_final();
+                    !self.deferred && (ends || self.lines.iter().any(|line| line.item == index))
+                })
+            })
+            .collect();
+        ended.sort_by_key(|order| order.id);
+        self.orders = ended;
+    }
+
+    /// Whether an order ends because its first period is charged.
+    pub(super) fn charges(&self, order: &OrderRow) -> bool {
+        self.lines.iter().any(|line| line.due.subscription.uuid() == order.subscription_id)
+    }
+
+    /// What is free again because orders end.
+    pub(super) fn released(&self) -> Result<Vec<Transaction>> {
+        let why = |order| if self.charges(order) { "charged" } else { "cancelled" };
+        let found = self.orders.iter().map(|order| releasing(order, self.issued_on, why(order)));
+        Ok(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     /// Lays out lines and credits without amounts. Lines of one price mode stand together.
@@ -765,10 +803,13 @@ impl Draft {
     pub(super) fn effects(&self) -> Result<ChangeEffects> {
         let subscriptions = self.items.iter().enumerate().map(|(index, item)| self.effect(index, item)).collect();
         let credits = self.planned.iter().filter_map(|credit| credit.transaction.clone());
-        let posted: Vec<Transaction> = credits.chain(self.due()?).collect();
-        let funds = AccountCode::ContractFunds(ContractId(self.contract.id));
+        let posted: Vec<Transaction> = self.released()?.into_iter().chain(credits).chain(self.due()?).collect();
+        // What is reserved is the customer's, too.
+        let id = ContractId(self.contract.id);
+        let own = [AccountCode::ContractFunds(id), AccountCode::ContractBlocked(id)];
         let moved = posted.iter().flat_map(|transaction| &transaction.entries);
-        let balance_minor = -moved.filter(|entry| entry.account == funds).map(|entry| entry.amount_minor).sum::<i64>();
+        let moved = moved.filter(|entry| own.contains(&entry.account));
+        let balance_minor = -moved.map(|entry| entry.amount_minor).sum::<i64>();
         Ok(ChangeEffects {
             contract_id: ContractId(self.contract.id),
             currency: self.currency.code().to_owned(),

@@ -4,9 +4,10 @@ use altyn_domain::{
     charge::{ChargeKind, ChargeStatus},
     id::{CallId, ChargeId, Id as _, InvoiceId, SellerId, UsageWindowId},
     numbering::{Draft as NumberedDraft, check_number, check_sequence},
+    order::OrderStatus,
 };
 use altyn_runtime::World;
-use altyn_store::{Rows, StoreError, Tx, changes as rows, plugins, runs, usage_windows};
+use altyn_store::{Rows, StoreError, Tx, changes as rows, orders, plugins, runs, usage_windows};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -280,6 +281,13 @@ impl Altyn {
         if !cuts.is_empty() && rows::cut(tx, tenant, &cuts).await? != cuts.len() as u64 {
             return Ok(None);
         }
+        for order in &draft.orders {
+            let status = if draft.charges(order) { OrderStatus::Closed } else { OrderStatus::Cancelled };
+            if !orders::end(tx, tenant, order, status.as_str(), now, by).await? {
+                return Ok(None);
+            }
+        }
+        post_each(tx, &*self.ids, draft.tenant, now, &draft.released()?, None).await?;
         let credits: Vec<_> = draft.credits.iter().map(|credit| credit.wanted.clone()).collect();
         let credited = charges_credit(tx, &*self.ids, draft.tenant, now, draft.issued_on, &credits).await?;
         let Some(invoice) = self.issue(tx, draft, numbers, now).await? else { return Ok(None) };

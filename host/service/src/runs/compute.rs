@@ -14,23 +14,25 @@ use altyn_domain::{
     catalogue::{BillingDay, Component, ComponentKind, PlanVersion, StubPolicy},
     charge::{ChargeKind, Creditable},
     id::{
-        CallId, ChargeId, ComponentId, ContractId, CustomerId, InvoiceId, PlanId, PlanVersionId, ProductId, RunId,
-        SellerId, SubscriptionId, TenantId,
+        CallId, ChargeId, ComponentId, ContractId, CustomerId, InvoiceId, OrderId, PlanId, PlanVersionId, ProductId,
+        RunId, SellerId, SubscriptionId, TenantId,
     },
     invoice::{Amounts, totals},
     money::{Currency, Money},
     price_override::PriceOverride,
     proration::{self, CurrentDay, Question},
     run::{
-        ContractPlan, Digest, LineUsage, PlanLine, PlanRealisation, PluginPin, SafetyBounds, SubscriptionPin,
-        check_bounds, plan_hash,
+        ContractPlan, Digest, LineUsage, PlanLine, PlanOrder, PlanRealisation, PluginPin, SafetyBounds,
+        SubscriptionPin, check_bounds, plan_hash,
     },
     subscription::{Discount, DueLine, Renewed, Subscription, SubscriptionStatus, due},
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
 use altyn_runtime::{Runtime, World};
 use altyn_store::{
-    StoreError, runs as rows,
+    StoreError,
+    orders::ReservedRow,
+    runs as rows,
     usage_windows::{Billed, NewWindow},
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -161,6 +163,15 @@ pub(super) struct Planned {
     pub windows: Vec<NewWindow>,
     /// What was decided for want of money.
     pub gated: Gated,
+    /// The paid orders that are charged; before anything is held back, those of all subscriptions that are due.
+    pub reserved: Vec<ReservedRow>,
+}
+
+impl Planned {
+    /// Whether anything but use is charged of a subscription.
+    pub fn charges(&self, subscription: Uuid) -> bool {
+        self.plan.lines.iter().any(|line| line.subscription.0 == subscription && line.kind != ChargeKind::Usage)
+    }
 }
 
 /// A computed chunk.
@@ -213,6 +224,7 @@ struct Open {
     billed: Vec<Billed>,
     windows: Vec<NewWindow>,
     gated: Gated,
+    reserved: Vec<ReservedRow>,
     fault: Option<Fault>,
 }
 
@@ -235,6 +247,7 @@ impl Open {
             billed: Vec::new(),
             windows: Vec::new(),
             gated: Gated::default(),
+            reserved: Vec::new(),
             fault: broken.or_else(|| refused.get(&contract).cloned()),
         }
     }
@@ -293,6 +306,7 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
         {
             contract.fault = Some(fault);
         }
+        contract.reserved.extend(chunk.reserved.get(&row.id).cloned());
     }
     collect_usage(plans, &mut open, &chunk.usage, refused);
     for contract in &mut open {
@@ -634,6 +648,7 @@ fn assess(
                 realisations: std::mem::take(&mut contract.realisations),
                 withheld: Vec::new(),
                 moves: Vec::new(),
+                orders: Vec::new(),
             },
             hash: [0; 32],
             invoices: Vec::new(),
@@ -644,6 +659,7 @@ fn assess(
             billed: std::mem::take(&mut contract.billed),
             windows: std::mem::take(&mut contract.windows),
             gated: std::mem::take(&mut contract.gated),
+            reserved: std::mem::take(&mut contract.reserved),
         };
         let mut from = 0;
         while let (true, Some((Some(seller), buyer))) = (from < contract.lines.len(), &parties) {
@@ -791,6 +807,7 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
         return Ok(Some(fault("subscription-invalid", reason)));
     }
     plan.plan.moves = plan.follows.iter().flat_map(Follow::told).collect();
+    use_orders(plan);
     for invoice in &mut plan.invoices {
         match totals(plan.currency, plan.plan.lines[invoice.lines.clone()].iter().map(PlanLine::amounts)) {
             Ok(sum) => invoice.totals = sum,
@@ -817,6 +834,22 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
     }
     plan.hash = plan_hash(&plan.plan);
     Ok(None)
+}
+
+/// Keeps the paid orders whose first period is charged, and tells of them in the plan.
+fn use_orders(plan: &mut Planned) {
+    if plan.reserved.is_empty() {
+        return;
+    }
+    let mut reserved = std::mem::take(&mut plan.reserved);
+    reserved.retain(|order| plan.charges(order.subscription_id));
+    let told = |order: &ReservedRow| PlanOrder {
+        order: OrderId(order.id),
+        subscription: SubscriptionId(order.subscription_id),
+        reserved: Money::new(order.amount_minor, plan.currency),
+    };
+    plan.plan.orders = reserved.iter().map(told).collect();
+    plan.reserved = reserved;
 }
 
 /// Lines whose service is over by the day, as when a day is closed late, are realised with it.

@@ -16,7 +16,7 @@ use altyn_domain::{
     run::{PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
-use altyn_store::{Engine, Scope, StoreError, canaries, ledger, runs as rows, tenants, usage_windows};
+use altyn_store::{Engine, Scope, StoreError, canaries, ledger, orders, runs as rows, tenants, usage_windows};
 use chrono::{NaiveTime, TimeDelta};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -215,7 +215,10 @@ impl Altyn {
 
     async fn end(&self, tenant: TenantId, run: &rows::RunRow, state: RunState) -> Result<Advanced> {
         if state == RunState::Done {
-            // A run that stops in here goes on with it: the day has a checkpoint of its own.
+            // A run that stops in here does it again: what was done is not done twice, and the credit control has a checkpoint
+            // of its own.
+            self.orders_day_close(tenant).await?;
+            self.notices_day_close(tenant, run.business_on).await?;
             self.credit_day_close(tenant, run.business_on).await?;
             self.dunning_enqueue(tenant, run.business_on).await?;
         }
@@ -414,7 +417,7 @@ impl Altyn {
     }
 
     /// Computes the plans of a chunk.
-    async fn compute_chunk(&self, pass: &mut Pass, chunk: Chunk) -> Result<Computed> {
+    pub(super) async fn compute_chunk(&self, pass: &mut Pass, chunk: Chunk) -> Result<Computed> {
         let of_usage = chunk.usage.iter().map(|due| due.row.window.plan_version_id);
         self.load_plans(pass, chunk.due.iter().map(|row| row.plan_version_id).chain(of_usage)).await?;
         let at = self.clock.now();
@@ -595,10 +598,14 @@ impl Altyn {
         let usage = usage_windows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let usage = with_figures(&mut tx, tenant, usage).await.map_err(Refused::Failed)?;
         let prices = prices_of(&mut tx, tenant, contracts.to_vec()).await.map_err(Refused::Failed)?;
+        // Read behind the subscriptions: whoever is in service had its order paid before.
+        let of_due = due.iter().map(|row| row.id).collect();
+        let reserved = orders::reserved_of(&mut tx, tenant, of_due).await?;
+        let reserved = reserved.into_iter().map(|order| (order.subscription_id, order)).collect();
         drop(tx);
         let funds = self.funds_for(pass.inputs.tenant, &due).await.map_err(Refused::Failed)?;
-        let computed =
-            self.compute_chunk(pass, Chunk { due, realisable, usage, funds, prices }).await.map_err(Refused::Failed)?;
+        let chunk = Chunk { due, realisable, usage, funds, prices, reserved };
+        let computed = self.compute_chunk(pass, chunk).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
     }

@@ -12,6 +12,7 @@ pub(crate) mod follow;
 pub(crate) mod metered;
 mod number;
 mod post;
+mod quote;
 mod read;
 mod rehearsal;
 mod short_funds;

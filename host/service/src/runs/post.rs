@@ -1,13 +1,14 @@
 //! Posting: what a chunk does to the ledger.
 //!
 //! Two transactions a contract and day at most: what falls due, and what is realised. Their source keys name the day and
-//! the contract, so each is posted once whatever happens to the run.
+//! the contract, so each is posted once whatever happens to the run. Before them one for each paid order that is charged: what
+//! was reserved for it is free again, in the moment in which it is taken.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use altyn_domain::{
-    id::{ContractId, TransactionId},
-    ledger::{About, AccountCode, Realised, Transaction, charge_due, charge_realised},
+    id::{ContractId, OrderId, TransactionId},
+    ledger::{About, AccountCode, Realised, Transaction, charge_due, charge_realised, funds_released},
     money::{Currency, Money},
 };
 use altyn_store::Rows;
@@ -52,6 +53,21 @@ pub(super) struct LedgerRows {
 
 fn internal(error: &impl ToString) -> ServiceError {
     ServiceError::Internal(error.to_string())
+}
+
+/// What was reserved for the orders that are charged.
+fn released(inputs: &Inputs, plan: &Planned) -> Result<Vec<Transaction>> {
+    let paid = plan.reserved.iter().filter(|order| order.amount_minor > 0);
+    paid.map(|order| {
+        let about = About {
+            source_key: format!("order/{}/released", OrderId(order.id)),
+            effective_on: inputs.on,
+            description: "charged".to_owned(),
+        };
+        let amount = Money::new(order.amount_minor, plan.currency);
+        funds_released(about, ContractId(plan.contract), amount).map_err(|error| internal(&error))
+    })
+    .collect()
 }
 
 /// What falls due for a contract: the prepaid part of its lines, from its funds to deferred revenue.
@@ -105,17 +121,21 @@ pub(super) fn ledger_rows(inputs: &Inputs, planned: &[Planned], accounts: &Share
     let mut moved: Vec<(Uuid, i64, i64)> = Vec::with_capacity(planned.len());
     let mut shared: BTreeMap<Uuid, (i64, i64)> = BTreeMap::new();
     for plan in planned {
-        let mut funds: (i64, i64) = (0, 0);
-        for transaction in [due(inputs, plan)?, realised(inputs, plan)?].into_iter().flatten() {
+        let (mut funds, mut blocked): ((i64, i64), (i64, i64)) = ((0, 0), (0, 0));
+        let blocked_account = plan.reserved.iter().find_map(|order| order.blocked_account_id);
+        let own = [due(inputs, plan)?, realised(inputs, plan)?].into_iter().flatten();
+        for transaction in released(inputs, plan)?.into_iter().chain(own) {
             let id = TransactionId(inputs.ids.next());
             for (position, entry) in transaction.entries.iter().enumerate() {
-                let (account, sum) = if let AccountCode::ContractFunds(_) = entry.account {
-                    (plan.funds_account, &mut funds)
-                } else {
-                    let account = accounts
-                        .get(&(entry.account.clone(), transaction.currency))
-                        .ok_or_else(|| ServiceError::Internal(format!("{} has no account", entry.account)))?;
-                    (*account, shared.entry(*account).or_default())
+                let no_account = || ServiceError::Internal(format!("{} has no account", entry.account));
+                let (account, sum) = match entry.account {
+                    AccountCode::ContractFunds(_) => (plan.funds_account, &mut funds),
+                    AccountCode::ContractBlocked(_) => (blocked_account.ok_or_else(no_account)?, &mut blocked),
+                    _ => {
+                        let account = accounts.get(&(entry.account.clone(), transaction.currency));
+                        let account = account.ok_or_else(no_account)?;
+                        (*account, shared.entry(*account).or_default())
+                    }
                 };
                 sum.0 = sum
                     .0
@@ -128,6 +148,9 @@ pub(super) fn ledger_rows(inputs: &Inputs, planned: &[Planned], accounts: &Share
         }
         if funds.1 > 0 {
             moved.push((plan.funds_account, funds.0, funds.1));
+        }
+        if let Some(account) = blocked_account.filter(|_| blocked.1 > 0) {
+            moved.push((account, blocked.0, blocked.1));
         }
     }
     let shared: Vec<(Uuid, i64, i64)> =

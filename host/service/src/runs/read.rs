@@ -3,10 +3,14 @@
 //! Three streams in contract order, each read a page at a time and kept until the others have come as far: a day on which
 //! one of them is long and another short reads each row once. Memory is bounded by three pages and the largest contract.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use altyn_domain::id::TenantId;
-use altyn_store::{Scope, runs as rows, usage_windows};
+use altyn_store::{
+    Scope,
+    orders::{self, ReservedRow},
+    runs as rows, usage_windows,
+};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -30,6 +34,8 @@ pub(super) struct Chunk {
     pub funds: Funds,
     /// What the contracts pay instead of their plans' prices.
     pub prices: Prices,
+    /// What is reserved for orders, by subscription.
+    pub reserved: HashMap<Uuid, ReservedRow>,
 }
 
 /// A row of a contract.
@@ -128,9 +134,12 @@ impl Altyn {
             let due = due.hand_on(through);
             let (realisable, usage) = (realisable.hand_on(through), usage.hand_on(through));
             let empty = due.is_empty() && realisable.is_empty() && usage.is_empty();
-            let funds = self.funds_for(tenant, &due).await;
-            let prices = self.prices_for(tenant, &due).await;
-            let chunk = funds.and_then(|funds| prices.map(|prices| Chunk { due, realisable, usage, funds, prices }));
+            let read = async {
+                let (funds, prices) = (self.funds_for(tenant, &due).await?, self.prices_for(tenant, &due).await?);
+                Ok((funds, prices, self.reserved_for(tenant, &due).await?))
+            };
+            let read: Result<_> = read.await;
+            let chunk = read.map(|(funds, prices, reserved)| Chunk { due, realisable, usage, funds, prices, reserved });
             let failed = chunk.is_err();
             if (!empty && sender.send(chunk).await.is_err()) || failed {
                 return;
@@ -139,6 +148,15 @@ impl Altyn {
                 return;
             }
         }
+    }
+
+    /// What is reserved for the orders of due subscriptions, whose rows come in contract order: few have any, so one look
+    /// at the contracts between the first and the last finds them.
+    async fn reserved_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<HashMap<Uuid, ReservedRow>> {
+        let (Some(first), Some(last)) = (due.first(), due.last()) else { return Ok(HashMap::new()) };
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        let found = orders::reserved_between(&mut tx, tenant.0, first.contract_id, last.contract_id).await?;
+        Ok(found.into_iter().map(|order| (order.subscription_id, order)).collect())
     }
 
     fn page_size(&self) -> i64 {
@@ -159,7 +177,7 @@ impl Altyn {
     }
 
     /// What the contracts of due subscriptions pay instead of their plans' prices, read for all of them together.
-    async fn prices_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<Prices> {
+    pub(super) async fn prices_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<Prices> {
         let mut contracts: Vec<Uuid> = due.iter().map(|row| row.contract_id).collect();
         contracts.dedup();
         let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;

@@ -322,7 +322,7 @@ impl Tally {
 }
 
 /// A run of a day that no row tells of.
-fn imagined(id: Uuid, on: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> rows::RunRow {
+pub(super) fn imagined(id: Uuid, on: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> rows::RunRow {
     rows::RunRow {
         id,
         business_on: on,

@@ -202,6 +202,10 @@ pub(super) fn hold_back(inputs: &Inputs, plan: &mut Planned) -> std::result::Res
     for gate in gates {
         let id = gate.subscription.id;
         let costs = costs(plan, id).map_err(|error| error.to_string())?;
+        // What was reserved for it is there for it alone.
+        let reserved: i64 =
+            plan.reserved.iter().filter(|order| order.subscription_id == id.0).map(|o| o.amount_minor).sum();
+        left += reserved;
         let (mut done, mut charged) = (0, 0);
         let mut advance = Advance {
             subscription: id.0,
@@ -267,6 +271,9 @@ pub(super) fn hold_back(inputs: &Inputs, plan: &mut Planned) -> std::result::Res
                 }
             }
         }
+        if charged == 0 {
+            left -= reserved;
+        }
         let (next, moves) = gate.behind(inputs.on, done, charged).map_err(|error| error.to_string())?;
         advance.next = next;
         plan.follows.extend(Follow::of(&gate.subscription, gate.changes, &gate.plan, &moves));
@@ -297,6 +304,12 @@ fn unconditional(inputs: &Inputs, plan: &Planned, gates: &[Gate]) -> std::result
     }
     for realisation in &plan.plan.realisations {
         left -= realisation.gross.minor - realisation.prepaid.minor;
+    }
+    for order in &plan.reserved {
+        let gated = gates.iter().any(|gate| gate.subscription.id.0 == order.subscription_id);
+        if !gated && plan.charges(order.subscription_id) {
+            left += order.amount_minor;
+        }
     }
     Ok(left)
 }

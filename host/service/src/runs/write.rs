@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use altyn_domain::{
     charge::ChargeStatus,
     id::{ChargeId, ContractId},
+    order::OrderStatus,
     run::{PlanLine, PlanState, RunMode},
 };
 use altyn_store::{
-    Db, Rows, Scope, StoreError, ledger, plugins, runs as rows,
+    Db, Rows, Scope, StoreError, Tx, credit, ledger, orders, plugins, runs as rows,
     usage_windows::{self, Billed, NewWindow},
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -75,6 +76,35 @@ pub(super) struct Prepared {
     outcomes: Outcomes,
     /// Why contracts are parked, where a recorded call tells.
     refused: Vec<(Uuid, String)>,
+    orders: ChargedOrders,
+}
+
+/// The paid orders that a chunk charges.
+#[derive(Default)]
+struct ChargedOrders {
+    /// Each with its version.
+    orders: Vec<(Uuid, i64)>,
+    /// The funds accounts of their contracts.
+    accounts: Vec<Uuid>,
+}
+
+impl ChargedOrders {
+    fn of(planned: &[Planned]) -> Self {
+        let with_orders = || planned.iter().filter(|plan| !plan.reserved.is_empty());
+        Self {
+            orders: with_orders().flat_map(|plan| &plan.reserved).map(|order| (order.id, order.version)).collect(),
+            accounts: with_orders().map(|plan| plan.funds_account).collect(),
+        }
+    }
+
+    /// Ends them; `false` when one of them moved.
+    async fn write(&self, tx: &mut Tx, tenant: Uuid, at: DateTime<Utc>) -> std::result::Result<bool, StoreError> {
+        if self.orders.is_empty() {
+            return Ok(true);
+        }
+        let rows = orders::ended(&self.orders, OrderStatus::Closed.as_str());
+        Ok(orders::end_all(tx, tenant, at, "run", &rows).await? == self.orders.len() as u64)
+    }
 }
 
 impl Prepared {
@@ -236,6 +266,7 @@ pub(super) fn prepare_proposal(computed: Computed) -> Result<Prepared> {
         events: Vec::new(),
         outcomes,
         refused: refused(parked),
+        orders: ChargedOrders::default(),
     };
     Ok(prepared.also_withheld(withheld))
 }
@@ -442,6 +473,7 @@ pub(super) fn prepare_execution(
         follows: FollowRows::of(inputs, planned, at)?,
         outcomes,
         refused: refused(parked),
+        orders: ChargedOrders::of(planned),
         numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, number.text.clone())).collect(),
     })
 }
@@ -470,6 +502,14 @@ pub(super) async fn write(
     let mut tx = db.write(Scope::Tenant(tenant)).await?;
     tx.prefer_indexes().await?;
     tx.bound_waits(LONGEST_WAIT_MS, lease.silence_ms).await?;
+    if !prepared.orders.accounts.is_empty() {
+        // All at once, in the order of their ids, before the orders: whoever moves an order does so.
+        let decided = prepared.short_funds.funded.iter().map(|funded| funded.account);
+        credit::lock(&mut tx, tenant, prepared.orders.accounts.iter().copied().chain(decided).collect()).await?;
+    }
+    if !prepared.orders.write(&mut tx, tenant, at).await? {
+        return Err(Refused::Moved);
+    }
     if rows::renew(&mut tx, tenant, &prepared.renewals).await? != prepared.renewals.len() as u64 {
         return Err(Refused::Moved);
     }

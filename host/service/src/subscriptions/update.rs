@@ -246,7 +246,8 @@ impl Altyn {
 
     /// Puts a subscription in service that waits: its periods are counted from that day, and the first is charged then.
     ///
-    /// It stays on the plan version that it was ordered by. One that begins by hand is charged by a renewal.
+    /// It stays on the plan version that it was ordered by. One that begins by hand is charged by a renewal. One with an order
+    /// is paid before, or the answer is the conflict `order-unpaid`.
     pub async fn subscription_activate(
         &self,
         request: &Request,
@@ -268,6 +269,7 @@ impl Altyn {
                 format!("the subscription is {status}; only one that is pending is activated"),
             ));
         }
+        crate::orders::money::paid_before_service(self, &mut work.tx, request.tenant, work.now, row.id).await?;
         let facts = changes::contract_facts(&mut work.tx, tenant, row.contract_id).await?;
         let facts = facts.ok_or(ServiceError::NotFound("contract"))?;
         let on = command.on.unwrap_or(local_date(work.now, stored("contracts.zone", &facts.zone)?));

@@ -35,6 +35,7 @@ on_both_engines!(
     a_rejected_operation_is_not_asked_for_again_and_a_new_debt_is,
     what_is_paid_meanwhile_is_withdrawn_and_not_done,
     a_hold_stops_whatever_the_mode_and_its_release_restores_the_status,
+    what_was_served_is_charged_before_it_is_held_or_stopped_by_hand,
     a_promise_counts_where_the_term_says_so,
     a_financial_day_puts_the_grace_off,
     closing_a_closed_day_again_changes_nothing,
@@ -355,6 +356,46 @@ async fn a_hold_stops_whatever_the_mode_and_its_release_restores_the_status(worl
         world.charges().await.into_iter().filter(|((of, ..), _)| *of == paid.0).map(|(_, c)| c.used).collect();
     let (november, january) = ((day("2026-11-01"), day("2026-12-01")), (day("2027-01-11"), day("2027-02-01")));
     assert_eq!(used, [november, january]);
+    world.prove().await;
+}
+
+async fn what_was_served_is_charged_before_it_is_held_or_stopped_by_hand(world: &World) {
+    let keep_days = 3_000;
+    under(world, SetServiceTerm { keep_days, ..term(TermMode::Manual, TermMode::Manual) }).await;
+    let (contract, unpaid) = first(world).await;
+    let payer = world.contracts[ODD].id;
+    let paid = world.subscriptions(payer).await[0].id;
+    pay(world, payer, 9 * PRICE, "payer", "2026-11-01").await;
+    close_through(world, "2026-11-01", "2026-11-30").await;
+    let request = world.request();
+    let stop = operations(world, Some(OperationState::Awaiting), unpaid).await.remove(0);
+    // Three days of December were served, and nobody closed them.
+    world.clock.set("2026-12-04T09:00:00Z".parse().unwrap());
+    let mut tx = world.altyn.db.write(Scope::Tenant(world.tenant.0)).await.unwrap();
+    let now = world.altyn.clock.now();
+    let hold = world.altyn.subscription_hold(&mut tx, world.tenant, paid, "block", "суд", now).await;
+    assert_eq!(code(hold), "subscription-unbilled");
+    tx.rollback().await.unwrap();
+    assert_eq!(code(world.altyn.manual_operation_approve(&request, stop.id).await), "subscription-unbilled");
+    assert_eq!((status(world, paid).await, status(world, unpaid).await), (Active, Grace));
+    close_through(world, "2026-12-01", "2026-12-03").await;
+    assert!(held(world, paid, "block", true).await);
+    world.altyn.manual_operation_approve(&request, stop.id).await.unwrap();
+    assert_eq!((status(world, paid).await, status(world, unpaid).await), (Stopped, Stopped));
+    world.clock.set("2027-01-20T09:00:00Z".parse().unwrap());
+    close_through(world, "2026-12-04", "2027-01-19").await;
+    assert!(held(world, paid, "block", false).await);
+    pay(world, contract, 2 * PRICE, "both", "2027-01-20").await;
+    world.clock.set("2027-01-22T09:00:00Z".parse().unwrap());
+    close_through(world, "2027-01-20", "2027-01-21").await;
+    // November and December were begun and are charged whole, January from the return, nothing twice.
+    let used = async |id: SubscriptionId| {
+        let of = world.charges().await.into_iter().filter(|((of, ..), _)| *of == id.0);
+        of.map(|(_, charged)| charged.used).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    let (november, december) = ((day("2026-11-01"), day("2026-12-01")), (day("2026-12-01"), day("2027-01-01")));
+    assert_eq!(used(paid).await, [november, december, (day("2027-01-20"), day("2027-02-01"))]);
+    assert_eq!(used(unpaid).await, [november, december, (day("2027-01-21"), day("2027-02-01"))]);
     world.prove().await;
 }
 

@@ -46,7 +46,7 @@ impl World {
         self.prove().await;
     }
 
-    async fn order(&self, contract: ContractId, command: Value) -> Result<SubscriptionView, ServiceError> {
+    async fn subscribed(&self, contract: ContractId, command: Value) -> Result<SubscriptionView, ServiceError> {
         let mut told = json!({ "contract_id": contract, "starts_on": "2027-01-01" });
         for (name, value) in command.as_object().unwrap() {
             told[name] = value.clone();
@@ -190,7 +190,7 @@ async fn included_units_are_free_of_charge(world: &World) {
     seats(world).await;
     let contract = world.import_contract("P-8", "free-1m", 1, "2027-01-01").await;
     let of = async |quantity: &str| {
-        let made = world.order(contract, json!({ "plan_code": "seats-1m", "quantity": quantity })).await.unwrap();
+        let made = world.subscribed(contract, json!({ "plan_code": "seats-1m", "quantity": quantity })).await.unwrap();
         (made.id, made.period_price_minor)
     };
     let (two, five) = (of("2").await, of("5").await);
@@ -215,11 +215,11 @@ async fn a_quantity_out_of_bounds_is_refused_and_writes_nothing(world: &World) {
     seats(world).await;
     let contract = world.import_contract("P-9", "home-1m", 1, "2027-01-01").await;
     for quantity in ["1", "1.999999", "5.000001", "6"] {
-        let refused = world.order(contract, json!({ "plan_code": "seats-1m", "quantity": quantity })).await;
+        let refused = world.subscribed(contract, json!({ "plan_code": "seats-1m", "quantity": quantity })).await;
         assert_eq!(code(refused), "quantity-not-sold", "{quantity}");
     }
     assert_eq!(world.subscriptions(contract).await.len(), 1);
-    let made = world.order(contract, json!({ "plan_code": "seats-1m", "quantity": "4" })).await.unwrap();
+    let made = world.subscribed(contract, json!({ "plan_code": "seats-1m", "quantity": "4" })).await.unwrap();
     world.close("2027-01-01").await;
     let mut wish = ChangeSubscription::of(ChangeKind::ChangeQuantity);
     wish.quantity = Some("6".into());

@@ -257,6 +257,8 @@ async fn every_table_of_a_tenant_is_wiped_or_kept_on_purpose(world: &World) {
         "grants",
         "inherited_bindings",
         "meters",
+        "notice_policies",
+        "order_policies",
         "plan_components",
         "plan_versions",
         "plans",

@@ -91,6 +91,7 @@ pub fn all(world: &World) -> Vec<Fault> {
     faults.extend(control(world));
     faults.extend(usage(world));
     faults.extend(short_funds(world));
+    faults.extend(orders(world));
     faults
 }
 
@@ -804,4 +805,33 @@ fn short_funds(world: &World) -> Vec<Fault> {
         rules: &["withheld-not-charged"],
         names: vec![charge.subscription_id.to_string()],
     }]
+}
+
+fn orders(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let charge = world.charges.iter().find(|charge| charge.kind == ChargeKind::Recurring).unwrap();
+    let order = nobody(40);
+    vec![
+        Fault {
+            name: "an order is paid and nothing is reserved for it",
+            sql: format!(
+                "insert into orders (tenant_id, id, contract_id, subscription_id, status, currency, amount_minor, gross_minor,
+                lines, ordered_on, ordered_at, ordered_by, paid_at, version)
+                values ({}, {}, {}, {}, 'blocked', 'RUB', 500, 500, '[]', '2026-11-01', '2026-11-01T00:00:00+00:00', 'x',
+                '2026-11-01T00:00:00+00:00', 1)",
+                text.id(world.tenant),
+                text.uuid(order),
+                text.id(charge.contract_id),
+                text.id(charge.subscription_id)
+            ),
+            rules: &["orders-on-ledger"],
+            names: vec![charge.contract_id.to_string(), named("ord", order)],
+        },
+        Fault {
+            name: "a subscription whose order is not paid is in service",
+            sql: "update subscriptions set status = 'paused' where status = 'pending'".to_owned(),
+            rules: &["orders-on-ledger"],
+            names: vec!["waits for money, but its subscription is paused".to_owned()],
+        },
+    ]
 }

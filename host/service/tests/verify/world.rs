@@ -32,6 +32,7 @@ use altyn_service::{
     ledger::{PostTransaction, ReverseTransaction, TransactionView},
     metering::{UsageEvent, UsageEvents},
     meters::CreateMeter,
+    orders::PlaceOrder,
     page::Page,
     plans::{CreateComponent, CreatePlan, CreatePlanVersion},
     plugins::{CreateBinding, Plugins},
@@ -596,4 +597,8 @@ async fn control(altyn: &Altyn, request: &Request, contracts: [ContractId; 5]) {
     altyn.block_set(request, block(below)).await.unwrap();
     let under = SetContractControl { parent_id: Some(main), ..SetContractControl::default() };
     altyn.contract_control_set(request, below, 0, under).await.unwrap();
+    // An order that nobody has the money for.
+    let wish = serde_json::json!({ "contract_id": main, "plan_code": "book", "starts_on": "2026-11-05" });
+    let order = PlaceOrder { subscription: serde_json::from_value(wish).unwrap(), plan_hash: None };
+    altyn.order_place(request, order).await.unwrap();
 }

@@ -1,0 +1,66 @@
+//! Events of the outbox: what happened, for whoever delivers it.
+//!
+//! Events are written by the use cases that they tell of, in the same transaction; here they are only read.
+
+use altyn_domain::id::EventId;
+use altyn_store::{events, events::EventRow};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    context::{Altyn, Request},
+    error::{Result, ServiceError},
+    page::{Listed, Page},
+};
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EventView {
+    /// Its id; later events have greater ones.
+    pub id: EventId,
+    /// What happened, such as `order.paid` or `subscription.charge-due`.
+    pub kind: String,
+    /// The object that it is about, by its id.
+    pub subject: String,
+    /// The facts; which, depends on the kind.
+    #[schema(value_type = Object)]
+    pub payload: serde_json::Value,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// When it was delivered.
+    pub delivered_at: Option<DateTime<Utc>>,
+}
+
+/// Which events a list holds.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventFilter {
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Only those about this object.
+    pub subject: Option<String>,
+}
+
+fn view(row: EventRow) -> Result<EventView> {
+    let payload = serde_json::from_str(&row.payload);
+    Ok(EventView {
+        id: EventId(row.id),
+        kind: row.kind,
+        subject: row.subject,
+        payload: payload.map_err(|error| ServiceError::Internal(format!("an event does not read: {error}")))?,
+        created_at: row.created_at,
+        delivered_at: row.delivered_at,
+    })
+}
+
+impl Altyn {
+    /// A page of events, oldest first.
+    pub async fn event_list(&self, request: &Request, filter: EventFilter, page: &Page) -> Result<Listed<EventView>> {
+        let (limit, after) = page.bounds::<EventId>()?;
+        let (kind, subject) = (filter.kind.unwrap_or_default(), filter.subject.unwrap_or_default());
+        let mut tx = self.read(request).await?;
+        let found = events::list(&mut tx, request.tenant.0, &kind, &subject, after, limit).await?;
+        page.listed(found, |row| EventId(row.id).to_string(), view).try_data()
+    }
+}
