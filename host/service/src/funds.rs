@@ -214,7 +214,7 @@ impl Altyn {
         let mut attempt = 1;
         loop {
             match self.transfer_try(request, &command).await {
-                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_transient() => attempt += 1,
+                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => attempt += 1,
                 other => return other,
             }
         }

@@ -324,7 +324,7 @@ impl Altyn {
         let mut attempt = 1;
         loop {
             match self.transaction_post_try(request, transaction).await {
-                Err(ServiceError::Store(error)) if attempt < funds::ATTEMPTS && error.is_transient() => attempt += 1,
+                Err(ServiceError::Store(error)) if attempt < funds::ATTEMPTS && error.is_race() => attempt += 1,
                 other => return other,
             }
         }
@@ -363,6 +363,21 @@ impl Altyn {
         let mut fields = Fields::default();
         fields.text("/description", &command.description, 500);
         fields.finish()?;
+        let mut attempt = 1;
+        loop {
+            match self.transaction_reverse_try(request, id, &command).await {
+                Err(ServiceError::Store(error)) if attempt < funds::ATTEMPTS && error.is_race() => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn transaction_reverse_try(
+        &self,
+        request: &Request,
+        id: TransactionId,
+        command: &ReverseTransaction,
+    ) -> Result<Reply<TransactionView>> {
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(reply),
             Begun::Work(work) => work,
@@ -398,7 +413,7 @@ impl Altyn {
         let about = ledger::About {
             source_key: format!("reversal/{id}"),
             effective_on: command.effective_on,
-            description: command.description,
+            description: command.description.clone(),
         };
         let transaction = Transaction::try_new(about, TransactionKind::Reversal, currency, entries)
             .map_err(|error| ServiceError::Internal(error.to_string()))?;

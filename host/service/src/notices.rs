@@ -206,7 +206,7 @@ impl Altyn {
                 Ok(false) => {
                     return Err(ServiceError::conflict("busy", "others give the notices of this day; try again"));
                 }
-                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_transient() => attempt += 1,
+                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => attempt += 1,
                 Err(error) => return Err(error),
             }
         }

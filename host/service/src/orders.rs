@@ -337,7 +337,7 @@ impl Altyn {
         let mut attempt = 1;
         loop {
             match self.order_save(request, &draft, hash.as_deref()).await {
-                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_transient() => attempt += 1,
+                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => attempt += 1,
                 other => return other,
             }
         }
@@ -461,7 +461,7 @@ impl Altyn {
         let mut attempt = 1;
         loop {
             match self.order_cancel_try(request, id).await {
-                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_transient() => attempt += 1,
+                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => attempt += 1,
                 other => return other,
             }
         }

@@ -18,7 +18,7 @@ use altyn_domain::{
     ledger::{AccountCode, Transaction},
     money::Currency,
 };
-use altyn_store::{Engine, Rows, Scope, StoreError, Tx, idempotency, ledger as rows};
+use altyn_store::{Engine, Rows, Scope, Tx, idempotency, ledger as rows};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -317,9 +317,7 @@ impl Altyn {
             attempt += 1;
             match self.try_batch(request, &transactions, careful).await {
                 // Somebody posted one of the source keys or locked the same accounts meanwhile.
-                Err(ServiceError::Store(error))
-                    if attempt < ATTEMPTS && (error.is_transient() || matches!(error, StoreError::Duplicate(_))) =>
-                {
+                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => {
                     careful = true;
                 }
                 other => return other,

@@ -56,6 +56,12 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Whether somebody else at the same time was in the way, so that doing it all again sees what he did: [`Self::is_transient`],
+    /// or a unique key that was free when it was looked for.
+    pub fn is_race(&self) -> bool {
+        matches!(self, Self::Duplicate(_)) || self.is_transient()
+    }
+
     /// Whether trying the same transaction again may succeed (deadlock, serialisation, a lock not given, busy file).
     pub fn is_transient(&self) -> bool {
         let Self::Database(sqlx::Error::Database(database)) = self else { return false };

@@ -7,7 +7,7 @@ use altyn_domain::{
     order::OrderStatus,
 };
 use altyn_runtime::World;
-use altyn_store::{Rows, StoreError, Tx, changes as rows, orders, plugins, runs, usage_windows};
+use altyn_store::{Rows, Tx, changes as rows, orders, plugins, runs, usage_windows};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -481,7 +481,7 @@ impl Altyn {
 /// Whether somebody else's progress is in the way.
 fn moved(error: &ServiceError) -> bool {
     match error {
-        ServiceError::Store(error) => matches!(error, StoreError::Duplicate(_)) || error.is_transient(),
+        ServiceError::Store(error) => error.is_race(),
         ServiceError::Conflict { code, .. } => *code == "busy",
         _ => false,
     }

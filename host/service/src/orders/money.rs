@@ -197,7 +197,7 @@ impl Altyn {
         let mut attempt = 1;
         loop {
             match self.order_expire_try(tenant, id).await {
-                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_transient() => attempt += 1,
+                Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => attempt += 1,
                 // Somebody moved the order or its subscription between the reading and the writing.
                 Err(ServiceError::Stale) if attempt < ATTEMPTS => attempt += 1,
                 other => return other,

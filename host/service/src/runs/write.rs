@@ -142,7 +142,7 @@ pub(super) enum Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         // A unique key that appeared meanwhile is somebody else's progress, as is a deadlock.
-        if matches!(error, StoreError::Duplicate(_)) || error.is_transient() {
+        if error.is_race() {
             tracing::warn!(?error, "a chunk of a run is computed again");
             Self::Moved
         } else {

@@ -7,7 +7,7 @@ use altyn_domain::{
 };
 use altyn_service::{
     ServiceError,
-    ledger::PostTransaction,
+    ledger::{PostTransaction, ReverseTransaction},
     poster::{PostTransactions, PostedTransactions},
 };
 
@@ -19,6 +19,7 @@ use crate::{
 on_both_engines!(
     each_of_many_callers_gets_the_answer_to_his_own_posting,
     a_key_makes_a_posting_happen_once_whoever_asks_at_the_same_time,
+    a_posting_is_reversed_once_whoever_asks_at_the_same_time,
     a_batch_is_posted_whole_or_not_at_all,
     a_batch_repeated_changes_nothing_and_a_changed_one_is_refused,
     every_fault_of_a_batch_is_named_with_its_place,
@@ -96,7 +97,7 @@ async fn each_of_many_callers_gets_the_answer_to_his_own_posting(place: Place) {
                 assert_eq!(text(again.value), stored);
             }
             Err(ServiceError::Conflict { code: "source-key-taken", .. }) => assert!(n % 3 != 0, "{n}"),
-            Err(other) => panic!("{n}: {other}"),
+            Err(other) => panic!("{n}: {other:?}"),
         }
     }
     // Of each pair that named the same source key one was posted, unless its contract was not there.
@@ -126,6 +127,27 @@ async fn a_key_makes_a_posting_happen_once_whoever_asks_at_the_same_time(place: 
     let other = place.altyn.transaction_post(&place.keyed("once", 2), put("other", contract, 500)).await;
     assert!(matches!(other, Err(ServiceError::KeyReused)), "{other:?}");
     assert_eq!(books(&place, contract).await, (500, 1, true));
+}
+
+async fn a_posting_is_reversed_once_whoever_asks_at_the_same_time(place: Place) {
+    let contract = new_contract(&place).await;
+    let posted = place.altyn.transaction_post(&place.request(), put("receipt", contract, 500)).await.unwrap().value.id;
+    let mut callers = Vec::new();
+    for n in 0..CALLERS {
+        let (altyn, request) = (place.altyn.clone(), place.keyed(&format!("back-{n}"), n));
+        let back =
+            ReverseTransaction { effective_on: "2026-11-02".parse().unwrap(), description: "ошибка".into() };
+        callers.push(tokio::spawn(async move { altyn.transaction_reverse(&request, posted, back).await }));
+    }
+    let mut reversed = 0;
+    for caller in callers {
+        match caller.await.unwrap() {
+            Ok(_) => reversed += 1,
+            Err(ServiceError::Conflict { code: "already-reversed", .. }) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((reversed, books(&place, contract).await), (1, (0, 2, true)));
 }
 
 async fn post(place: &Place, transactions: Vec<PostTransaction>) -> Result<PostedTransactions, ServiceError> {
