@@ -4,7 +4,7 @@ use altyn_domain::id::JobId;
 use altyn_service::{
     Request,
     page::{LARGEST_PAGE, Listed, Page},
-    scheduler::{JobFilter, JobState},
+    scheduler::{JobFilter, JobState, SchedulerView},
 };
 use clap::Subcommand;
 
@@ -69,8 +69,11 @@ impl SchedulerCommand {
                 };
                 let mut data = Vec::new();
                 for tenant in tenants.into_iter().take(usize::try_from(LARGEST_PAGE).unwrap_or(usize::MAX)) {
+                    // A tenant in a sandbox has a time of its own.
+                    let altyn = altyn.acting_for(tenant).await?;
                     data.push(altyn.scheduler_status(&Request::internal(tenant, CREDENTIAL)).await?);
                 }
+                data.iter().for_each(tell_unbound);
                 printer.list(&Listed { data, has_more, next_cursor }, STATUS)
             }
             Self::Jobs { state, page } => {
@@ -83,5 +86,14 @@ impl SchedulerCommand {
             }
             Self::AcceptClock => printer.object(&altyn.clock_accept().await?, CLOCK),
         }
+    }
+}
+
+/// Says why no day of a tenant is closed by itself yet, on stderr.
+pub fn tell_unbound(status: &SchedulerView) {
+    if !status.unbound.is_empty() {
+        let worlds: Vec<_> = status.unbound.iter().map(|world| world.as_str()).collect();
+        let (name, worlds) = (&status.name, worlds.join(", "));
+        eprintln!("no day of {name} is closed until a plugin is bound to {worlds}: see `altyn plugin bind`");
     }
 }

@@ -6,6 +6,7 @@
 mod api_keys;
 mod author;
 mod blocks;
+mod calls;
 mod canaries;
 mod changes;
 mod contracts;

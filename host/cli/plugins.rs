@@ -17,6 +17,7 @@ use clap::Subcommand;
 
 use super::{
     author,
+    calls::CallCommand,
     canaries::CanaryCommand,
     declared,
     exit::{Exit, Failure},
@@ -103,6 +104,9 @@ pub enum PluginCommand {
     /// Components on trial: for a share of the contracts of a binding, or for some tenants
     #[command(subcommand)]
     Canary(CanaryCommand),
+    /// What plugins were asked and what they answered, as it was kept
+    #[command(subcommand)]
+    Call(CallCommand),
     /// What the tenant's plugin calls took: fuel, memory, bytes, time
     Usage(plugin_limits::Usage),
     /// What a plugin call of the tenant may use
@@ -312,6 +316,7 @@ impl PluginCommand {
             }
             Self::Shadow(command) => command.run(session).await,
             Self::Canary(command) => command.run(session).await,
+            Self::Call(command) => command.run(session).await,
             Self::Usage(command) => command.run(session).await,
             Self::Limits => plugin_limits::limits(session).await,
             Self::Limit(command) => command.run(session).await,

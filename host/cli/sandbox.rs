@@ -102,6 +102,7 @@ async fn go_on(session: &Session, request: &Request) -> Result<SandboxView, Fail
             eprintln!("{} jobs failed: see `altyn scheduler jobs`", turn.jobs_failed);
         }
     }
+    super::jobs::tell_unbound(&altyn.acting_for(request.tenant).await?.scheduler_status(request).await?);
     let sandbox = altyn.sandbox_get(request).await?;
     if let Some(day) = sandbox.open_day_on {
         let next = if sandbox.until_at.is_some() { ", then `altyn sandbox resume`" } else { "" };

@@ -2,7 +2,7 @@
 
 use altyn_domain::id::CallId;
 use altyn_service::{
-    explain::{CallEvidence, CallView},
+    explain::{CallEvidence, CallFilter, CallView},
     page::{Listed, Page},
 };
 use axum::Json;
@@ -12,7 +12,7 @@ use super::{
     Edge,
     auth::{App, Caller},
     error::Problem,
-    page::{At, Paged},
+    page::{At, Filter, Paged},
 };
 
 /// The routes of this file.
@@ -22,15 +22,16 @@ pub fn routes() -> OpenApiRouter<Edge> {
 
 /// Lists the recorded plugin calls.
 ///
-/// Without their evidence, oldest first.
+/// Without their evidence, oldest first; of one run, or only those that failed, when asked so.
 #[utoipa::path(get, path = "/v1/plugin-calls", operation_id = "plugin_call_list", tag = "plugin calls",
-    params(Page), responses((status = 200, description = "A page of calls", body = Listed<CallView>)))]
+    params(Page, CallFilter), responses((status = 200, description = "A page of calls", body = Listed<CallView>)))]
 async fn list(
     App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
+    Filter(filter): Filter<CallFilter>,
 ) -> Result<Json<Listed<CallView>>, Problem> {
-    Ok(Json(altyn.call_list(&request, &page).await?))
+    Ok(Json(altyn.call_list(&request, filter, &page).await?))
 }
 
 /// Reads a recorded plugin call.

@@ -147,6 +147,15 @@ fn a_day_is_closed_confirmed_explained_and_verified() {
     assert!(decisions.iter().all(|decision| decision["replayed_identical"] == true));
     assert_eq!((&explained["tax_minor"], &explained["tax_rate"]), (&11_500.into(), &"20".into()));
 
+    let call = decisions[1]["call"]["id"].as_str().unwrap();
+    let calls = desk.json(&["plugin", "call", "list", "--run", run["id"].as_str().unwrap()]);
+    assert!(calls["data"].as_array().unwrap().iter().any(|listed| listed["id"] == call), "{calls}");
+    assert_eq!(desk.json(&["plugin", "call", "list", "--failed"])["data"], serde_json::json!([]));
+    assert_eq!(desk.json(&["plugin", "call", "show", call]), decisions[1]["call"]);
+    let evidence = desk.json(&["plugin", "call", "evidence", call]);
+    assert!(evidence["input"]["documents"].is_array() && evidence["output"].is_array(), "{evidence}");
+    desk.run(&["plugin", "call", "show", "cal_00000000000000000000000000000000"]).refused(4);
+
     let later = desk.json(&["run", "start", "--date", "2025-03-02", "--no-wait"]);
     assert_eq!(later["state"], "executing");
     let later = desk.json(&["run", "resume", later["id"].as_str().unwrap()]);

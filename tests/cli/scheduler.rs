@@ -7,7 +7,7 @@ use altyn::{
     config::{Config, Database},
     scheduler::{Scheduler, Ticked},
 };
-use altyn_domain::{id::TenantId, run::RunState};
+use altyn_domain::{id::TenantId, plugin::World, run::RunState};
 use altyn_service::{
     Request,
     imports::{ImportKind, ImportOptions},
@@ -190,12 +190,17 @@ fn at(text: &str) -> DateTime<Utc> {
 
 async fn the_first_daily_run_waits_until_every_decision_has_a_plugin(mut house: House) {
     let tenant = house.tenant().await;
+    let request = Request::internal(tenant, "test");
     assert_eq!(house.tick("2026-11-02T00:00:00Z").await, Ticked::default());
+    // Whoever asks is told what is missing.
+    assert_eq!(house.altyn.scheduler_status(&request).await.unwrap().unbound, World::BILLING);
     house.bind(tenant, "day-ratio").await;
     house.bind(tenant, "ru-vat").await;
     assert_eq!(house.tick("2026-11-02T00:00:01Z").await, Ticked::default());
+    assert_eq!(house.altyn.scheduler_status(&request).await.unwrap().unbound, [World::NumberingScheme]);
     house.bind(tenant, "number-template").await;
     let ticked = house.tick("2026-11-02T00:00:02Z").await;
+    assert_eq!(house.altyn.scheduler_status(&request).await.unwrap().unbound, []);
     assert_eq!((ticked.runs_started, ticked.jobs_done), (1, 1));
     assert_eq!(house.days(tenant).await, ["2026-11-01"]);
 }

@@ -589,9 +589,12 @@ impl Altyn {
             )
         })?;
         let digest = digest_of(&row.component_digest)?;
-        let plugin = self.plugins.component(&self.db, digest).await?;
-        let capabilities = self.granted(tenant, digest).await?;
-        let lowered = self.limits_lowered(tenant, world).await?;
+        // Each asks the database on its own; somebody waits for the preview of a change behind them.
+        let (plugin, capabilities, lowered) = tokio::try_join!(
+            self.plugins.component(&self.db, digest),
+            self.granted(tenant, digest),
+            self.limits_lowered(tenant, world),
+        )?;
         if owner != tenant {
             self.note_inherited(tenant, owner, row.id).await?;
         }

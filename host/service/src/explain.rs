@@ -65,6 +65,17 @@ pub struct CallView {
     pub called_at: DateTime<Utc>,
 }
 
+/// Which calls a list holds.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CallFilter {
+    /// Only those of this run.
+    pub run_id: Option<RunId>,
+    /// Only those without an answer that counts.
+    pub failed: Option<bool>,
+}
+
 /// What a plugin was asked and what it answered, in the terms of the plugin contract.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CallEvidence {
@@ -172,10 +183,18 @@ impl Altyn {
     }
 
     /// A page of recorded plugin calls, oldest first.
-    pub async fn call_list(&self, request: &Request, page: &Page) -> Result<Listed<CallView>> {
+    pub async fn call_list(&self, request: &Request, filter: CallFilter, page: &Page) -> Result<Listed<CallView>> {
         let (limit, after) = page.bounds::<CallId>()?;
         let mut tx = self.read(request).await?;
-        let found = rows::calls_list(&mut tx, request.tenant.0, after, limit).await?;
+        let found = rows::calls_list(
+            &mut tx,
+            request.tenant.0,
+            filter.run_id.map(RunId::uuid),
+            filter.failed.unwrap_or(false),
+            after,
+            limit,
+        )
+        .await?;
         Ok(page.listed(found, |row| CallId(row.call.id).to_string(), view))
     }
 

@@ -96,6 +96,9 @@ pub struct SchedulerView {
     pub next_run_at: Option<DateTime<Utc>>,
     /// Days that are over and have no run.
     pub days_behind: i64,
+    /// While no day was ever closed: the extension points that have no plugin. No day is closed until each has one.
+    #[schema(value_type = Vec<String>)]
+    pub unbound: Vec<World>,
     /// Jobs to be done.
     pub jobs_ready: i64,
     /// Of those, how many a host holds.
@@ -274,7 +277,10 @@ impl Altyn {
         let zone: Tz = stored("tenants.zone", &tenant.zone)?;
         let latest = runs::latest(&mut tx, tenant.id).await?;
         let counts = jobs::counts(&mut tx, tenant.id, SystemClock.now()).await?;
+        // What decides is read level by level in transactions of its own; one held beside them would starve the pool.
+        drop(tx);
         let over = last_day_over(now, zone, &tenant.run_at)?;
+        let unbound = if latest.is_none() { self.unbound(TenantId(tenant.id), over).await? } else { Vec::new() };
         let next = latest.map(day_after).transpose()?;
         let next_run_at = next.map(|day| run_at_of(day, zone, &tenant.run_at)).transpose()?;
         Ok(SchedulerView {
@@ -283,6 +289,7 @@ impl Altyn {
             last_day_on: latest,
             next_day_on: next,
             next_run_at,
+            unbound,
             days_behind: latest.map_or(0, |latest| over.signed_duration_since(latest).num_days().max(0)),
             jobs_ready: counts.ready,
             jobs_held: counts.held,
@@ -404,6 +411,17 @@ impl Altyn {
         self.run_daily_in(tenant, now, None).await
     }
 
+    /// The extension points of billing at which nothing decides on a day.
+    async fn unbound(&self, tenant: TenantId, on: NaiveDate) -> Result<Vec<World>> {
+        let mut unbound = Vec::new();
+        for world in World::BILLING.iter().copied() {
+            if self.deciding(tenant, world, on).await?.is_none() {
+                unbound.push(world);
+            }
+        }
+        Ok(unbound)
+    }
+
     /// The same in a mode of its own instead of the tenant's.
     pub(crate) async fn run_daily_in(
         &self,
@@ -421,12 +439,7 @@ impl Altyn {
         let mut day = if let Some(latest) = latest {
             day_after(latest)?
         } else {
-            let mut unbound = Vec::new();
-            for world in World::BILLING.iter().copied() {
-                if self.deciding(tenant.id, world, over).await?.is_none() {
-                    unbound.push(world);
-                }
-            }
+            let unbound = self.unbound(tenant.id, over).await?;
             if !unbound.is_empty() {
                 return Ok(Daily::Unbound(unbound));
             }

@@ -15,6 +15,7 @@ use altyn_domain::{
 };
 use altyn_service::{
     ServiceError,
+    explain::CallFilter,
     verify::{VerifyOptions, VerifyReport},
 };
 use altyn_store::Engine;
@@ -179,6 +180,14 @@ async fn an_invoice_line_is_explained_by_the_calls_that_decided_it(engine: Engin
     assert_eq!(call.input["documents"][0]["lines"][0]["category"], "unheard-of");
     assert_eq!((call.output, call.call.output_digest), (None, None));
 
+    // Those that failed are found among all, and those of a run.
+    let listed = async |filter| altyn.call_list(request, filter, &world::page()).await.unwrap().data;
+    let failed = listed(CallFilter { failed: Some(true), ..CallFilter::default() }).await;
+    assert!(failed.iter().any(|found| found.id == call.call.id) && failed.iter().all(|call| call.fault_code.is_some()));
+    let of_run = listed(CallFilter { run_id: Some(runs[0].id), ..CallFilter::default() }).await;
+    assert!(of_run.iter().any(|found| found.id == call.call.id) && of_run.iter().any(|call| call.fault_code.is_none()));
+    assert!(of_run.iter().all(|call| call.run_id == Some(runs[0].id)));
+
     let answered = world.calls.iter().find(|call| call.output_digest.is_some()).unwrap();
     let evidence = altyn.call_evidence(request, answered.id).await.unwrap();
     assert!(evidence.output.is_some_and(|output| output.is_array()));
@@ -188,7 +197,7 @@ async fn an_invoice_line_is_explained_by_the_calls_that_decided_it(engine: Engin
     assert!(matches!(altyn.call_get(&other, answered.id).await, Err(ServiceError::NotFound(_))));
     assert!(matches!(altyn.call_evidence(&other, answered.id).await, Err(ServiceError::NotFound(_))));
     assert!(matches!(altyn.explain_line(&other, world.invoices[0].id, 0).await, Err(ServiceError::NotFound(_))));
-    assert!(altyn.call_list(&other, &world::page()).await.unwrap().data.is_empty());
+    assert!(altyn.call_list(&other, CallFilter::default(), &world::page()).await.unwrap().data.is_empty());
     assert!(matches!(altyn.call_get(request, CallId(world.tenant.0)).await, Err(ServiceError::NotFound("call"))));
     world.discard(copy).await;
     world.end().await;

@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use chrono::{Datelike as _, NaiveDate};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Encode, Executor, FromRow, Postgres, Sqlite, Type,
+    Arguments as _, AssertSqlSafe, Connection as _, Encode, Executor, FromRow, Postgres, Sqlite, Type,
     error::BoxDynError,
     migrate::Migrator,
     postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow},
@@ -29,6 +29,8 @@ use crate::{
     rows::{Column, Rows},
 };
 
+/// How long a connection to PostgreSQL may have lain idle and still be used without asking whether it is alive.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// The oldest SQLite without the WAL-reset corruption.
 const SQLITE_OLDEST: i32 = 3_051_003;
 static MIGRATIONS_SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -236,7 +238,9 @@ impl Db {
             .pragma("wal_autocheckpoint", "8000")
             .pragma("journal_size_limit", "67108864")
             .page_size(8192);
+        // A file does not hang up: nothing to ask of a connection before it is used.
         let write = SqlitePoolOptions::new()
+            .test_before_acquire(false)
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -244,6 +248,7 @@ impl Db {
             .connect_with(options.clone().command_buffer_size(64))
             .await?;
         let read = SqlitePoolOptions::new()
+            .test_before_acquire(false)
             .max_connections(connections.max(2))
             .idle_timeout(None)
             .max_lifetime(None)
@@ -257,6 +262,16 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(4))
             .acquire_timeout(Duration::from_secs(30))
+            // A connection that just served somebody is alive, and a question to the server costs as much as a statement.
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for >= TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // The role exists once the database is migrated; before that only `migrate` has business here.

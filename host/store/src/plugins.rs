@@ -239,19 +239,3 @@ const EVIDENCE_FIND: &str = "select size_bytes, zstd from evidence where tenant_
 pub async fn evidence_find(tx: &mut Tx, tenant: Uuid, digest: Vec<u8>) -> Result<Option<(i64, Vec<u8>)>> {
     tx.fetch_optional(EVIDENCE_FIND, (tenant, digest)).await
 }
-
-const CALL_COLUMNS_FIND: &str = "select id, run_id, binding_id, component_digest, world, export, input_digest,
-    output_digest, fault_code, fault, fuel, peak_memory_bytes, duration_us, called_at
-    from plugin_calls where tenant_id = $1 and id = $2";
-/// One recorded call.
-pub async fn call_find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<CallRow>> {
-    tx.fetch_optional(CALL_COLUMNS_FIND, (tenant, id)).await
-}
-
-const CALLS_LIST: &str = "select id, run_id, binding_id, component_digest, world, export, input_digest, output_digest,
-    fault_code, fault, fuel, peak_memory_bytes, duration_us, called_at
-    from plugin_calls where tenant_id = $1 and id > $2 order by id limit $3";
-/// A page of recorded calls by id.
-pub async fn calls_list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<CallRow>> {
-    tx.fetch_all(CALLS_LIST, (tenant, after, limit)).await
-}

@@ -7,7 +7,7 @@ use altyn_plugin::gateway::{
 };
 use altyn_plugin::vault::{Algorithm, digest, equals, template};
 use altyn_plugin::{Context, Descriptor, Fault, Money, PaymentGateway, describe_gateway};
-use hostile::{BAD_TEXT, Deed, huge, spoil};
+use hostile::{BAD_TEXT, Deed, spoil, told};
 use serde::Deserialize;
 
 /// The gateway.
@@ -153,9 +153,12 @@ impl PaymentGateway for Hostile {
 /// The outcome of a payment that was taken, as the deed leaves it.
 fn spoilt(deed: Deed, amount: Money) -> Outcome {
     let taken = Outcome::new(Verdict::Succeeded).named("hostile");
+    match (deed, told(deed)) {
+        (Deed::HugeAnswer, Some(text)) => return taken.of(amount).detail("huge", text),
+        (_, Some(text)) => return taken.of(amount).named(text),
+        _ => {}
+    }
     match deed {
-        Deed::HugeAnswer => taken.of(amount).detail("huge", huge()),
-        Deed::BadText => taken.of(amount).named(BAD_TEXT),
         Deed::ShortAnswer => taken,
         Deed::NotANumber => taken.of(Money { minor: amount.minor, currency: "NaN".into() }),
         _ => taken.of(spoil(deed, amount)),

@@ -4,7 +4,7 @@
 
 use altyn_plugin::numbering::{Draft, Sequence};
 use altyn_plugin::{Context, Descriptor, Fault, NumberingScheme};
-use hostile::{BAD_TEXT, Config, Deed, huge};
+use hostile::{Config, Deed, told};
 
 /// The scheme.
 pub struct Hostile;
@@ -18,21 +18,18 @@ impl NumberingScheme for Hostile {
 
     fn sequence(config: &Config, _: &Context, draft: &Draft) -> Result<Sequence, Fault> {
         let key = match config.provoke(&draft.contract)? {
-            Deed::HugeAnswer => huge(),
             Deed::ForeignCurrency => " \u{7} ".into(),
             Deed::NotANumber => String::new(),
-            _ => draft.kind.clone(),
+            deed => told(deed).unwrap_or_else(|| draft.kind.clone()),
         };
         Ok(Sequence { key, start: 1 })
     }
 
     fn number(config: &Config, _: &Context, draft: &Draft, value: u64) -> Result<String, Fault> {
         Ok(match config.provoke(&draft.contract)? {
-            Deed::HugeAnswer => huge(),
             Deed::WrongSum => "1".into(),
             Deed::ShortAnswer => String::new(),
-            Deed::BadText => BAD_TEXT.into(),
-            _ => format!("H-{value}"),
+            deed => told(deed).unwrap_or_else(|| format!("H-{value}")),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use altyn_plugin::proration::{Question, Share};
 use altyn_plugin::{Context, Descriptor, Fault, ProrationStrategy, share_of};
-use hostile::{BAD_TEXT, Config, Deed, huge, spoil};
+use hostile::{BAD_TEXT, Config, Deed, spoil, told};
 
 /// The strategy: days by ratio, spoilt.
 pub struct Hostile;
@@ -19,11 +19,11 @@ impl ProrationStrategy for Hostile {
         let (basis, (days, whole)) = (question.basis()?, question.days()?);
         let mut share = Share::of(question, share_of(basis, days, whole).unwrap_or(basis), "hostile")?;
         share.used = spoil(deed, share.used);
-        match deed {
-            Deed::HugeAnswer => share.explanation = huge(),
-            Deed::BadText => share.explanation = BAD_TEXT.into(),
-            Deed::Stranger | Deed::Twice => share.line = BAD_TEXT.into(),
-            _ => {}
+        if let Some(text) = told(deed) {
+            share.explanation = text;
+        }
+        if matches!(deed, Deed::Stranger | Deed::Twice) {
+            share.line = BAD_TEXT.into();
         }
         Ok(share)
     }

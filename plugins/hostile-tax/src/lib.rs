@@ -3,7 +3,7 @@
 
 use altyn_plugin::tax::{Assessment, Document, LineTax};
 use altyn_plugin::{Context, Descriptor, Fault, TaxRule};
-use hostile::{BAD_TEXT, Config, Deed, huge, spoil};
+use hostile::{BAD_TEXT, Config, Deed, spoil, told};
 
 /// The rule.
 pub struct Hostile;
@@ -29,9 +29,10 @@ impl TaxRule for Hostile {
         let tax = |line| {
             let mut line = LineTax::at_rate(line, mode, 20, "vat20")?;
             line.tax = spoil(deed, line.tax);
+            if let Some(text) = told(deed) {
+                line.code = text;
+            }
             match deed {
-                Deed::HugeAnswer => line.code = huge(),
-                Deed::BadText => line.code = BAD_TEXT.into(),
                 Deed::Stranger => line.line = BAD_TEXT.into(),
                 Deed::NotANumber => line.rate = Some("NaN".into()),
                 _ => {}

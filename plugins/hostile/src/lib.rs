@@ -15,7 +15,7 @@ pub const SCHEMA: &str = r#"{
   "additionalProperties": false,
   "properties": {
     "do": {
-      "enum": ["ok", "trap", "loop", "memory", "flood-log", "huge-answer", "wrong-sum", "foreign-currency", "short-answer", "refuse", "extreme", "negative", "twice", "stranger", "not-a-number", "bad-text", "refuse-badly"],
+      "enum": ["ok", "trap", "loop", "memory", "flood-log", "huge-answer", "wrong-sum", "foreign-currency", "short-answer", "refuse", "extreme", "negative", "twice", "stranger", "not-a-number", "bad-text", "refuse-badly", "claimed-text", "broken-text"],
       "default": "ok"
     },
     "only": { "description": "misbehave only when the batch has an element of this name", "type": "string" }
@@ -71,6 +71,10 @@ pub enum Deed {
     BadText,
     /// Refuses with such a text.
     RefuseBadly,
+    /// Answers a text that claims to be a gibibyte long.
+    ClaimedText,
+    /// Answers a text that is no UTF-8.
+    BrokenText,
 }
 
 impl Config {
@@ -109,13 +113,28 @@ fn devour() {
     }
 }
 
-/// A text larger than the limit of a small batch, and than any text of an answer may be.
-pub fn huge() -> String {
-    "x".repeat(1 << 20)
-}
-
 /// A text that would print as something else.
 pub const BAD_TEXT: &str = "A\0\u{1b}[2J\u{202e}1";
+
+/// The text that the deed puts where an honest one belongs, if it is about texts: larger than any text of an answer may be,
+/// printing as something else, longer than the memory it lies in, or none.
+#[expect(unsafe_code, reason = "what no safe program can hand over is what the host has to survive")]
+pub fn told(deed: Deed) -> Option<String> {
+    match deed {
+        Deed::HugeAnswer => Some("x".repeat(1 << 20)),
+        Deed::BadText => Some(BAD_TEXT.into()),
+        Deed::ClaimedText => {
+            let mut text = vec![b'x'];
+            // SAFETY: there is none: nothing but the host ever looks at the bytes, and it must find out by itself.
+            unsafe { text.set_len(1 << 30) };
+            // SAFETY: as above.
+            Some(unsafe { String::from_utf8_unchecked(core::hint::black_box(text)) })
+        }
+        // SAFETY: as above.
+        Deed::BrokenText => Some(unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe, 0xfd]) }),
+        _ => None,
+    }
+}
 
 /// The amount as the deed leaves it: untouched, one minor unit off, extreme, below zero, or in another currency.
 pub fn spoil(deed: Deed, money: Money) -> Money {

@@ -120,8 +120,16 @@ fn every_export_is_contained(place: &mut Place, double: &Double) {
         }
         place.a_good_call_is_served(deed);
     }
-    let huge = double.begin(place, &json!({ "do": "huge-answer" })).result.unwrap_err();
-    assert!(is_output(&huge), "{huge:?}");
+    let texts: [(&str, Expected); 3] = [
+        ("huge-answer", is_output),
+        ("claimed-text", |failure| is_trap(failure) || is_output(failure)),
+        ("broken-text", is_trap),
+    ];
+    for (deed, expected) in texts {
+        let failure = double.begin(place, &json!({ "do": deed })).result.expect_err(deed);
+        assert!(expected(&failure), "{deed}: {failure:?}");
+        place.a_good_call_is_served(deed);
+    }
     let flood = double.begin(place, &json!({ "do": "flood-log" }));
     let limits = place.runtime.config().limits.payment_gateway;
     assert!(flood.result.is_ok() && flood.record.log.len() == limits.log_lines + 1, "{:?}", flood.record.log.len());

@@ -489,8 +489,9 @@ impl Altyn {
         if !shares && !asked {
             return Ok(draft);
         }
-        let strategy = self.bound_for(&draft, World::ProrationStrategy).await?;
-        let rule = if shares { Some(self.bound_for(&draft, World::TaxRule).await?) } else { None };
+        let (strategy, rule) = tokio::try_join!(self.bound_for(&draft, World::ProrationStrategy), async {
+            if shares { self.bound_for(&draft, World::TaxRule).await.map(Some) } else { Ok(None) }
+        })?;
         let (runtime, ids, at) = (self.plugins.runtime(), Arc::clone(&self.ids), self.clock.now());
         blocking(move || {
             let mut draft = draft;

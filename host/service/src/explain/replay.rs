@@ -6,7 +6,7 @@
 use altyn_domain::id::{CallId, Id as _};
 use altyn_runtime::CallFailure;
 use altyn_store::{
-    StoreError, Tx,
+    StoreError, Tx, explain,
     plugins::{self as rows, CallRow},
     verify::EXAMPLES,
 };
@@ -144,7 +144,8 @@ impl Altyn {
         let mut after = Uuid::nil();
         loop {
             let mut tx = self.read(request).await?;
-            let page = rows::calls_list(&mut tx, request.tenant.0, after, PAGE).await?;
+            let page = explain::calls_list(&mut tx, request.tenant.0, None, false, after, PAGE).await?;
+            let page: Vec<CallRow> = page.into_iter().map(|row| row.call).collect();
             drop(tx);
             let Some(last) = page.last() else { return Ok(report) };
             after = last.id;

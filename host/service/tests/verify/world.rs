@@ -27,7 +27,7 @@ use altyn_service::{
     credit::{CreateCreditPolicy, CreditAllowance, SetContractControl},
     credits::CreditCharge,
     customers::CreateCustomer,
-    explain::CallView,
+    explain::{CallFilter, CallView},
     invoices::{InvoiceFilter, InvoiceView},
     ledger::{PostTransaction, ReverseTransaction, TransactionView},
     metering::{UsageEvent, UsageEvents},
@@ -144,7 +144,7 @@ impl World {
             transactions.push(altyn.transaction_get(&request, transaction.id).await.unwrap());
         }
         let charges = altyn.charge_list(&request, ChargeFilter::default(), &page()).await.unwrap().data;
-        let calls = altyn.call_list(&request, &page()).await.unwrap().data;
+        let calls = altyn.call_list(&request, CallFilter::default(), &page()).await.unwrap().data;
         // A file without a writer is whole by itself, and a template may have nobody connected.
         altyn.db.close().await;
         Self {
