@@ -103,6 +103,7 @@ async fn meter(altyn: &Altyn, world: &world::World) -> anyhow::Result<()> {
         created_at: now,
     };
     let terms = MeteredTerms {
+        package: None,
         meter_id: MeterId(meter.id),
         included: Decimal::TEN,
         model: TierModel::Graduated,
@@ -116,6 +117,9 @@ async fn meter(altyn: &Altyn, world: &world::World) -> anyhow::Result<()> {
     meters::insert(&mut tx, world.tenant.0, &meter).await?;
     let product = catalogue::products_list(&mut tx, world.tenant.0, uuid::Uuid::nil(), 1).await?;
     let component = catalogue::ComponentRow {
+        included: "0".into(),
+        min_quantity: None,
+        max_quantity: None,
         id: altyn.ids.next(),
         plan_version_id: world.plan_version,
         product_id: product.first().map(|product| product.id).unwrap_or_default(),

@@ -113,6 +113,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
     };
     catalogue::products_insert(&mut tx, t, now, &[product_row]).await?;
     let plan_row = catalogue::PlanRow {
+        visibility: "public".into(),
         id: plan,
         code: "home-100-1m".into(),
         title: "Home 100".into(),
@@ -122,6 +123,7 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
     };
     catalogue::plans_insert(&mut tx, t, now, &[plan_row]).await?;
     let version = catalogue::PlanVersionRow {
+        existing_from: None,
         id: world.plan_version,
         plan_id: plan,
         ordinal: 1,
@@ -135,6 +137,9 @@ pub async fn settle(altyn: &Altyn, plugins: &Path) -> anyhow::Result<World> {
     };
     catalogue::versions_insert(&mut tx, t, now, &[version]).await?;
     let component = catalogue::ComponentRow {
+        included: "0".into(),
+        min_quantity: None,
+        max_quantity: None,
         id: world.component,
         plan_version_id: world.plan_version,
         product_id: product,

@@ -21,7 +21,7 @@ pub enum ApiKeyCommand {
         /// What it is for
         #[arg(long)]
         name: String,
-        /// read-only, operator or admin
+        /// self-service, read-only, operator or admin
         #[arg(long, value_parser = super::named::<Role>, default_value = "operator")]
         role: Role,
         /// From when it is refused, such as 2027-01-01T00:00:00Z

@@ -139,7 +139,7 @@ impl From<ServiceError> for Failure {
             ServiceError::NotFound(_) => Exit::NotFound,
             ServiceError::Invalid(_) => Exit::Usage,
             ServiceError::Conflict { .. } | ServiceError::Stale | ServiceError::KeyReused => Exit::Conflict,
-            ServiceError::Forbidden(_) | ServiceError::Plugin { .. } => Exit::Refused,
+            ServiceError::Forbidden(_) | ServiceError::Denied { .. } | ServiceError::Plugin { .. } => Exit::Refused,
             ServiceError::Store(_) => return database(text),
             ServiceError::Internal(_) => Exit::Failure,
         };

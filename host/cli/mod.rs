@@ -28,6 +28,7 @@ mod output;
 mod plans;
 mod plugin_limits;
 mod plugins;
+mod price_overrides;
 mod progress;
 mod promises;
 mod proof;
@@ -103,6 +104,9 @@ enum Command {
     /// What subscriptions cost
     #[command(subcommand)]
     Plan(plans::PlanCommand),
+    /// What single contracts pay instead of a plan's price
+    #[command(subcommand)]
+    Price(price_overrides::PriceCommand),
     /// What use is counted by
     #[command(subcommand)]
     Meter(metering::MeterCommand),
@@ -251,6 +255,7 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
         Command::Contract(command) => command.run(session).await,
         Command::Product(command) => command.run(session).await,
         Command::Plan(command) => command.run(session).await,
+        Command::Price(command) => command.run(session).await,
         Command::Meter(command) => command.run(session).await,
         Command::Usage(command) => command.run(session).await,
         Command::Subscription(command) => command.run(session).await,

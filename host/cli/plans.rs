@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use altyn_domain::{
-    catalogue::PlanStatus,
+    catalogue::{PlanStatus, Visibility},
     id::{PlanId, ProductId},
 };
 use altyn_service::{
-    plans::{CreatePlan, CreatePlanVersion, UpdatePlan},
+    plans::{CreatePlan, CreatePlanVersion, PlanFilter, UpdatePlan},
     products::{CreateProduct, UpdateProduct},
 };
 use clap::Subcommand;
@@ -19,7 +19,7 @@ use super::{
 };
 
 const PRODUCT: &[&str] = &["id", "code", "title", "tax_category"];
-const PLAN: &[&str] = &["id", "code", "title", "status"];
+const PLAN: &[&str] = &["id", "code", "title", "status", "visibility"];
 
 /// Verbs of `altyn product`.
 #[derive(Debug, Subcommand)]
@@ -67,7 +67,7 @@ pub enum PlanCommand {
         /// The file; - is stdin
         file: PathBuf,
     },
-    /// Add a version from a JSON file; sold versions stay as they are
+    /// Add a version from a JSON file; "existing_subscribers": "from:2027-03-01" takes subscribers over at a renewal
     AddVersion {
         /// The plan
         id: PlanId,
@@ -76,6 +76,12 @@ pub enum PlanCommand {
     },
     /// List plans
     List {
+        /// Only in this status: draft, active or archived
+        #[arg(long)]
+        status: Option<PlanStatus>,
+        /// Only of this visibility: public or private
+        #[arg(long)]
+        visibility: Option<Visibility>,
         #[command(flatten)]
         page: PageArgs,
     },
@@ -84,7 +90,7 @@ pub enum PlanCommand {
         /// Which
         id: PlanId,
     },
-    /// Change a plan's title or status
+    /// Change a plan's title, its status or who sells it
     Update {
         /// Which
         id: PlanId,
@@ -94,6 +100,9 @@ pub enum PlanCommand {
         /// draft, active or archived
         #[arg(long)]
         status: Option<PlanStatus>,
+        /// public, or private: sold by managers only
+        #[arg(long)]
+        visibility: Option<Visibility>,
     },
 }
 
@@ -133,11 +142,14 @@ impl PlanCommand {
                 let version = altyn.plan_get(&request, id).await?.version;
                 printer.object(&altyn.plan_version_add(&request, id, version, command).await?.value, PLAN)
             }
-            Self::List { page } => printer.list(&altyn.plan_list(&request, &page.page()).await?, PLAN),
+            Self::List { status, visibility, page } => {
+                let filter = PlanFilter { status, visibility };
+                printer.list(&altyn.plan_list(&request, filter, &page.page()).await?, PLAN)
+            }
             Self::Show { id } => printer.object(&altyn.plan_get(&request, id).await?, PLAN),
-            Self::Update { id, title, status } => {
+            Self::Update { id, title, status, visibility } => {
                 let version = altyn.plan_get(&request, id).await?.version;
-                let command = UpdatePlan { title, status };
+                let command = UpdatePlan { title, status, visibility };
                 printer.object(&altyn.plan_update(&request, id, version, command).await?.value, PLAN)
             }
         }

@@ -37,6 +37,20 @@ const ADMINISTRATION: &[&str] = &[
     "/v1/extension-points",
 ];
 
+/// All that a key may touch which helps customers to help themselves; what is not here is refused.
+const SELF_SERVICE: &[(Method, &str)] = &[
+    (Method::GET, "/v1/plans"),
+    (Method::GET, "/v1/plans/{id}"),
+    (Method::GET, "/v1/contracts/{id}"),
+    (Method::GET, "/v1/subscriptions"),
+    (Method::POST, "/v1/subscriptions"),
+    (Method::GET, "/v1/subscriptions/{id}"),
+    (Method::GET, "/v1/subscriptions/{id}/access"),
+    (Method::GET, "/v1/subscriptions/{id}/changes"),
+    (Method::POST, "/v1/subscriptions/{id}/changes"),
+    (Method::POST, "/v1/subscriptions/{id}/changes/preview"),
+];
+
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -90,14 +104,16 @@ pub async fn admit(
         Some(value) => {
             let unknown = || Problem::new(Code::NotFound, "there is no such tenant below the key's tenant");
             let tenant: TenantId = value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(unknown)?;
-            if tenant != credential.tenant && !altyn.tenant_in_subtree(credential.tenant, tenant).await? {
+            let below = credential.role != Role::SelfService;
+            if tenant != credential.tenant && !(below && altyn.tenant_in_subtree(credential.tenant, tenant).await?) {
                 return Err(unknown());
             }
             tenant
         }
     };
     rules.check(request.method(), path.as_str(), request.uri(), request.headers())?;
-    let request_of = Request { tenant, credential: credential.id.to_string(), key: None };
+    let authority = credential.role.authority();
+    let request_of = Request { tenant, credential: credential.id.to_string(), authority, key: None };
     request.extensions_mut().insert(Caller { request: request_of });
     request.extensions_mut().insert(altyn.acting_for(tenant).await?);
     Ok(next.run(request).await)
@@ -108,12 +124,19 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// What a role may do: a reader only reads, and only an administrator touches [`ADMINISTRATION`].
+/// What a role may do: a reader only reads, only an administrator touches [`ADMINISTRATION`], and who helps customers to help
+/// themselves has nothing but [`SELF_SERVICE`].
 fn permit(role: Role, method: &Method, path: &str) -> Result<(), Problem> {
     let administration = ADMINISTRATION
         .iter()
         .any(|area| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     match role {
+        Role::SelfService => {
+            let method = if method == Method::HEAD { &Method::GET } else { method };
+            let allowed = SELF_SERVICE.iter().any(|(verb, served)| verb == method && *served == path);
+            let refused = "a self-service key does not do this; use one with the role operator or admin";
+            if allowed { Ok(()) } else { Err(Problem::new(Code::Forbidden, refused)) }
+        }
         Role::Admin => Ok(()),
         _ if administration => Err(Problem::new(Code::Forbidden, "this needs a key with the role admin")),
         Role::ReadOnly if method != Method::GET && method != Method::HEAD => {
@@ -138,5 +161,19 @@ mod tests {
         assert!(permit(Role::ReadOnly, &Method::GET, "/v1/customers").is_ok());
         assert!(permit(Role::ReadOnly, &Method::POST, "/v1/customers").is_err());
         assert!(permit(Role::ReadOnly, &Method::POST, "/v1/verify").is_err());
+    }
+
+    #[test]
+    fn who_helps_customers_to_help_themselves_has_a_short_list() {
+        let may = |method: Method, path| permit(Role::SelfService, &method, path).is_ok();
+        assert!(may(Method::GET, "/v1/plans") && may(Method::HEAD, "/v1/plans/{id}"));
+        assert!(may(Method::POST, "/v1/subscriptions") && may(Method::POST, "/v1/subscriptions/{id}/changes"));
+        for path in ["/v1/plans", "/v1/price-overrides", "/v1/contracts", "/v1/ledger/transactions", "/v1/exchanges"] {
+            assert!(!may(Method::POST, path), "{path}");
+        }
+        for path in ["/v1/customers", "/v1/contracts", "/v1/plansx", "/v1/api-keys", "/v1/price-overrides"] {
+            assert!(!may(Method::GET, path), "{path}");
+        }
+        assert!(!may(Method::PATCH, "/v1/subscriptions/{id}") && !may(Method::POST, "/v1/subscriptions/{id}/cancel"));
     }
 }

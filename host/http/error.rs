@@ -126,6 +126,7 @@ impl From<ServiceError> for Problem {
             ServiceError::Stale => Self::new(Code::StaleVersion, error.to_string()),
             ServiceError::KeyReused => Self::new(Code::KeyReused, error.to_string()),
             ServiceError::Forbidden(message) => Self::new(Code::Forbidden, message),
+            ServiceError::Denied { message, .. } => Self::chosen(code, StatusCode::FORBIDDEN, message),
             ServiceError::Plugin { message, .. } => {
                 let busy = Code::find(code).is_some_and(|entry| entry.status() == StatusCode::SERVICE_UNAVAILABLE);
                 let status = if busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNPROCESSABLE_ENTITY };

@@ -42,6 +42,7 @@ mod plans;
 mod plugin_keys;
 mod plugin_limits;
 mod plugins;
+mod price_overrides;
 mod problems;
 mod products;
 mod promises;
@@ -146,6 +147,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(dunning::routes())
         .merge(products::routes())
         .merge(plans::routes())
+        .merge(price_overrides::routes())
         .merge(meters::routes())
         .merge(metering::routes())
         .merge(subscriptions::routes())

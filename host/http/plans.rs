@@ -3,7 +3,7 @@
 use altyn_domain::id::PlanId;
 use altyn_service::{
     page::{Listed, Page},
-    plans::{CreatePlan, CreatePlanVersion, PlanView, UpdatePlan},
+    plans::{CreatePlan, CreatePlanVersion, PlanFilter, PlanView, UpdatePlan},
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -14,7 +14,7 @@ use super::{
     error::Problem,
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Resource},
-    page::{At, Paged},
+    page::{At, Filter, Paged},
 };
 
 /// The routes of this file.
@@ -56,15 +56,16 @@ async fn create(
 
 /// Lists the plans.
 ///
-/// With all their versions, oldest first.
+/// With all their versions, oldest first. A self-service key sees those that are public and on sale.
 #[utoipa::path(get, path = "/v1/plans", operation_id = "plan_list", tag = "plans",
-    params(Page), responses((status = 200, description = "A page of plans", body = Listed<PlanView>)))]
+    params(Page, PlanFilter), responses((status = 200, description = "A page of plans", body = Listed<PlanView>)))]
 async fn list(
     App(altyn): App,
     Caller { request }: Caller,
     Paged(page): Paged,
+    Filter(filter): Filter<PlanFilter>,
 ) -> Result<Json<Listed<PlanView>>, Problem> {
-    Ok(Json(altyn.plan_list(&request, &page).await?))
+    Ok(Json(altyn.plan_list(&request, filter, &page).await?))
 }
 
 /// Reads a plan.
@@ -79,7 +80,7 @@ async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<PlanId>) ->
 
 /// Changes a plan.
 ///
-/// Its title or its status: a draft becomes active, an active plan archived, an archived one active again.
+/// Its title, its status (a draft becomes active, an active plan archived, an archived one active again), or who sells it.
 #[utoipa::path(patch, path = "/v1/plans/{id}", operation_id = "plan_update", tag = "plans",
     params(("id" = PlanId, Path, description = "The plan")),
     request_body(content = UpdatePlan, example = json!({ "status": "archived" })),
@@ -95,11 +96,13 @@ async fn update(
 
 /// Adds a version to a plan.
 ///
-/// New prices are a new version with its own first day; what was sold before goes on under the version it was sold with.
+/// New prices are a new version with its own first day. What was sold before goes on under the version it was sold with, unless
+/// `existing_subscribers` names a day: then each subscription goes over at its first renewal on or after it.
 #[utoipa::path(post, path = "/v1/plans/{id}/versions", operation_id = "plan_version_add", tag = "plans",
     params(("id" = PlanId, Path, description = "The plan")),
     request_body(content = CreatePlanVersion, example = json!({
-        "effective_from": "2027-01-01", "cadence": "1m", "price_mode": "included",
+        "effective_from": "2027-01-01", "existing_subscribers": "from:2027-03-01", "cadence": "1m",
+        "price_mode": "included",
         "components": [{
             "code": "access", "title": "Доступ в Интернет", "unit_price_minor": 65_000,
             "product_id": "prd_0190a5d0c0de7000800000000000002a",

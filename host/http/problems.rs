@@ -137,6 +137,27 @@ catalogue! {
     PlanNotInEffect = "plan-not-in-effect", CONFLICT, "The plan is not sold on this day",
         "No version of the plan is in effect on the first day of service.",
         "Begin on a day from which a version is in effect, or add a version.";
+    PlanPrivate = "plan-private", FORBIDDEN, "The plan is private",
+        "A private plan is sold by managers, and the key helps customers to help themselves.",
+        "Choose a public plan, or use a key with the role operator or admin.";
+    ManagerOnly = "manager-only", FORBIDDEN, "Managers decide this",
+        "The request asks for terms that a customer who helps himself does not give himself, such as a discount or a day in the past.",
+        "Leave out what `detail` names, or use a key with the role operator or admin.";
+    PlanVersionIncompatible = "plan-version-incompatible", CONFLICT, "Subscribers cannot go over",
+        "An older version of the plan has another currency or cadence, so its subscribers cannot go over to the new one at a renewal.",
+        "Keep existing subscribers, or make the version with their currency and cadence.";
+    QuantityNotSold = "quantity-not-sold", CONFLICT, "Not sold in this quantity",
+        "A component of the plan is sold with a least or a greatest quantity, and the wished one is outside.",
+        "Choose a quantity that `detail` names, or another plan.";
+    PriceOverrideOverlaps = "price-override-overlaps", CONFLICT, "Two prices on one day",
+        "Another price of the contract holds for the component on some of these days.",
+        "Remove that one, or choose other days.";
+    PriceOverrideRemoved = "price-override-removed", CONFLICT, "The price was removed",
+        "The price of the contract was removed before.",
+        "There is nothing to remove.";
+    TooManyPriceOverrides = "too-many-price-overrides", CONFLICT, "Too many prices",
+        "The contract has as many prices of its own as a contract may have.",
+        "Make a plan for it.";
     CurrencyMismatch = "currency-mismatch", CONFLICT, "Another currency",
         "The plan is priced in another currency than the contract's.",
         "Choose a plan in the contract's currency, or another contract.";

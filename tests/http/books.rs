@@ -91,6 +91,9 @@ pub async fn prepare(host: &Host) -> Books {
             "product_id": books.id("/v1/products") }],
     }});
     books.keep("/v1/plans", &host.post("/v1/plans", &plan).await.expect(201));
+    let price = json!({ "contract_id": books.id("/v1/contracts"), "plan_code": "home-100", "component": "access",
+        "unit_price_minor": 55_000, "from": "2035-01-01", "comment": "agreed" });
+    books.keep("/v1/price-overrides", &host.post("/v1/price-overrides", &price).await.expect(201));
     let subscription = json!({ "contract_id": books.id("/v1/contracts"), "plan_code": "home-100", "starts_on": DAY });
     books.keep("/v1/subscriptions", &host.post("/v1/subscriptions", &subscription).await.expect(201));
     let funds = format!("contract/{}/funds", books.id("/v1/contracts"));

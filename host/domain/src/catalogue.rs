@@ -1,20 +1,23 @@
 //! Plans: what is sold, at which price, for which period.
 //!
 //! Owns the rules that make a plan version sellable. Refuses to know who bought it. Invariant: a checked version has
-//! components of one currency with prices of zero or more, and is never edited once sold; a change is a new version.
+//! components of one currency with prices of zero or more, and is never edited once sold; a change is a new version, and a
+//! version says itself whether the subscribers of older ones go over to it.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{Datelike as _, NaiveDate};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Cadence;
 use crate::charge::ChargeKind;
-use crate::id::{ComponentId, PlanVersionId, ProductId};
+use crate::id::{ComponentId, PlanId, PlanVersionId, ProductId};
 use crate::metered::{MeteredError, MeteredTerms};
-use crate::money::{Currency, Money};
+use crate::money::{Currency, Money, MoneyError, line_price};
 use crate::tax::PriceMode;
 use crate::text::{serde_as_text, shorten, text_enum};
 
@@ -26,6 +29,11 @@ pub enum CatalogueError {
         "\"{0}\" is not a billing day; write anniversary, anniversary:restore, contract-aligned or fixed:1 to fixed:31"
     )]
     BillingDay(String),
+    /// The text does not say what becomes of existing subscribers.
+    #[error(
+        "\"{0}\" does not say what becomes of existing subscribers; write keep, or from: and a day, as from:2027-01-01"
+    )]
+    Existing(String),
     /// The text is not a stub policy.
     #[error("\"{0}\" is not a stub policy; write prorate, free or absorb:1 to absorb:31")]
     Stub(String),
@@ -61,6 +69,24 @@ pub enum CatalogueError {
         /// Currency of the first component.
         expected: Currency,
     },
+    /// An included quantity, a minimum or a maximum that cannot be.
+    #[error(
+        "component \"{0}\": quantities are from 0 to 1000000 with at most 6 decimals, and the minimum is no more than the maximum"
+    )]
+    Quantities(String),
+    /// Quantities of something that does not recur.
+    #[error("component \"{0}\" does not recur; included, min_quantity and max_quantity are for what recurs")]
+    QuantitiesOfKind(String),
+    /// More or fewer units than are sold.
+    #[error("component \"{code}\" is sold {sold}, not {quantity}; choose such a quantity, or another plan")]
+    NotSold {
+        /// Code of the component.
+        code: String,
+        /// How many units it is sold, in words.
+        sold: String,
+        /// How many were wished.
+        quantity: Decimal,
+    },
     /// What is metered cannot be sold so.
     #[error(transparent)]
     Metered(#[from] MeteredError),
@@ -80,6 +106,70 @@ text_enum! {
         Archived = "archived",
     }
 }
+
+text_enum! {
+    /// Who may sell a plan.
+    pub enum Visibility as "visibility of a plan" {
+        /// Whoever may subscribe, a customer who helps himself included.
+        Public = "public",
+        /// Managers only; who helps himself neither sees nor takes it.
+        Private = "private",
+    }
+}
+
+/// What becomes of the subscribers of a plan's older versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ExistingSubscribers {
+    /// They stay on the version that they are on.
+    #[default]
+    Keep,
+    /// Each goes over at the first renewal on or after this day; never in the middle of a period.
+    From(NaiveDate),
+}
+
+impl ExistingSubscribers {
+    /// The day from which on they go over.
+    pub fn from_day(self) -> Option<NaiveDate> {
+        match self {
+            Self::Keep => None,
+            Self::From(day) => Some(day),
+        }
+    }
+}
+
+impl From<Option<NaiveDate>> for ExistingSubscribers {
+    fn from(day: Option<NaiveDate>) -> Self {
+        day.map_or(Self::Keep, Self::From)
+    }
+}
+
+impl fmt::Display for ExistingSubscribers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep => f.write_str("keep"),
+            Self::From(day) => write!(f, "from:{day}"),
+        }
+    }
+}
+
+impl FromStr for ExistingSubscribers {
+    type Err = CatalogueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let day = |digits: &str| digits.parse::<NaiveDate>().ok().filter(|day| day.to_string() == digits);
+        match (text, text.strip_prefix("from:").and_then(day)) {
+            ("keep", _) => Ok(Self::Keep),
+            (_, Some(day)) => Ok(Self::From(day)),
+            _ => Err(CatalogueError::Existing(shorten(text))),
+        }
+    }
+}
+
+serde_as_text!(
+    ExistingSubscribers,
+    "What becomes of the subscribers of older versions: `keep`, or `from:` and a day, such as `from:2027-01-01`.",
+    "from:2027-01-01"
+);
 
 /// What a first period costs that is shorter than the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -232,12 +322,63 @@ pub struct Component {
     pub tax_category: String,
     /// The product whose revenue it is.
     pub product: ProductId,
+    /// Units that cost nothing; for what recurs.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "2"))]
+    pub included: Decimal,
+    /// The fewest units that may be taken; for what recurs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "1"))]
+    pub min_quantity: Option<Decimal>,
+    /// The most units that may be taken; for what recurs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "10"))]
+    pub max_quantity: Option<Decimal>,
     /// What is counted and what it costs; exactly for what is metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metered: Option<MeteredTerms>,
 }
 
 impl Component {
+    /// The price of so many units and a whole period at a price of one unit: `unit · max(0, quantity − included)`, less the
+    /// discount in per cent, rounded once.
+    pub fn price(&self, unit: Money, quantity: Decimal, discount_percent: Decimal) -> Result<Money, MoneyError> {
+        line_price(unit, (quantity - self.included).max(Decimal::ZERO), discount_percent)
+    }
+
+    /// Checks that so many units are sold.
+    fn takes(&self, quantity: Decimal) -> Result<(), CatalogueError> {
+        let few = self.min_quantity.filter(|least| quantity < *least);
+        let many = self.max_quantity.filter(|most| *most < quantity);
+        if few.or(many).is_none() {
+            return Ok(());
+        }
+        let sold = match (self.min_quantity, self.max_quantity) {
+            (Some(least), Some(most)) => format!("{} to {} times", least.normalize(), most.normalize()),
+            (Some(least), None) => format!("at least {} times", least.normalize()),
+            (None, most) => format!("at most {} times", most.unwrap_or_default().normalize()),
+        };
+        Err(CatalogueError::NotSold { code: self.code.clone(), sold, quantity: quantity.normalize() })
+    }
+
+    /// Checks the included quantity and the bounds.
+    fn check_quantities(&self) -> Result<(), CatalogueError> {
+        let fits = |value: Decimal| {
+            let value = value.normalize();
+            value.scale() <= 6 && value >= Decimal::ZERO && value <= Decimal::from(1_000_000)
+        };
+        let bounds = [Some(self.included), self.min_quantity, self.max_quantity];
+        let crossed = self.min_quantity.zip(self.max_quantity).is_some_and(|(least, most)| most < least);
+        if crossed || self.max_quantity.is_some_and(|most| most.is_zero()) || !bounds.into_iter().flatten().all(fits) {
+            return Err(CatalogueError::Quantities(self.code.clone()));
+        }
+        let any = !self.included.is_zero() || self.min_quantity.is_some() || self.max_quantity.is_some();
+        if any && self.kind != ComponentKind::Recurring {
+            return Err(CatalogueError::QuantitiesOfKind(self.code.clone()));
+        }
+        Ok(())
+    }
+
     /// Checks that what is metered has its terms and nothing else has.
     fn check_metered(&self) -> Result<(), MeteredError> {
         match (&self.metered, self.kind) {
@@ -258,6 +399,8 @@ impl Component {
 pub struct PlanVersion {
     /// Identifier.
     pub id: PlanVersionId,
+    /// The plan.
+    pub plan: PlanId,
     /// Length of a period.
     pub cadence: Cadence,
     /// Whether prices include tax.
@@ -268,9 +411,38 @@ pub struct PlanVersion {
     pub stub: StubPolicy,
     /// What is charged, in the order of documents.
     pub components: Vec<Component>,
+    /// The later versions that its subscribers go over to, oldest first; empty where nobody is renewed.
+    #[serde(skip)]
+    pub successors: Vec<Successor>,
+}
+
+/// A later version of a plan that subscribers go over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Successor {
+    /// From which day on, each at a renewal.
+    pub from: NaiveDate,
+    /// The version; of the same currency and cadence.
+    pub version: Arc<PlanVersion>,
 }
 
 impl PlanVersion {
+    /// The version by which a renewal is charged whose period begins on a day: the last one that has come by then.
+    pub fn on(&self, start: NaiveDate) -> &Self {
+        let come = self.successors.iter().rev().find(|successor| successor.from <= start);
+        come.map_or(self, |successor| &successor.version)
+    }
+
+    /// This version or the later one with the id.
+    pub fn version(&self, id: PlanVersionId) -> Option<&Self> {
+        let later = self.successors.iter().map(|successor| &*successor.version);
+        std::iter::once(self).chain(later).find(|version| version.id == id)
+    }
+
+    /// Checks that so many units of every component are sold.
+    pub fn takes(&self, quantity: Decimal) -> Result<(), CatalogueError> {
+        self.components.iter().try_for_each(|component| component.takes(quantity))
+    }
+
     /// Checks that the version can be sold and answers with its currency.
     pub fn check(&self) -> Result<Currency, CatalogueError> {
         let expected = self.components.first().ok_or(CatalogueError::NoComponent)?.unit_price.currency;
@@ -295,6 +467,7 @@ impl PlanVersion {
             if percent > 100 {
                 return Err(CatalogueError::Prepayment { code: code(), percent });
             }
+            component.check_quantities()?;
             component.check_metered()?;
             if component.metered.as_ref().is_some_and(|terms| !meters.insert(terms.meter_id)) {
                 return Err(MeteredError::MeterTwice.into());
@@ -319,6 +492,9 @@ mod tests {
             prepayment_percent: 100,
             tax_category: "service".into(),
             product: ProductId(Uuid::from_u128(1)),
+            included: Decimal::ZERO,
+            min_quantity: None,
+            max_quantity: None,
             metered: None,
         }
     }
@@ -326,12 +502,72 @@ mod tests {
     fn version(components: Vec<Component>) -> PlanVersion {
         PlanVersion {
             id: PlanVersionId(Uuid::from_u128(7)),
+            plan: PlanId(Uuid::from_u128(5)),
             cadence: Cadence::Months(1),
             price_mode: PriceMode::Included,
             billing_day: BillingDay::Fixed(1),
             stub: StubPolicy::Prorate,
             components,
+            successors: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_becomes_of_existing_subscribers_has_one_spelling() {
+        for text in ["keep", "from:2027-01-01"] {
+            assert_eq!(text.parse::<ExistingSubscribers>().map(|told| told.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "from", "from:", "from:2027-1-1", "from:2027-02-30", "from:+2027-01-01", "Keep", "2027-01-01"]
+        {
+            assert!(text.parse::<ExistingSubscribers>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn included_units_cost_nothing_and_the_others_their_price() {
+        let seats = Component { included: Decimal::from(2), ..component(1, 10_000, Currency::RUB) };
+        let price =
+            |quantity: i64| seats.price(seats.unit_price, Decimal::from(quantity), Decimal::ZERO).unwrap().minor;
+        assert_eq!((price(0), price(1), price(2), price(3), price(10)), (0, 0, 0, 10_000, 80_000));
+        let half = seats.price(seats.unit_price, Decimal::new(25, 1), Decimal::from(10)).unwrap();
+        assert_eq!(half.minor, 4_500, "half a unit is left to pay, less a tenth");
+    }
+
+    #[test]
+    fn a_component_is_sold_within_its_bounds() {
+        let bounded = |least: Option<i64>, most: Option<i64>| {
+            version(vec![Component {
+                min_quantity: least.map(Decimal::from),
+                max_quantity: most.map(Decimal::from),
+                ..component(1, 1, Currency::RUB)
+            }])
+        };
+        let takes = |plan: &PlanVersion, quantity: i64| plan.takes(Decimal::from(quantity)).is_ok();
+        let plan = bounded(Some(2), Some(5));
+        assert!(plan.check().is_ok());
+        assert!(!takes(&plan, 1) && takes(&plan, 2) && takes(&plan, 5) && !takes(&plan, 6));
+        assert!(takes(&bounded(None, None), 1_000_000) && !takes(&bounded(Some(3), None), 2));
+        let told = bounded(None, Some(5)).takes(Decimal::from(9)).unwrap_err().to_string();
+        assert_eq!(told, "component \"c1\" is sold at most 5 times, not 9; choose such a quantity, or another plan");
+        for wrong in [bounded(Some(5), Some(2)), bounded(Some(-1), None), bounded(None, Some(0))] {
+            assert!(matches!(wrong.check(), Err(CatalogueError::Quantities(_))), "{wrong:?}");
+        }
+        let once = Component { kind: ComponentKind::SetUp, included: Decimal::ONE, ..component(1, 1, Currency::RUB) };
+        assert!(matches!(version(vec![once]).check(), Err(CatalogueError::QuantitiesOfKind(_))));
+    }
+
+    #[test]
+    fn the_last_version_that_has_come_charges_a_renewal() {
+        let later = |n: u128, from: &str| Successor {
+            from: from.parse().unwrap(),
+            version: Arc::new(PlanVersion { id: PlanVersionId(Uuid::from_u128(n)), ..version(Vec::new()) }),
+        };
+        // The third was made after the second and holds from an earlier day.
+        let plan =
+            PlanVersion { successors: vec![later(8, "2027-03-01"), later(9, "2027-02-01")], ..version(Vec::new()) };
+        let on = |day: &str| plan.on(day.parse().unwrap()).id.0.as_u128();
+        assert_eq!((on("2027-01-31"), on("2027-02-01"), on("2027-03-01")), (7, 9, 9));
+        assert_eq!(plan.version(PlanVersionId(Uuid::from_u128(8))).map(|found| found.id.0.as_u128()), Some(8));
     }
 
     #[test]
@@ -387,10 +623,11 @@ mod tests {
     #[test]
     fn what_is_metered_has_terms_and_no_other_price() {
         let terms = |meter| MeteredTerms {
+            package: None,
             meter_id: crate::id::MeterId(Uuid::from_u128(meter)),
-            included: rust_decimal::Decimal::ZERO,
+            included: Decimal::ZERO,
             model: crate::metered::TierModel::Graduated,
-            tiers: vec![crate::metered::Tier { up_to: None, unit_price: rust_decimal::Decimal::ONE }],
+            tiers: vec![crate::metered::Tier { up_to: None, unit_price: Decimal::ONE }],
             volume_discounts: Vec::new(),
         };
         let metered = |n, meter, minor| Component {

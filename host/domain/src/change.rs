@@ -16,7 +16,9 @@ use crate::id::{ChargeId, ComponentId, PlanVersionId};
 use crate::invoice::Amounts;
 use crate::money::MoneyError;
 use crate::proration::{CurrentDay, Question};
-use crate::subscription::{Discount, DueLine, Schedule, Subscription, SubscriptionError, SubscriptionStatus, due};
+use crate::subscription::{
+    Discount, DueLine, Schedule, Subscription, SubscriptionError, SubscriptionStatus, due, due_again,
+};
 use crate::text::text_enum;
 
 pub use direction::{Direction, PeriodChange, classify, period_change};
@@ -513,7 +515,7 @@ fn changed(
         (Vec::new(), next_index)
     } else {
         let last = if schedule.is_some() { on } else { until.pred_opt().ok_or(CalendarError::OutOfRange)? };
-        let found = due(&begun, plan, last, usize::MAX)?;
+        let found = due_again(&begun, plan, last)?;
         (found.lines, found.next.next_index)
     };
     let charges_left = match (schedule, lines.is_empty()) {
@@ -559,7 +561,11 @@ fn renewed(facts: &Facts<'_>, on: NaiveDate) -> Result<Decision, ChangeError> {
         (None, subscription.clone())
     };
     let found = due(&begun, facts.plan, until.max(on), 1)?;
+    // A later version of the plan charges the renewal from its first day on, and nothing before it.
+    let moved = found.moves.last();
     let terms = Terms {
+        plan_version: moved.map_or(begun.plan_version, |moved| moved.to),
+        terms_from: moved.map_or(begun.terms_from, |moved| moved.on),
         next_index: found.next.next_index,
         next_charge_on: found.next.next_charge_on,
         charges_left: found.next.charges_left,

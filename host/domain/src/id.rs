@@ -182,6 +182,8 @@ ids! {
     MeterId = "mtr";
     /// The days that use is billed for at once.
     UsageWindowId = "uwn";
+    /// A price of a single contract.
+    PriceOverrideId = "pov";
     /// An order of a subscription.
     OrderId = "ord";
 }

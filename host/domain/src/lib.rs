@@ -31,6 +31,7 @@ pub mod numbering;
 pub mod order;
 pub mod party;
 pub mod plugin;
+pub mod price_override;
 pub mod promise;
 pub mod proration;
 pub mod recommend;

@@ -87,6 +87,9 @@ pub enum MeteredError {
     /// An included quantity out of range.
     #[error("an included quantity is from 0 to {LARGEST_QUANTITY} with at most 9 decimals, got {0}")]
     Included(Decimal),
+    /// A package size out of range.
+    #[error("a package has more than 0 and at most {LARGEST_QUANTITY} units with at most 9 decimals, got {0}")]
+    Package(Decimal),
     /// Discounts out of order or range.
     #[error(
         "`from` rises from discount to discount, at most {MOST_TIERS} of them, each of 0 to 100 % with at most 2 decimals"
@@ -212,6 +215,11 @@ pub struct MeteredTerms {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "10"))]
     pub included: Decimal,
+    /// How many units a package has; then prices, bounds and thresholds are those of packages, and one that is begun is paid
+    /// whole. Each unit by itself when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "100"))]
+    pub package: Option<Decimal>,
     /// Which tier prices what.
     #[serde(default = "graduated")]
     pub model: TierModel,
@@ -244,7 +252,7 @@ pub struct Basis {
 pub struct Rated {
     /// The price, rounded once.
     pub amount: Money,
-    /// What of the figure is billed.
+    /// What of the figure is billed: units, or packages.
     pub billable: Decimal,
     /// Billable quantities and the prices of their units, by tier.
     pub parts: Vec<(Decimal, Decimal)>,
@@ -262,6 +270,9 @@ impl MeteredTerms {
         };
         if !fits(self.included, QUANTITY_DECIMALS) {
             return Err(MeteredError::Included(self.included));
+        }
+        if let Some(size) = self.package.filter(|size| size.is_zero() || !fits(*size, QUANTITY_DECIMALS)) {
+            return Err(MeteredError::Package(size));
         }
         if self.tiers.is_empty() || self.tiers.len() > MOST_TIERS {
             return Err(MeteredError::Tiers);
@@ -298,7 +309,8 @@ impl MeteredTerms {
             quantity_share(quantity, days, basis.of_days)
         };
         let included = scaled(self.included)?;
-        let billable = (used - included).max(Decimal::ZERO).normalize();
+        let units = (used - included).max(Decimal::ZERO).normalize();
+        let billable = self.package.map_or(Ok(units), |size| packages(units, size))?;
         let mut parts = Vec::with_capacity(self.tiers.len());
         let mut below = Decimal::ZERO;
         for tier in &self.tiers {
@@ -321,28 +333,53 @@ impl MeteredTerms {
             }
         }
         let amount = usage_price(&parts, &[volume, basis.discount_percent], currency)?;
-        Ok(Rated { amount, billable, explanation: explained(used, included, &parts, volume, basis), parts })
+        Ok(Rated { amount, billable, explanation: self.explained(used, included, &parts, volume, basis), parts })
+    }
+
+    fn explained(
+        &self,
+        used: Decimal,
+        included: Decimal,
+        parts: &[(Decimal, Decimal)],
+        volume: Decimal,
+        basis: &Basis,
+    ) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!("{} used", used.normalize());
+        // Writing into a text cannot fail.
+        if !included.is_zero() {
+            let _ = write!(text, ", {included} included");
+        }
+        if basis.days != basis.of_days {
+            let _ = write!(text, " for {} of {} days", basis.days, basis.of_days);
+        }
+        if let Some(size) = self.package {
+            let _ = write!(text, ", in packages of {}", size.normalize());
+        }
+        for (place, (quantity, price)) in parts.iter().filter(|(quantity, _)| !quantity.is_zero()).enumerate() {
+            let joint = if place == 0 { ": " } else { " + " };
+            let _ = write!(text, "{joint}{} × {}", quantity.normalize(), price.normalize());
+        }
+        for percent in [volume, basis.discount_percent].into_iter().filter(|percent| !percent.is_zero()) {
+            let _ = write!(text, ", less {} %", percent.normalize());
+        }
+        text
     }
 }
 
-fn explained(used: Decimal, included: Decimal, parts: &[(Decimal, Decimal)], volume: Decimal, basis: &Basis) -> String {
-    use std::fmt::Write as _;
-    let mut text = format!("{} used", used.normalize());
-    // Writing into a text cannot fail.
-    if !included.is_zero() {
-        let _ = write!(text, ", {included} included");
-    }
-    if basis.days != basis.of_days {
-        let _ = write!(text, " for {} of {} days", basis.days, basis.of_days);
-    }
-    for (place, (quantity, price)) in parts.iter().filter(|(quantity, _)| !quantity.is_zero()).enumerate() {
-        let joint = if place == 0 { ": " } else { " + " };
-        let _ = write!(text, "{joint}{} × {}", quantity.normalize(), price.normalize());
-    }
-    for percent in [volume, basis.discount_percent].into_iter().filter(|percent| !percent.is_zero()) {
-        let _ = write!(text, ", less {} %", percent.normalize());
-    }
-    text
+/// How many packages of a size are begun by so many units.
+fn packages(units: Decimal, size: Decimal) -> Result<Decimal, MoneyError> {
+    let whole = units.checked_div(size).ok_or(MoneyError::Overflow)?.trunc();
+    // A quotient may be rounded up to a whole number; what it leaves over or lacks is exact.
+    let filled = whole.checked_mul(size).ok_or(MoneyError::Overflow)?;
+    let more = if filled < units {
+        Decimal::ONE
+    } else if filled >= units + size {
+        Decimal::NEGATIVE_ONE
+    } else {
+        Decimal::ZERO
+    };
+    Ok((whole + more).normalize())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Cadence, CalendarError, Period, boundary};
 use crate::charge::{ChargeKind, prepaid_part};
-use crate::id::{ChargeId, ComponentId, ContractId, OrderId, ProductId, SubscriptionId, UsageWindowId};
+use crate::id::{ChargeId, ComponentId, ContractId, OrderId, PlanVersionId, ProductId, SubscriptionId, UsageWindowId};
 use crate::invoice::{Amounts, TotalsError, totals};
 use crate::money::{Money, MoneyError};
 use crate::plugin::World;
@@ -317,6 +317,20 @@ pub struct PlanWithheld {
     pub available: Money,
 }
 
+/// A subscription that goes over to a later version of its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanMove {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The first day of the renewal that the later version charges.
+    pub on: NaiveDate,
+    /// The version before.
+    pub from: PlanVersionId,
+    /// The later version.
+    pub to: PlanVersionId,
+}
+
 /// An order whose first period a plan charges: what was reserved for it is free again, to be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -353,6 +367,9 @@ pub struct ContractPlan {
     /// The periods that are not charged for want of money.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<PlanWithheld>,
+    /// The subscriptions that go over to a later version of their plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<PlanMove>,
     /// The orders that are charged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<PlanOrder>,

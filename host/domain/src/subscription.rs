@@ -1,7 +1,8 @@
 //! Subscriptions: which periods fall due, and how a subscription goes on after they were charged.
 //!
 //! Owns the schedule (anchor and index) and renewal. Refuses to know balances, taxes and how a part of a period is
-//! priced. Invariant: the used parts of successive periods are disjoint and gapless, and charging up to a day in one
+//! priced. A period is charged by the plan version and at the unit prices that hold on the day on which it begins, so that
+//! neither a new version nor a price of the contract's own cuts a period. Invariant: the used parts of successive periods are disjoint and gapless, and charging up to a day in one
 //! step or in many gives the same lines, because every boundary is computed from the anchor.
 
 use chrono::{Datelike, NaiveDate};
@@ -9,9 +10,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Cadence, CalendarError, Period, boundary, period};
-use crate::catalogue::{PlanVersion, StubPolicy};
+use crate::catalogue::{ComponentKind, PlanVersion, StubPolicy};
 use crate::id::{ComponentId, ContractId, PlanVersionId, ProductId, SubscriptionId};
-use crate::money::{Money, MoneyError, line_price};
+use crate::money::{Currency, Money, MoneyError};
+use crate::price_override::{PriceOverride, unit_price};
 use crate::text::text_enum;
 
 pub use short_funds::{DuePeriod, ShortFunds, Verdict, verdict};
@@ -152,6 +154,9 @@ pub struct Subscription {
     pub charges_left: Option<u32>,
     /// Whether each period begins by hand; such a subscription never renews by itself.
     pub manual: bool,
+    /// What it pays instead of the plan's prices, its own before those of the whole contract.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<PriceOverride>,
     /// Version of the row, for optimistic locking.
     pub version: i64,
 }
@@ -262,6 +267,23 @@ pub struct Due {
     pub lines: Vec<DueLine>,
     /// The subscription afterwards.
     pub next: Renewed,
+    /// The versions of its plan that it went over to on the way, in that order.
+    pub moves: Vec<VersionMove>,
+}
+
+/// A subscription going over to a later version of its plan, at a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionMove {
+    /// The day from which on the later version charges.
+    pub on: NaiveDate,
+    /// Index of the first period that it charges.
+    pub index: i32,
+    /// The version before.
+    pub from: PlanVersionId,
+    /// The later version.
+    pub to: PlanVersionId,
+    /// How many of the lines that fell due are before it.
+    pub lines_before: usize,
 }
 
 impl Due {
@@ -277,9 +299,31 @@ impl Due {
 /// per missed period, nothing for the future. Each period takes one of the charges left, and the last completes the
 /// subscription; a short first period that is absorbed takes none. No period is charged that begins at or after the end;
 /// when the end has come, it is cancelled.
+///
+/// A renewal is charged by the version of the plan that has come by the first day of its period, see [`PlanVersion::on`];
+/// the first period of service keeps the version that was sold.
 pub fn due(
     subscription: &Subscription,
     plan: &PlanVersion,
+    through: NaiveDate,
+    max_periods: usize,
+) -> Result<Due, SubscriptionError> {
+    charged(subscription, plan, true, through, max_periods)
+}
+
+/// What falls due like [`due`], all of it charged by the version at hand: for days that were sold before.
+pub(crate) fn due_again(
+    subscription: &Subscription,
+    plan: &PlanVersion,
+    through: NaiveDate,
+) -> Result<Due, SubscriptionError> {
+    charged(subscription, plan, false, through, usize::MAX)
+}
+
+fn charged(
+    subscription: &Subscription,
+    plan: &PlanVersion,
+    follows: bool,
     through: NaiveDate,
     max_periods: usize,
 ) -> Result<Due, SubscriptionError> {
@@ -290,7 +334,8 @@ pub fn due(
             given: plan.id,
         });
     }
-    let mut lines = Vec::new();
+    let (mut lines, mut moves) = (Vec::new(), Vec::new());
+    let mut present = plan;
     let mut next = Renewed {
         next_index: subscription.next_index,
         next_charge_on: subscription.next_charge_on,
@@ -323,22 +368,54 @@ pub fn due(
         if charged_on > through || periods == max_periods {
             break;
         }
+        let renewal = follows && subscription.starts_on < full.start;
+        let version = if renewal { plan.on(full.start) } else { present };
+        if version.id != present.id {
+            let (on, index, lines_before) = (charged_on, next.next_index, lines.len());
+            moves.push(VersionMove { on, index, from: present.id, to: version.id, lines_before });
+            present = version;
+        }
         let stub = Stub::of(subscription, plan, full, charged_on);
         let used = Period::try_new(charged_on, full.end.min(ends_on))?;
-        push_lines(&mut lines, subscription, plan, full, used, charged_on, stub == Stub::Free)?;
+        push_lines(&mut lines, subscription, present, full, used, charged_on, stub == Stub::Free)?;
         next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
         if stub == Stub::Absorbed {
             let after = period(subscription.anchor_on, plan.cadence, next.next_index)?;
             if after.start < ends_on {
                 let used = Period::try_new(after.start, after.end.min(ends_on))?;
-                push_lines(&mut lines, subscription, plan, after, used, charged_on, false)?;
+                push_lines(&mut lines, subscription, present, after, used, charged_on, false)?;
                 next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
             }
         }
         next.charges_left = next.charges_left.map(|left| left - 1);
         periods += 1;
     }
-    Ok(Due { lines, next })
+    Ok(Due { lines, next, moves })
+}
+
+/// What the whole period with an index costs, quantity and discount included, by the version and the prices that hold when it
+/// begins: what recurs, and in the first period of service what is charged once, too, if `with_once`.
+pub fn period_price(
+    subscription: &Subscription,
+    plan: &PlanVersion,
+    index: i32,
+    with_once: bool,
+) -> Result<Money, SubscriptionError> {
+    let full = period(subscription.anchor_on, plan.cadence, index)?;
+    let version = if subscription.starts_on < full.start { plan.on(full.start) } else { plan };
+    let charged_on = full.start.max(subscription.terms_from);
+    let mut lines = Vec::new();
+    push_lines(&mut lines, subscription, version, full, full, charged_on, false)?;
+    let first = with_once && full.start <= subscription.starts_on;
+    let counts = |kind: ComponentKind| match kind {
+        ComponentKind::Recurring => true,
+        ComponentKind::SetUp | ComponentKind::OneOff => first,
+        ComponentKind::Metered => false,
+    };
+    let mut prices =
+        lines.iter().filter(|line| counts(version.components[line.component_index].kind)).map(|line| line.price);
+    let currency = version.components.first().map_or(Currency::RUB, |first| first.unit_price.currency);
+    Ok(prices.try_fold(Money::zero(currency), Money::add)?)
 }
 
 /// How a first period is charged.
@@ -378,8 +455,10 @@ fn push_lines(
 ) -> Result<(), SubscriptionError> {
     let discount = Some(subscription.discount).filter(|discount| discount.holds_on(charged_on)).unwrap_or_default();
     let mut sum_left = discount.minor;
+    let start = full.start.max(subscription.starts_on);
     for (component_index, component) in plan.components.iter().enumerate() {
-        let mut price = line_price(component.unit_price, subscription.quantity, discount.percent)?;
+        let unit = unit_price(&subscription.overrides, plan, component, start);
+        let mut price = component.price(unit, subscription.quantity, discount.percent)?;
         let taken = sum_left.clamp(0, price.minor);
         sum_left -= taken;
         price.minor = if free { 0 } else { price.minor - taken };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    context::{Altyn, Begun, Reply, Request},
+    context::{Altyn, Authority, Begun, Reply, Request},
     error::{Fields, Result, ServiceError},
     page::{Listed, Page},
 };
@@ -19,6 +19,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
+    /// Help customers to help themselves: read their contracts and subscriptions, sell and change public plans on the terms that
+    /// these state. For the server of a cabinet or a shop, which itself knows whose contract is whose.
+    SelfService,
     /// Look at everything, change nothing.
     ReadOnly,
     /// The daily work: everything but tenants, keys and plugins.
@@ -28,9 +31,18 @@ pub enum Role {
 }
 
 impl Role {
+    /// On whose behalf a key of the role sells.
+    pub const fn authority(self) -> Authority {
+        match self {
+            Self::SelfService => Authority::SelfService,
+            Self::ReadOnly | Self::Operator | Self::Admin => Authority::Manager,
+        }
+    }
+
     /// The text of the role, as it is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::SelfService => "self-service",
             Self::ReadOnly => "read-only",
             Self::Operator => "operator",
             Self::Admin => "admin",
@@ -39,6 +51,7 @@ impl Role {
 
     fn parse(text: &str) -> Result<Self> {
         match text {
+            "self-service" => Ok(Self::SelfService),
             "read-only" => Ok(Self::ReadOnly),
             "operator" => Ok(Self::Operator),
             "admin" => Ok(Self::Admin),

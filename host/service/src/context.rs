@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use altyn_domain::id::TenantId;
+use altyn_domain::{
+    catalogue::{PlanStatus, Visibility},
+    id::TenantId,
+};
 use altyn_store::{Db, Scope, Tx, idempotency};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,8 +54,48 @@ pub struct Request {
     pub tenant: TenantId,
     /// The credential: an API key's id, `cli` or `scheduler`.
     pub credential: String,
+    /// On whose behalf something is sold.
+    pub authority: Authority,
     /// The idempotency key, if the caller gave one.
     pub key: Option<IdempotencyKey>,
+}
+
+/// On whose behalf something is sold, which bounds what may be sold and on which terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Somebody who answers for the operator: every plan on sale, on any terms.
+    Manager,
+    /// A customer who helps himself in the operator's cabinet or shop: public plans, on the terms that they state.
+    SelfService,
+}
+
+impl Authority {
+    /// Whether a plan of this status and visibility is shown.
+    pub(crate) fn sees(self, status: &str, visibility: &str) -> bool {
+        self == Self::Manager || (status == PlanStatus::Active.as_str() && visibility == Visibility::Public.as_str())
+    }
+
+    /// Refuses what only a manager decides; `what` is a sentence's subject.
+    pub(crate) fn manager(self, what: impl std::fmt::Display) -> Result<()> {
+        match self {
+            Self::Manager => Ok(()),
+            Self::SelfService => Err(ServiceError::Denied {
+                code: "manager-only",
+                message: format!("{what} is decided by managers; use a key with the role operator or admin"),
+            }),
+        }
+    }
+
+    /// Refuses a plan that only a manager sells.
+    pub(crate) fn sells(self, plan: &str, visibility: &str) -> Result<()> {
+        if self == Self::Manager || visibility == Visibility::Public.as_str() {
+            return Ok(());
+        }
+        Err(ServiceError::Denied {
+            code: "plan-private",
+            message: format!("plan {plan} is private: managers sell it; choose a public plan, or use their key"),
+        })
+    }
 }
 
 /// A caller's key together with what it was used for.
@@ -102,7 +145,7 @@ impl Altyn {
 impl Request {
     /// A request without a key, as the command line and the scheduler make them.
     pub fn internal(tenant: TenantId, credential: &str) -> Self {
-        Self { tenant, credential: credential.to_owned(), key: None }
+        Self { tenant, credential: credential.to_owned(), authority: Authority::Manager, key: None }
     }
 
     /// The rows this request may see.

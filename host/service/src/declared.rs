@@ -251,6 +251,9 @@ impl Stopped {
                 ServiceError::Plugin { code, message: format!("{entry}: {message}") }
             }
             ServiceError::Forbidden(message) => ServiceError::Forbidden(format!("{entry}: {message}")),
+            ServiceError::Denied { code, message } => {
+                ServiceError::Denied { code, message: format!("{entry}: {message}") }
+            }
             error => error,
         }
     }

@@ -39,6 +39,14 @@ pub enum ServiceError {
     /// The caller may not do this.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller may not do this; `code` is stable and says what is missing.
+    #[error("{message}")]
+    Denied {
+        /// Stable code, for example `plan-private`.
+        code: &'static str,
+        /// What is not allowed and who may do it.
+        message: String,
+    },
     /// A plugin is missing, refused or failed.
     #[error("{message}")]
     Plugin {
@@ -80,7 +88,7 @@ impl ServiceError {
         match self {
             Self::NotFound(_) => "not-found",
             Self::Invalid(_) => "invalid-request",
-            Self::Conflict { code, .. } | Self::Plugin { code, .. } => code,
+            Self::Conflict { code, .. } | Self::Plugin { code, .. } | Self::Denied { code, .. } => code,
             Self::Stale => "stale-version",
             Self::KeyReused => "idempotency-key-reused",
             Self::Forbidden(_) => "forbidden",

@@ -43,6 +43,7 @@ pub mod plugin_keys;
 pub mod plugins;
 pub mod ports;
 pub mod poster;
+pub mod price_overrides;
 pub mod products;
 pub mod promises;
 pub mod recommend;

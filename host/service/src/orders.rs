@@ -353,7 +353,7 @@ impl Altyn {
         let command = CreateSubscription { pending: Some(true), ..command };
         let (tenant, now) = (request.tenant.0, self.clock.now());
         let mut tx = self.read(request).await?;
-        let row = self.subscription_row(&mut tx, tenant, now, command).await.map_err(within)?;
+        let row = self.subscription_row(&mut tx, request, now, command).await.map_err(within)?;
         let contract = changes::contract_facts(&mut tx, tenant, row.contract_id).await?;
         let contract = contract.ok_or(ServiceError::NotFound("contract"))?;
         let policy = rows::policy_find(&mut tx, tenant).await?;

@@ -1,13 +1,16 @@
 //! Plans: at which price and for which period something is sold.
 //!
-//! A plan version is never edited: a new price is a new version with its own first day, and what was sold before goes
-//! on under the version that it was sold with.
+//! A plan version is never edited: a new price is a new version with its own first day. What was sold before goes on under the
+//! version that it was sold with, unless the new version says from which day on existing subscribers go over to it. A private
+//! plan is sold by managers; who helps himself does not see it.
 
 use std::collections::{HashMap, HashSet};
 
 use altyn_domain::{
     calendar::{Cadence, local_date},
-    catalogue::{BillingDay, Component, ComponentKind, PlanStatus, PlanVersion, StubPolicy},
+    catalogue::{
+        BillingDay, Component, ComponentKind, ExistingSubscribers, PlanStatus, PlanVersion, StubPolicy, Visibility,
+    },
     id::{ComponentId, Id as _, PlanId, PlanVersionId, ProductId},
     metered::MeteredTerms,
     money::{Currency, Money},
@@ -19,11 +22,12 @@ use altyn_store::{
     meters,
 };
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    context::{Altyn, Begun, Reply, Request, Work},
+    context::{Altyn, Authority, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
     products::{check_code, check_tax_category},
@@ -50,6 +54,18 @@ pub struct CreateComponent {
     /// provided. 100 when absent.
     #[serde(default)]
     pub prepayment_percent: Option<u8>,
+    /// Units that cost nothing, for what recurs: a decimal from 0 to 1000000; `0` when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "2")]
+    pub included: Option<Decimal>,
+    /// The fewest units that may be taken, for what recurs; any when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "1")]
+    pub min_quantity: Option<Decimal>,
+    /// The most units that may be taken, for what recurs; any when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "10")]
+    pub max_quantity: Option<Decimal>,
     /// What is counted and what it costs, for a component of the kind `metered`; its `unit_price_minor` is 0, and it is
     /// billed at the close of the period.
     #[serde(default)]
@@ -62,6 +78,10 @@ pub struct CreateComponent {
 pub struct CreatePlanVersion {
     /// From which day new subscriptions get it; today in the tenant's zone when absent.
     pub effective_from: Option<NaiveDate>,
+    /// What becomes of the subscribers of the plan's older versions; they stay when absent. With a day, each goes over at its
+    /// first renewal on or after it; the older versions must have the same currency and cadence, and schedules stay.
+    #[serde(default)]
+    pub existing_subscribers: Option<ExistingSubscribers>,
     /// Length of a period: `Nd` or `Nm`.
     pub cadence: Cadence,
     /// ISO 4217 code of all prices; the tenant's when absent.
@@ -86,6 +106,9 @@ pub struct CreatePlan {
     pub title: String,
     /// Whether it may be sold at once; `draft` when absent.
     pub status: Option<PlanStatus>,
+    /// Who may sell it; `public` when absent.
+    #[serde(default)]
+    pub visibility: Option<Visibility>,
     /// The first version.
     pub version: CreatePlanVersion,
 }
@@ -98,6 +121,20 @@ pub struct UpdatePlan {
     pub title: Option<String>,
     /// Whether it may be sold: a draft becomes active, an active plan archived, an archived plan active again.
     pub status: Option<PlanStatus>,
+    /// Who may sell it.
+    #[serde(default)]
+    pub visibility: Option<Visibility>,
+}
+
+/// Which plans a list holds.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PlanFilter {
+    /// Only those in this status.
+    pub status: Option<PlanStatus>,
+    /// Only those of this visibility.
+    pub visibility: Option<Visibility>,
 }
 
 /// A priced component of a plan version.
@@ -119,6 +156,12 @@ pub struct ComponentView {
     pub tax_category: String,
     /// How much of the price is taken when it falls due, per cent.
     pub prepayment_percent: i32,
+    /// Units that cost nothing, decimal.
+    pub included: String,
+    /// The fewest units that may be taken, decimal.
+    pub min_quantity: Option<String>,
+    /// The most units that may be taken, decimal.
+    pub max_quantity: Option<String>,
     /// What is counted and what it costs, when it is metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metered: Option<MeteredTerms>,
@@ -133,6 +176,8 @@ pub struct PlanVersionView {
     pub ordinal: i32,
     /// From which day new subscriptions get it.
     pub effective_from: NaiveDate,
+    /// What becomes of the subscribers of older versions.
+    pub existing_subscribers: ExistingSubscribers,
     /// Length of a period.
     pub cadence: Cadence,
     /// ISO 4217 code of all prices.
@@ -160,6 +205,8 @@ pub struct PlanView {
     pub title: String,
     /// Whether it may be sold.
     pub status: PlanStatus,
+    /// Who may sell it.
+    pub visibility: Visibility,
     /// Its versions, oldest first.
     pub versions: Vec<PlanVersionView>,
     /// Version of the object, for `If-Match`.
@@ -185,6 +232,9 @@ fn component_view(row: ComponentRow) -> Result<ComponentView> {
         unit_price_minor: row.unit_price_minor,
         tax_category: row.tax_category,
         prepayment_percent: row.prepayment_percent,
+        included: row.included,
+        min_quantity: row.min_quantity,
+        max_quantity: row.max_quantity,
         metered: row.metered.as_deref().map(metered_terms).transpose()?,
     })
 }
@@ -194,6 +244,7 @@ fn version_view(row: PlanVersionRow, components: Vec<ComponentRow>) -> Result<Pl
         id: PlanVersionId(row.id),
         ordinal: row.ordinal,
         effective_from: row.effective_from,
+        existing_subscribers: row.existing_from.into(),
         cadence: stored("plan_versions.cadence", &row.cadence)?,
         price_mode: stored("plan_versions.price_mode", &row.price_mode)?,
         billing_day: stored("plan_versions.billing_day", &row.billing_day)?,
@@ -223,6 +274,7 @@ async fn views(tx: &mut Tx, tenant: Uuid, plans: Vec<PlanRow>) -> Result<Vec<Pla
             Ok(PlanView {
                 id: PlanId(row.id),
                 status: stored("plans.status", &row.status)?,
+                visibility: stored("plans.visibility", &row.visibility)?,
                 code: row.code,
                 title: row.title,
                 versions: versions_of.remove(&row.id).unwrap_or_default(),
@@ -240,6 +292,22 @@ async fn one(tx: &mut Tx, tenant: Uuid, row: PlanRow) -> Result<PlanView> {
 /// The version that subscriptions starting on a day get; none when the plan begins later.
 pub(crate) fn version_on(versions: &[PlanVersionRow], day: NaiveDate) -> Option<&PlanVersionRow> {
     versions.iter().filter(|row| row.effective_from <= day).max_by_key(|row| (row.effective_from, row.ordinal))
+}
+
+/// Checks that the subscribers of older versions can go over to a new one.
+fn check_existing(older: &[PlanVersionRow], added: &PlanVersionRow) -> Result<()> {
+    let differs = |row: &&PlanVersionRow| row.currency != added.currency || row.cadence != added.cadence;
+    match older.iter().find(differs).filter(|_| added.existing_from.is_some()) {
+        Some(row) => Err(ServiceError::conflict(
+            "plan-version-incompatible",
+            format!(
+                "subscribers of version {} pay every {} in {}, the new version is charged every {} in {}; keep them, or \
+                 make a version with their period and currency",
+                row.ordinal, row.cadence, row.currency, added.cadence, added.currency
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Which of the meters that components name exist.
@@ -275,6 +343,20 @@ impl Altyn {
             Some(day) => day,
             None => local_date(now, stored("tenants.zone", &tenant.zone)?),
         };
+        let existing_from = command.existing_subscribers.and_then(ExistingSubscribers::from_day);
+        if let Some(day) = existing_from {
+            let today = local_date(now, stored("tenants.zone", &tenant.zone)?);
+            if ordinal == 1 {
+                fields.refuse(
+                    format!("{prefix}/existing_subscribers"),
+                    "has no meaning for the first version; leave it out",
+                );
+            } else if day < effective_from.max(today) {
+                let first = effective_from.max(today);
+                let message = format!("is {first} at the earliest: not before new subscriptions get it, and not past");
+                fields.refuse(format!("{prefix}/existing_subscribers"), message);
+            }
+        }
         if command.components.len() > MOST_COMPONENTS {
             fields.refuse(format!("{prefix}/components"), format!("at most {MOST_COMPONENTS}; make several plans"));
             fields.finish()?;
@@ -314,6 +396,9 @@ impl Altyn {
                 unit_price_minor: component.unit_price_minor,
                 tax_category: category.unwrap_or_default(),
                 prepayment_percent: i32::from(component.prepayment_percent.unwrap_or(in_advance)),
+                included: component.included.unwrap_or_default().normalize().to_string(),
+                min_quantity: component.min_quantity.map(|least| least.normalize().to_string()),
+                max_quantity: component.max_quantity.map(|most| most.normalize().to_string()),
                 meter_id: component.metered.as_ref().map(|terms| terms.meter_id.uuid()),
                 metered: metered.map_err(|error| ServiceError::Internal(error.to_string()))?,
             });
@@ -323,6 +408,7 @@ impl Altyn {
         if let Some(currency) = currency {
             let checked = PlanVersion {
                 id: PlanVersionId(version),
+                plan: PlanId(plan),
                 cadence: command.cadence,
                 price_mode: command.price_mode,
                 billing_day,
@@ -338,9 +424,13 @@ impl Altyn {
                         prepayment_percent: u8::try_from(row.prepayment_percent).unwrap_or(u8::MAX),
                         tax_category: row.tax_category.clone(),
                         product: ProductId(row.product_id),
+                        included: row.included.parse().unwrap_or(Decimal::NEGATIVE_ONE),
+                        min_quantity: row.min_quantity.as_deref().and_then(|text| text.parse().ok()),
+                        max_quantity: row.max_quantity.as_deref().and_then(|text| text.parse().ok()),
                         metered: row.metered.as_deref().and_then(|text| serde_json::from_str(text).ok()),
                     })
                     .collect(),
+                successors: Vec::new(),
             };
             fields.take(&format!("{prefix}/components"), checked.check());
         }
@@ -350,6 +440,7 @@ impl Altyn {
             plan_id: plan,
             ordinal,
             effective_from,
+            existing_from,
             cadence: command.cadence.to_string(),
             currency: currency_text,
             price_mode: command.price_mode.as_str().to_owned(),
@@ -375,6 +466,7 @@ impl Altyn {
             code: command.code,
             title: command.title,
             status: command.status.unwrap_or(PlanStatus::Draft).as_str().to_owned(),
+            visibility: command.visibility.unwrap_or(Visibility::Public).as_str().to_owned(),
             version: 1,
             created_at: now,
         };
@@ -432,13 +524,14 @@ impl Altyn {
                 format!("must be after {}, the first day of the version before", last.effective_from),
             ));
         }
+        check_existing(&versions, &added.row)?;
         catalogue::versions_insert(&mut work.tx, tenant, now, &[added.row]).await?;
         catalogue::components_insert(&mut work.tx, tenant, &added.components).await?;
         let view = one(&mut work.tx, tenant, plan).await?;
         work.finish(201, view).await
     }
 
-    /// Changes the name of a plan or whether it is sold.
+    /// Changes the name of a plan, whether it is sold and by whom; what was sold goes on.
     pub async fn plan_update(
         &self,
         request: &Request,
@@ -469,6 +562,9 @@ impl Altyn {
             }
             status.as_str().clone_into(&mut plan.status);
         }
+        if let Some(visibility) = command.visibility {
+            visibility.as_str().clone_into(&mut plan.visibility);
+        }
         if !catalogue::plan_update(&mut work.tx, tenant, &plan, if_match).await? {
             return Err(ServiceError::Stale);
         }
@@ -477,18 +573,28 @@ impl Altyn {
         work.finish(200, view).await
     }
 
-    /// One plan with all its versions.
+    /// One plan with all its versions; who helps himself sees it when it is public and on sale.
     pub async fn plan_get(&self, request: &Request, id: PlanId) -> Result<PlanView> {
         let mut tx = self.read(request).await?;
         let row = catalogue::plan_find(&mut tx, request.tenant.0, id.uuid()).await?;
+        let row = row.filter(|row| request.authority.sees(&row.status, &row.visibility));
         one(&mut tx, request.tenant.0, row.ok_or(ServiceError::NotFound("plan"))?).await
     }
 
-    /// A page of plans with all their versions, oldest first.
-    pub async fn plan_list(&self, request: &Request, page: &Page) -> Result<Listed<PlanView>> {
+    /// A page of plans with all their versions, oldest first; who helps himself sees those that are public and on sale.
+    pub async fn plan_list(&self, request: &Request, filter: PlanFilter, page: &Page) -> Result<Listed<PlanView>> {
         let (limit, after) = page.bounds::<PlanId>()?;
+        let mut status = filter.status.map_or("", PlanStatus::as_str);
+        let mut visibility = filter.visibility.map_or("", Visibility::as_str);
+        if request.authority == Authority::SelfService {
+            let (on_sale, public) = (PlanStatus::Active.as_str(), Visibility::Public.as_str());
+            if ![on_sale, ""].contains(&status) || ![public, ""].contains(&visibility) {
+                return Ok(page.listed(Vec::new(), |plan: &PlanView| plan.id.to_string(), |plan| plan));
+            }
+            (status, visibility) = (on_sale, public);
+        }
         let mut tx = self.read(request).await?;
-        let rows = catalogue::plans_list(&mut tx, request.tenant.0, after, limit).await?;
+        let rows = catalogue::plans_list(&mut tx, request.tenant.0, status, visibility, after, limit).await?;
         let plans = views(&mut tx, request.tenant.0, rows).await?;
         Ok(page.listed(plans, |plan| plan.id.to_string(), |plan| plan))
     }

@@ -1,25 +1,31 @@
 //! The recommended amount of a payment.
 //!
-//! Owns which subscriptions and periods a method covers; the domain adds up. Upcoming charges are estimates: the list price
-//! of whole periods with quantity and discount, without tax that comes on top.
+//! Owns which subscriptions and periods a method covers; the domain adds up. Upcoming charges are estimates: the price of whole
+//! periods with quantity and discount, by the plan version and the contract's own prices that hold then, without tax that comes
+//! on top.
+
+use std::{collections::HashMap, sync::Arc};
 
 use altyn_domain::{
-    calendar::{Cadence, local_date, period},
-    id::{ContractId, Id as _, SubscriptionId},
-    money::{Currency, Money, line_price},
+    calendar::{local_date, period},
+    catalogue::PlanVersion,
+    id::{ContractId, Id as _},
+    money::{Currency, Money},
     recommend::{Part, Purse, RecommendMethod, Upcoming, horizon, recommend},
-    subscription::SubscriptionStatus,
+    subscription::{Subscription, period_price},
 };
-use altyn_store::{runs, subscriptions, subscriptions::SubscriptionRow};
+use altyn_store::subscriptions;
 use chrono::NaiveDate;
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     context::{Altyn, Request},
     error::{Result, ServiceError, stored},
+    price_overrides::prices_of,
     promises::{money_of, out_of_range},
+    runs::follow::with_successors,
+    subscriptions::subscription_of,
 };
 
 /// The most subscriptions and periods a recommendation looks at.
@@ -54,31 +60,21 @@ pub struct RecommendationView {
 }
 
 /// The charges of a subscription through a day; only the first one for a day that never comes.
-fn upcoming(
-    row: &SubscriptionRow,
-    components: &[&runs::PlanComponentRow],
-    through: NaiveDate,
-    currency: Currency,
-) -> Result<Vec<Upcoming>> {
-    let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
+fn upcoming(subscription: &Subscription, plan: &PlanVersion, through: NaiveDate) -> Result<Vec<Upcoming>> {
     let mut found = Vec::new();
-    let Some(first) = components.first().filter(|_| status.is_charged()) else { return Ok(found) };
-    let cadence: Cadence = stored("plan_versions.cadence", &first.cadence)?;
-    let quantity: Decimal = stored("subscriptions.quantity", &row.quantity)?;
-    let discount: Decimal = stored("subscriptions.discount_percent", &row.discount_percent)?;
-    let prices = components
-        .iter()
-        .map(|component| line_price(Money::new(component.unit_price_minor, currency), quantity, discount));
-    let price = Money::sum(currency, prices.collect::<std::result::Result<Vec<_>, _>>().map_err(out_of_range)?);
-    let price = price.map_err(out_of_range)?;
-    let mut left = row.charges_left;
-    let mut index = row.next_index;
+    if !subscription.status.is_charged() {
+        return Ok(found);
+    }
+    let mut left = subscription.charges_left;
+    let mut index = subscription.next_index;
     while i64::try_from(found.len()).unwrap_or(MOST) < MOST && left.is_none_or(|left| left > 0) {
-        let on = period(row.anchor_on, cadence, index).map_err(out_of_range)?.start.max(row.starts_on);
-        if on > through || row.ends_on.is_some_and(|ends_on| ends_on <= on) {
+        let full = period(subscription.anchor_on, plan.cadence, index).map_err(out_of_range)?;
+        let on = full.start.max(subscription.starts_on);
+        if on > through || subscription.ends_on.is_some_and(|ends_on| ends_on <= on) {
             break;
         }
-        found.push(Upcoming { subscription: SubscriptionId(row.id), on, amount: price });
+        let amount = period_price(subscription, plan, index, true).map_err(out_of_range)?;
+        found.push(Upcoming { subscription: subscription.id, on, amount });
         if through == NaiveDate::MAX {
             break;
         }
@@ -112,10 +108,14 @@ impl Altyn {
             let mut versions: Vec<Uuid> = rows.iter().map(|row| row.plan_version_id).collect();
             versions.sort_unstable();
             versions.dedup();
-            let components = runs::plan_components(&mut tx, tenant, versions).await?;
+            let plans: HashMap<Uuid, Arc<PlanVersion>> =
+                with_successors(&mut tx, tenant, versions).await?.into_iter().collect();
+            let prices = prices_of(&mut tx, tenant, vec![id.uuid()]).await?;
             for row in &rows {
-                let of = components.iter().filter(|component| component.plan_version_id == row.plan_version_id);
-                charges.extend(upcoming(row, &of.collect::<Vec<_>>(), through, currency)?);
+                // A plan version without components charges nothing.
+                let Some(plan) = plans.get(&row.plan_version_id) else { continue };
+                let subscription = subscription_of(row, prices.of(row.contract_id, row.id))?;
+                charges.extend(upcoming(&subscription, plan, through)?);
             }
             charges.sort_by_key(|charge| (charge.on, charge.subscription));
         }

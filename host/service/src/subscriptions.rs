@@ -4,14 +4,15 @@ mod update;
 mod view;
 
 use altyn_domain::{
-    catalogue::{BillingDay, PlanStatus},
+    calendar::local_date,
+    catalogue::{BillingDay, CatalogueError, PlanStatus},
     id::{ContractId, Id as _, PlanId, SubscriptionId},
     subscription::{Schedule, ShortFunds, SubscriptionStatus},
 };
 use altyn_store::{
     StoreError, Tx, catalogue,
     catalogue::{PlanRow, PlanVersionRow},
-    charges, contracts, subscriptions,
+    charges, contracts, runs, subscriptions,
     subscriptions::SubscriptionRow,
     usage_windows,
 };
@@ -21,16 +22,20 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    context::{Altyn, Begun, Reply, Request},
+    context::{Altyn, Authority, Begun, Reply, Request},
     customers::check_external,
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
     plans::version_on,
-    runs::metered::{begins_us, zones_of},
+    runs::{
+        compute::plan_versions,
+        metered::{begins_us, zones_of},
+    },
 };
 
 pub use update::{ActivateSubscription, UpdateSubscription};
 pub use view::SubscriptionView;
+pub(crate) use view::subscription_of;
 use view::{one, views};
 
 /// A new subscription. The plan is named by its id or by its code.
@@ -147,6 +152,50 @@ fn check_short_funds(fields: &mut Fields, policy: ShortFunds, retry_days: Option
     }
 }
 
+/// Refuses terms that a customer who helps himself does not give himself.
+fn check_self_service(
+    request: &Request,
+    command: &CreateSubscription,
+    zone: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if request.authority == Authority::Manager {
+        return Ok(());
+    }
+    let discounted = command.discount_percent.is_some()
+        || command.discount_minor.is_some()
+        || command.discount_from.is_some()
+        || command.discount_until.is_some();
+    let told = [
+        (discounted, "a discount"),
+        (command.charges.is_some(), "the number of charges"),
+        (command.manual == Some(true), "whether each period begins by hand"),
+        (command.short_funds.is_some() || command.retry_days.is_some(), "what becomes of a period without money"),
+    ];
+    for (_, what) in told.into_iter().filter(|(given, _)| *given) {
+        request.authority.manager(what)?;
+    }
+    if let Some(zone) = zone {
+        let today = local_date(now, stored("contracts.zone", zone)?);
+        if command.starts_on < today {
+            request.authority.manager("a first day in the past")?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a plan version is sold in a quantity.
+async fn check_quantity(tx: &mut Tx, tenant: Uuid, version: Uuid, quantity: &str) -> Result<()> {
+    let found = plan_versions(runs::plan_components(tx, tenant, vec![version]).await?)?;
+    let quantity = stored("quantity", quantity)?;
+    found.iter().try_for_each(|(_, version)| not_sold(version.takes(quantity)))
+}
+
+/// The refusal of a quantity that is not sold.
+pub(crate) fn not_sold(taken: std::result::Result<(), CatalogueError>) -> Result<()> {
+    taken.map_err(|error| ServiceError::conflict("quantity-not-sold", error.to_string()))
+}
+
 /// Finds the plan that a command names.
 async fn plan_named(tx: &mut Tx, tenant: Uuid, command: &CreateSubscription) -> Result<Option<PlanRow>> {
     Ok(match (command.plan_id, &command.plan_code) {
@@ -193,7 +242,7 @@ impl Altyn {
             Begun::Work(work) => work,
         };
         let tenant = request.tenant.0;
-        let row = self.subscription_row(&mut work.tx, tenant, work.now, command).await?;
+        let row = self.subscription_row(&mut work.tx, request, work.now, command).await?;
         let inserted = subscriptions::insert_all(&mut work.tx, tenant, work.now, std::slice::from_ref(&row)).await;
         inserted.map_err(duplicate)?;
         let view = one(&mut work.tx, tenant, row).await?;
@@ -204,10 +253,11 @@ impl Altyn {
     pub(crate) async fn subscription_row(
         &self,
         tx: &mut Tx,
-        tenant: Uuid,
+        request: &Request,
         now: DateTime<Utc>,
         command: CreateSubscription,
     ) -> Result<SubscriptionRow> {
+        let tenant = request.tenant.0;
         let mut fields = Fields::default();
         let quantity = fields.take("/quantity", quantity(command.quantity.as_deref().unwrap_or("1")));
         let discount = fields.take("/discount_percent", discount(command.discount_percent.as_deref().unwrap_or("0")));
@@ -229,10 +279,13 @@ impl Altyn {
             fields.refuse("/contract_id", "there is no such contract");
         }
         fields.finish()?;
+        check_self_service(request, &command, contract.as_ref().map(|found| found.contract.zone.as_str()), now)?;
         let (Some(quantity), Some(discount), Some(plan), Some(contract)) = (quantity, discount, plan, contract) else {
             return Err(ServiceError::Internal("a checked command misses a value".into()));
         };
+        request.authority.sells(&plan.code, &plan.visibility)?;
         let version = version_sold(tx, tenant, &plan, command.starts_on).await?;
+        check_quantity(tx, tenant, version.id, &quantity).await?;
         let contract = contract.contract;
         if version.currency != contract.currency {
             return Err(ServiceError::conflict(

@@ -270,7 +270,21 @@ impl Life<'_> {
                     .await?;
                 Ok(word(&sent))
             }
-            Act::Reprice { plan, percent } => self.reprice(place, today, plan, percent).await,
+            Act::Reprice { plan, percent, existing } => self.reprice(place, today, plan, percent, existing).await,
+            Act::OwnPrice { contract: of, plan, percent } => {
+                let Some(id) = contract(self, of) else { return Ok(NOBODY.to_owned()) };
+                let plans = &self.operators[place].plans;
+                let (code, _, version) = &plans[usize::from(plan) % plans.len()];
+                let component = &version["components"][0];
+                let price = component["unit_price_minor"].as_i64().unwrap_or(0);
+                let wish = json!({ "contract_id": id, "plan_code": code, "component": component["code"],
+                    "unit_price_minor": price * i64::from(percent) / 100, "from": day(today, 1),
+                    "until": day(today, 90), "comment": "agreed" });
+                let sent = self
+                    .send(place, async |altyn, request| altyn.price_override_set(request, fit(wish.clone())?).await)
+                    .await?;
+                Ok(word(&sent))
+            }
             Act::Edit { subscription, short_funds, discount, left } => {
                 let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
                 let mut wish = json!({ "description": format!("edited in step {number}") });
@@ -496,11 +510,21 @@ impl Life<'_> {
         Ok(word(&sent))
     }
 
-    async fn reprice(&mut self, place: usize, today: NaiveDate, plan: u8, percent: u8) -> anyhow::Result<String> {
+    async fn reprice(
+        &mut self,
+        place: usize,
+        today: NaiveDate,
+        plan: u8,
+        percent: u8,
+        existing: bool,
+    ) -> anyhow::Result<String> {
         let plans = &self.operators[place].plans;
         let (_, id, mut version) = plans[usize::from(plan) % plans.len()].clone();
         let from = today.checked_add_days(Days::new(u64::from(today.day() % 9) + 1)).unwrap_or(today);
         version["effective_from"] = json!(from);
+        if existing {
+            version["existing_subscribers"] = json!(format!("from:{}", day(from, i64::from(percent % 20))));
+        }
         for component in version["components"].as_array_mut().into_iter().flatten() {
             let price = component["unit_price_minor"].as_i64().unwrap_or(0);
             component["unit_price_minor"] = json!(price * i64::from(percent) / 100);

@@ -103,7 +103,9 @@ pub enum Act {
     /// The credit policy changes.
     Policy { limit: Option<i64>, deferral_days: i64 },
     /// The plan gets a version with other prices.
-    Reprice { plan: u8, percent: u8 },
+    Reprice { plan: u8, percent: u8, existing: bool },
+    /// A contract gets a price of its own for a plan.
+    OwnPrice { contract: u8, plan: u8, percent: u8 },
     /// A subscription is edited: what it does without money, its discount, how many charges are left.
     Edit { subscription: u8, short_funds: Option<&'static str>, discount: Option<u8>, left: Option<u8> },
     /// A contract moves to another zone.
@@ -251,7 +253,10 @@ fn act(dice: &mut Dice) -> Act {
             limit: dice.one_in(2).then(|| dice.between(0, 5) * 20_000),
             deferral_days: dice.between(0, 5),
         },
-        94 => Act::Reprice { plan: small(dice), percent: up_to(dice, 50, 180) },
+        94 if dice.one_in(3) => {
+            Act::OwnPrice { contract: small(dice), plan: small(dice), percent: up_to(dice, 10, 120) }
+        }
+        94 => Act::Reprice { plan: small(dice), percent: up_to(dice, 50, 180), existing: dice.one_in(2) },
         95 | 96 => Act::Edit {
             subscription: small(dice),
             short_funds: *dice.pick(&[None, Some("retry"), Some("skip"), Some("suspend"), Some("debt")]),

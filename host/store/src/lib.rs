@@ -35,6 +35,7 @@ pub mod notices;
 pub mod orders;
 pub mod plugin_keys;
 pub mod plugins;
+pub mod price_overrides;
 pub mod promises;
 pub mod rows;
 pub mod runs;

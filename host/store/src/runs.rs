@@ -678,6 +678,15 @@ pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
     tx.execute_rows(RENEW, (tenant,), rows).await
 }
 
+const FOLLOW: &str = "update subscriptions set plan_version_id = v.plan_version_id, terms_from = v.terms_from,
+        change_ordinal = subscriptions.change_ordinal + v.moves
+    from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = {key}v.id and subscriptions.version = v.version";
+/// Puts subscriptions that were renewed in this transaction on another version of their plan: columns `id, version,
+/// plan_version_id, terms_from, moves`, where the version is that after the renewal; answers how many.
+pub async fn follow(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
+    tx.execute_rows(FOLLOW, (tenant,), rows).await
+}
+
 const ADVANCE: &str = "update subscriptions set status = v.status, next_index = v.next_index,
         next_charge_on = v.next_charge_on, charges_left = v.charges_left, waits_from = v.waits_from,
         starts_on = coalesce(v.starts_on, subscriptions.starts_on), version = subscriptions.version + 1
@@ -831,6 +840,8 @@ pub async fn sequence_take(tx: &mut Tx, tenant: Uuid, seller: Uuid, key: &str, f
 pub struct PlanComponentRow {
     /// The plan version.
     pub plan_version_id: Uuid,
+    /// Its plan.
+    pub plan_id: Uuid,
     /// Its cadence, for example `1m`.
     pub cadence: String,
     /// Its currency.
@@ -855,6 +866,12 @@ pub struct PlanComponentRow {
     pub unit_price_minor: i64,
     /// How much of the price is taken when it falls due, per cent.
     pub prepayment_percent: i32,
+    /// Units that cost nothing, decimal.
+    pub included: String,
+    /// The fewest units that may be taken, decimal.
+    pub min_quantity: Option<String>,
+    /// The most units that may be taken, decimal.
+    pub max_quantity: Option<String>,
     /// Tax category.
     pub tax_category: String,
     /// JSON text of what it costs, when it is metered.
@@ -862,8 +879,9 @@ pub struct PlanComponentRow {
 }
 
 const PLAN_COMPONENTS: &str =
-    "select p.id as plan_version_id, p.cadence, p.currency, p.price_mode, p.billing_day, p.stub, c.id,
-        c.product_id, c.code, c.title, c.kind, c.unit_price_minor, c.prepayment_percent, c.tax_category, c.metered
+    "select p.id as plan_version_id, p.plan_id, p.cadence, p.currency, p.price_mode, p.billing_day, p.stub,
+        c.id, c.product_id, c.code, c.title, c.kind, c.unit_price_minor, c.prepayment_percent, c.included, c.min_quantity,
+        c.max_quantity, c.tax_category, c.metered
     from {rows}
     join plan_versions p on p.tenant_id = $1 and p.id = {key}v.id
     join plan_components c on c.tenant_id = $1 and c.plan_version_id = p.id

@@ -141,6 +141,7 @@ pub const WIPED: &[Wiped] = wiped![
     "outbox",
     "import_errors" kept for_ever,
     "imports",
+    "price_overrides",
     "subscriptions",
     "contracts",
     "customers",

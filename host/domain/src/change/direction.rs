@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use crate::calendar::Cadence;
 use crate::catalogue::{ComponentKind, PlanVersion};
-use crate::money::{MoneyError, line_price};
+use crate::money::MoneyError;
 use crate::text::text_enum;
 
 text_enum! {
@@ -86,7 +86,7 @@ pub fn classify(
 fn price(plan: &PlanVersion, quantity: Decimal) -> Result<i64, MoneyError> {
     let mut recurring = plan.components.iter().filter(|component| component.kind == ComponentKind::Recurring);
     recurring.try_fold(0_i64, |sum, component| {
-        let price = line_price(component.unit_price, quantity, Decimal::ZERO)?;
+        let price = component.price(component.unit_price, quantity, Decimal::ZERO)?;
         sum.checked_add(price.minor).ok_or(MoneyError::Overflow)
     })
 }

@@ -31,15 +31,20 @@ fn plan(n: u128, cadence: Cadence, billing_day: BillingDay, prices: &[i64]) -> P
         prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(if n == 9 { 2 } else { 1 })),
+        included: Decimal::ZERO,
+        min_quantity: None,
+        max_quantity: None,
         metered: None,
     };
     PlanVersion {
         id: PlanVersionId(Uuid::from_u128(n)),
+        plan: PlanId(Uuid::from_u128(3)),
         cadence,
         price_mode: PriceMode::Included,
         billing_day,
         stub: StubPolicy::Prorate,
         components: prices.iter().enumerate().map(component).collect(),
+        successors: Vec::new(),
     }
 }
 
@@ -66,6 +71,7 @@ fn subscribed(starts_on: &str, plan: &PlanVersion) -> Subscription {
         next_charge_on: starts_on,
         charges_left: None,
         manual: false,
+        overrides: Vec::new(),
         version: 1,
     }
 }
@@ -556,4 +562,26 @@ proptest! {
         world.check();
         prop_assert!(world.charges.iter().all(|charge| charge.until <= end.max(charge.used.start)));
     }
+}
+
+#[test]
+fn a_renewal_by_hand_is_charged_by_the_version_that_has_come() {
+    let mut plan = monthly(7, 59_000);
+    let later = monthly(8, 65_000);
+    plan.successors =
+        vec![crate::catalogue::Successor { from: day("2027-02-01"), version: std::sync::Arc::new(later.clone()) }];
+    let subscription = Subscription {
+        next_index: 1,
+        next_charge_on: day("2027-02-01"),
+        manual: true,
+        ..subscribed("2027-01-01", &plan)
+    };
+    let facts = Facts { subscription: &subscription, plan: &plan, covered: &[], signed_on: day("2027-01-01") };
+    let decision = decide(&facts, &Order::Renew, day("2027-01-20"), CurrentDay::New).unwrap();
+    assert_eq!(decision.lines.iter().map(|line| line.price.minor).collect::<Vec<_>>(), [65_000]);
+    assert_eq!((decision.terms.plan_version, decision.terms.terms_from), (later.id, day("2027-02-01")));
+    // What was sold is charged again by the version that it was sold by.
+    let on = day("2027-01-20");
+    let more = decide(&facts, &Order::ChangeQuantity(Decimal::from(2)), on, CurrentDay::New).unwrap();
+    assert_eq!(more.terms.plan_version, plan.id);
 }

@@ -11,6 +11,7 @@ fn dec(text: &str) -> Decimal {
 
 fn terms(included: &str, model: TierModel, tiers: &[(Option<&str>, &str)]) -> MeteredTerms {
     MeteredTerms {
+        package: None,
         meter_id: MeterId(Uuid::from_u128(1)),
         included: dec(included),
         model,
@@ -47,6 +48,28 @@ fn what_is_included_costs_nothing() {
         assert_eq!(minor(&included, used, &whole()), 0, "{used}");
     }
     assert_eq!(minor(&included, "10.5", &whole()), 800);
+}
+
+#[test]
+fn a_package_that_is_begun_is_paid_whole() {
+    let sold =
+        |size: &str| MeteredTerms { package: Some(dec(size)), ..terms("10", TierModel::Graduated, &[(None, "16")]) };
+    for (used, packages) in [("0", 0), ("10", 0), ("10.000000001", 1), ("110", 1), ("110.5", 2), ("310", 3)] {
+        assert_eq!(minor(&sold("100"), used, &whole()), packages * 1_600, "{used}");
+    }
+    let told = sold("100").rate(dec("250"), &whole(), RUB).unwrap();
+    assert_eq!(
+        (told.billable, told.explanation.as_str()),
+        (dec("3"), "250 used, 10 included, in packages of 100: 3 × 16")
+    );
+    // Tiers count packages: the first two at 16, the others at 10.
+    let tiers = [(Some("2"), "16"), (None, "10")];
+    let tiered = MeteredTerms { package: Some(dec("100")), ..terms("0", TierModel::Graduated, &tiers) };
+    assert_eq!(minor(&tiered, "301", &whole()), 2 * 1_600 + 2 * 1_000);
+    assert!(tiered.check().is_ok());
+    for size in ["0", "-1", "0.0000000001", "1000000000001"] {
+        assert!(matches!(sold(size).check(), Err(MeteredError::Package(_))), "{size}");
+    }
 }
 
 #[test]
@@ -199,5 +222,16 @@ proptest! {
     fn a_quantity_reads_back_from_its_text(units in 0_i64..LARGEST_QUANTITY, nanos in 0_i32..1_000_000_000) {
         let quantity = Quantity { units, nanos };
         prop_assert_eq!(Quantity::parse(&quantity.to_decimal().to_string()), Ok(quantity));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn packages_hold_all_units_and_none_is_needless(units in 0_i64..1_000_000_000_000, size in 1_i64..1_000_000_000_000) {
+        let (units, size) = (Decimal::new(units, 9), Decimal::new(size, 9));
+        let count = packages(units, size).unwrap();
+        prop_assert!(count.fract().is_zero() && count * size >= units);
+        prop_assert!(count.is_zero() || (count - Decimal::ONE) * size < units);
     }
 }

@@ -23,6 +23,7 @@ pub fn difference(old: &ContractPlan, new: &ContractPlan) -> Vec<String> {
     tell(&mut told, "total gross", &old.totals.gross, &new.totals.gross);
     realisations(&mut told, old, new);
     withheld(&mut told, old, new);
+    moves(&mut told, old, new);
     orders(&mut told, old, new);
     if told.is_empty() && old != new {
         told.push("the order of subscriptions, plugins or lines changed".to_owned());
@@ -83,6 +84,22 @@ fn withheld(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
             (Some(before), Some(after)) => tell(told, &format!("period of {id} from {from}"), before, after),
             (Some(_), None) => told.push(format!("the money for the period of {id} from {from} is there")),
             (None, _) => told.push(format!("the money for the period of {id} from {from} is missing")),
+        }
+    }
+}
+
+fn moves(told: &mut Vec<String>, old: &ContractPlan, new: &ContractPlan) {
+    let of = |plan: &ContractPlan| -> BTreeMap<_, _> {
+        plan.moves.iter().map(|moved| ((moved.subscription, moved.on), moved.to)).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    for (id, on) in keys(&old, &new) {
+        match (old.get(&(id, on)), new.get(&(id, on))) {
+            (Some(before), Some(after)) => {
+                tell(told, &format!("version that {id} goes over to on {on}"), before, after);
+            }
+            (Some(before), None) => told.push(format!("{id} no longer goes over to {before} on {on}")),
+            (None, after) => told.extend(after.map(|to| format!("{id} goes over to {to} on {on}"))),
         }
     }
 }

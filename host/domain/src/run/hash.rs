@@ -141,7 +141,19 @@ pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
             encoder.money(withheld.needed);
         }
     }
+    // So it is with those that go over to another version; the word keeps them apart from what is withheld.
+    if !plan.moves.is_empty() {
+        encoder.text("moves");
+        encoder.length(plan.moves.len());
+        for moved in &plan.moves {
+            encoder.uuid(moved.subscription.0);
+            encoder.date(moved.on);
+            encoder.uuid(moved.from.0);
+            encoder.uuid(moved.to.0);
+        }
+    }
     if !plan.orders.is_empty() {
+        encoder.text("orders");
         encoder.length(plan.orders.len());
         for order in &plan.orders {
             encoder.uuid(order.order.0);

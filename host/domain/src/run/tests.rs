@@ -54,6 +54,7 @@ fn plan(lines: Vec<PlanLine>) -> ContractPlan {
         totals,
         realisations: vec![],
         withheld: vec![],
+        moves: vec![],
         orders: vec![],
     }
 }
@@ -90,6 +91,16 @@ fn what_is_withheld_is_part_of_the_hash_and_what_is_available_is_not() {
     assert_eq!(plan_hash(&waits), plan_hash(&with(vec![withheld(WithheldOutcome::Waits, 20)])));
     let told = difference(&plan(vec![line(6)]), &waits);
     assert!(told.iter().any(|told| told.contains("is missing")), "{told:?}");
+}
+
+#[test]
+fn a_version_that_is_gone_over_to_is_part_of_the_hash() {
+    let moved = |to| PlanMove { subscription: id(5), on: day("2026-11-01"), from: id(7), to: id(to) };
+    let with = |to| ContractPlan { moves: vec![moved(to)], ..plan(vec![line(6)]) };
+    assert_ne!(plan_hash(&with(8)), plan_hash(&plan(vec![line(6)])));
+    assert_ne!(plan_hash(&with(8)), plan_hash(&with(9)));
+    let told = difference(&plan(vec![line(6)]), &with(8));
+    assert!(told.iter().any(|told| told.contains("goes over to")), "{told:?}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 use super::*;
-use crate::catalogue::{BillingDay, Component, ComponentKind};
+use crate::catalogue::{BillingDay, Component, ComponentKind, Successor};
+use crate::id::PlanId;
 use crate::money::Currency;
 use crate::tax::PriceMode;
 use chrono::Days;
 use proptest::prelude::*;
+use std::sync::Arc;
 use uuid::Uuid;
 
 fn day(text: &str) -> NaiveDate {
@@ -24,15 +26,20 @@ fn plan(cadence: Cadence, billing_day: BillingDay, components: u128) -> PlanVers
         prepayment_percent: 100,
         tax_category: "service".into(),
         product: ProductId(Uuid::from_u128(1)),
+        included: Decimal::ZERO,
+        min_quantity: None,
+        max_quantity: None,
         metered: None,
     };
     PlanVersion {
         id: PlanVersionId(Uuid::from_u128(7)),
+        plan: PlanId(Uuid::from_u128(3)),
         cadence,
         price_mode: PriceMode::Included,
         billing_day,
         stub: StubPolicy::Prorate,
         components: (0..components).map(component).collect(),
+        successors: Vec::new(),
     }
 }
 
@@ -59,6 +66,7 @@ fn subscribed(starts_on: &str, plan: &PlanVersion) -> Subscription {
         next_charge_on: starts_on,
         charges_left: None,
         manual: false,
+        overrides: Vec::new(),
         version: 1,
     }
 }
@@ -368,4 +376,77 @@ proptest! {
             }
         }
     }
+}
+
+/// A later version at another price, which takes subscribers over from a day on.
+fn later(plan: &PlanVersion, n: u128, minor: i64, from: &str) -> Successor {
+    let mut version = PlanVersion { id: PlanVersionId(Uuid::from_u128(n)), successors: Vec::new(), ..plan.clone() };
+    for component in &mut version.components {
+        component.id = ComponentId(Uuid::from_u128(n * 100));
+        component.unit_price = Money::new(minor, Currency::RUB);
+    }
+    Successor { from: day(from), version: Arc::new(version) }
+}
+
+fn prices(due: &Due) -> Vec<i64> {
+    due.lines.iter().map(|line| line.price.minor).collect()
+}
+
+#[test]
+fn a_renewal_goes_over_to_the_version_that_has_come_by_its_first_day() {
+    let mut plan = plan(Cadence::Months(1), BillingDay::Anniversary, 1);
+    plan.successors = vec![later(&plan, 8, 65_000, "2027-02-15"), later(&plan, 9, 70_000, "2027-04-10")];
+    let subscription = subscribed("2027-01-10", &plan);
+    let found = due(&subscription, &plan, day("2027-05-09"), 100).unwrap();
+    // The period from 10 February began before the day, and is not cut.
+    assert_eq!(prices(&found), [59_000, 59_000, 65_000, 70_000]);
+    let moves: Vec<_> =
+        found.moves.iter().map(|moved| (moved.on, moved.to.0.as_u128(), moved.index, moved.lines_before)).collect();
+    assert_eq!(moves, [(day("2027-03-10"), 8, 2, 2), (day("2027-04-10"), 9, 3, 3)]);
+
+    // One period at a time it is the same, from the version that the last one went over to.
+    let mut current = subscription;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let mut version = plan.version(current.plan_version).unwrap().clone();
+        version.successors = plan.successors.iter().filter(|later| later.version.id > version.id).cloned().collect();
+        let step = due(&current, &version, day("2027-05-09"), 1).unwrap();
+        seen.extend(prices(&step));
+        let to = step.moves.last().map_or(current.plan_version, |moved| moved.to);
+        current = Subscription { plan_version: to, ..renewed(&current, &step) };
+    }
+    assert_eq!(seen, prices(&found));
+}
+
+#[test]
+fn the_first_period_and_days_sold_before_keep_their_version() {
+    let mut plan = plan(Cadence::Months(1), BillingDay::Anniversary, 1);
+    plan.successors = vec![later(&plan, 8, 65_000, "2027-01-01")];
+    let subscription = subscribed("2027-01-10", &plan);
+    let found = due(&subscription, &plan, day("2027-02-10"), 100).unwrap();
+    assert_eq!(prices(&found), [59_000, 65_000]);
+    let again = due_again(&subscription, &plan, day("2027-02-10")).unwrap();
+    assert_eq!((prices(&again), again.moves.len()), (vec![59_000, 59_000], 0));
+    let next = |index| period_price(&subscription, &plan, index, false).unwrap().minor;
+    assert_eq!((next(0), next(1)), (59_000, 65_000));
+}
+
+#[test]
+fn a_price_of_its_own_holds_for_periods_that_begin_within_its_days() {
+    let plan = plan(Cadence::Months(1), BillingDay::Fixed(1), 1);
+    let own = |minor, from: &str, until: Option<&str>| PriceOverride {
+        plan: plan.plan,
+        component: "c0".into(),
+        unit_price: Money::new(minor, Currency::RUB),
+        from: day(from),
+        until: until.map(day),
+    };
+    let foreign = PriceOverride { plan: PlanId(Uuid::from_u128(99)), ..own(1, "2026-01-01", None) };
+    let other = PriceOverride { component: "c1".into(), ..own(1, "2026-01-01", None) };
+    let overrides =
+        vec![foreign, other, own(40_000, "2027-01-20", Some("2027-03-01")), own(30_000, "2027-04-02", None)];
+    // Service begins on the 20th of a period that began on the 1st: the day of service decides.
+    let subscription = Subscription { overrides, quantity: Decimal::from(2), ..subscribed("2027-01-20", &plan) };
+    let found = due(&subscription, &plan, day("2027-05-01"), 100).unwrap();
+    assert_eq!(prices(&found), [80_000, 80_000, 118_000, 118_000, 60_000]);
 }

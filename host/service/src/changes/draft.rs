@@ -10,16 +10,13 @@ use altyn_domain::{
         charged_until, classify, decide, effective_on, period_change,
     },
     charge::{CreditAmount, prepaid_part},
-    id::{
-        CallId, ChangeId, ChargeId, ComponentId, ContractId, CustomerId, Id as _, PlanId, PlanVersionId,
-        SubscriptionId, TenantId,
-    },
+    id::{CallId, ChangeId, ChargeId, ComponentId, ContractId, CustomerId, Id as _, PlanId, SubscriptionId, TenantId},
     invoice::{Amounts, totals},
     ledger::{About, AccountCode, Transaction, charge_due},
     money::{Currency, Money},
     proration::{self, CurrentDay, Question, Share},
     run::{Digest, PluginPin},
-    subscription::{Discount, DueLine, Subscription},
+    subscription::{DueLine, Subscription},
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
 use altyn_runtime::World;
@@ -49,12 +46,14 @@ use crate::{
     evidence::{Recorded, sha256},
     orders::money::releasing,
     plugins::{Bound, REFUSED, blocking},
+    price_overrides::{Prices, prices_of},
     runs::{
         ask::{Fault, Recorder, ask},
         compute::{plan_versions, seller_party, tax_ids},
+        follow::with_successors,
         metered::zones,
     },
-    subscriptions::version_sold,
+    subscriptions::{not_sold, subscription_of, version_sold},
     tenants,
 };
 
@@ -162,31 +161,6 @@ fn refused(error: ChangeError) -> ServiceError {
             ServiceError::invalid("/on", text)
         }
     }
-}
-
-fn subscription_of(row: &SubscriptionRow) -> Result<Subscription> {
-    Ok(Subscription {
-        id: SubscriptionId(row.id),
-        contract: ContractId(row.contract_id),
-        plan_version: PlanVersionId(row.plan_version_id),
-        status: stored("subscriptions.status", &row.status)?,
-        quantity: stored("subscriptions.quantity", &row.quantity)?,
-        discount: Discount {
-            percent: stored("subscriptions.discount_percent", &row.discount_percent)?,
-            minor: row.discount_minor,
-            from: row.discount_from,
-            until: row.discount_until,
-        },
-        anchor_on: row.anchor_on,
-        next_index: row.next_index,
-        starts_on: row.starts_on,
-        terms_from: row.terms_from.unwrap_or(row.starts_on),
-        ends_on: row.ends_on,
-        next_charge_on: row.next_charge_on,
-        charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
-        manual: row.manual != 0,
-        version: row.version,
-    })
 }
 
 fn covered_of(row: &rows::CoveredRow, currency: Currency) -> Result<Covered> {
@@ -299,6 +273,7 @@ impl Altyn {
         let mut contract: Option<(rows::ContractFactsRow, Currency, NaiveDate)> = None;
         let mut items = Vec::with_capacity(wishes.len());
         let mut covered_until = HashMap::new();
+        let mut prices = Prices::default();
         for (id, command) in wishes {
             let row = subscriptions::find(&mut tx, tenant, id.uuid()).await?;
             let row = row.ok_or(ServiceError::NotFound("subscription"))?;
@@ -308,23 +283,29 @@ impl Altyn {
                 let currency = stored("contracts.currency", &facts.currency)?;
                 let zones = zones(&facts.zone, row.former_zone.as_ref(), row.former_zone_until)?;
                 let today = zones.day_of(self.clock.now());
+                prices = prices_of(&mut tx, tenant, vec![row.contract_id]).await?;
                 contract = Some((facts, currency, today));
             }
             let Some((facts, currency, today)) = &contract else { continue };
             let today = scheduled.map_or(*today, |scheduled| scheduled.business_on);
-            let subscription = subscription_of(&row)?;
+            let subscription = subscription_of(&row, prices.of(row.contract_id, row.id))?;
             let wished = command.on.unwrap_or(today);
-            let (plan, plan_id) = version(&mut tx, tenant, row.plan_version_id).await?;
+            check_self_service(request, command, today)?;
+            let (plan, plan_id) =
+                version(&mut tx, tenant, row.plan_version_id, command.kind == ChangeKind::Renew).await?;
             let target = match command.kind {
                 ChangeKind::ChangePlan => {
                     // Deferred changes sell the version of their day; the end of the term is known well enough here.
                     let day = scheduled.map_or(wished.max(today), |scheduled| scheduled.effective_on);
-                    self.target(&mut tx, tenant, command, day, facts).await?
+                    self.target(&mut tx, request, command, day, facts).await?
                 }
                 _ => (Arc::clone(&plan), plan_id),
             };
             let quantity = command.quantity.as_deref().map(|text| stored("quantity", text)).transpose()?;
             let new_quantity: Decimal = quantity.unwrap_or(subscription.quantity);
+            if matches!(command.kind, ChangeKind::ChangePlan | ChangeKind::ChangeQuantity) {
+                not_sold(target.0.takes(new_quantity))?;
+            }
             let (mut direction, _, mut direction_reason) =
                 classify((&plan, subscription.quantity), (&target.0, new_quantity)).map_err(internal)?;
             if let Some(overruled) = command.direction {
@@ -400,6 +381,9 @@ impl Altyn {
                 }
                 Err(error) => return Err(refused(error)),
             };
+            // A renewal by hand goes over to the version of the plan that has come, like one by a run.
+            let moved = plan.version(decision.terms.plan_version).filter(|moved| moved.id != plan.id);
+            let target = moved.map_or(target.0, |moved| Arc::new(moved.clone()));
             items.push(Item {
                 effective_on: if command.kind == ChangeKind::Renew { today } else { on },
                 change: ChangeId(self.ids.next()),
@@ -411,7 +395,7 @@ impl Altyn {
                 direction_reason,
                 timing,
                 timing_reason,
-                target: target.0,
+                target,
                 current_day,
             });
         }
@@ -435,17 +419,19 @@ impl Altyn {
     async fn target(
         &self,
         tx: &mut altyn_store::Tx,
-        tenant: Uuid,
+        request: &Request,
         command: &ChangeSubscription,
         day: NaiveDate,
         contract: &rows::ContractFactsRow,
     ) -> Result<(Arc<PlanVersion>, PlanId)> {
+        let tenant = request.tenant.0;
         let plan = match (command.plan_id, &command.plan_code) {
             (Some(id), _) => catalogue::plan_find(tx, tenant, id.uuid()).await?,
             (None, Some(code)) => catalogue::plans_by_code(tx, tenant, vec![code.clone()]).await?.pop(),
             (None, None) => None,
         };
         let plan = plan.ok_or_else(|| ServiceError::invalid("/plan_id", "there is no such plan"))?;
+        request.authority.sells(&plan.code, &plan.visibility)?;
         let sold = version_sold(tx, tenant, &plan, day).await?;
         if sold.currency != contract.currency {
             return Err(ServiceError::conflict(
@@ -456,7 +442,7 @@ impl Altyn {
                 ),
             ));
         }
-        version(tx, tenant, sold.id).await
+        version(tx, tenant, sold.id, false).await
     }
 
     /// The bounds that hold for runs hold for changes.
@@ -556,12 +542,31 @@ fn nothing_yet(subscription: &Subscription, kind: ChangeKind, on: NaiveDate) -> 
     Decision { kind, on, credits: Vec::new(), lines: Vec::new(), terms, gift: None, gap: None }
 }
 
-/// A plan version and its plan.
-async fn version(tx: &mut altyn_store::Tx, tenant: Uuid, id: Uuid) -> Result<(Arc<PlanVersion>, PlanId)> {
-    let found = plan_versions(runs::plan_components(tx, tenant, vec![id]).await?)?;
-    let sold = catalogue::sold(tx, tenant, vec![id]).await?;
-    match (found.into_iter().next(), sold.first()) {
-        (Some((_, version)), Some(sold)) => Ok((version, PlanId(sold.plan_id))),
+/// Refuses what a customer who helps himself does not do, and terms that he does not give himself.
+fn check_self_service(request: &Request, command: &ChangeSubscription, today: NaiveDate) -> Result<()> {
+    use ChangeKind::{Cancel, ChangePlan, ChangeQuantity, Renew};
+    let told = [
+        (!matches!(command.kind, Cancel | ChangePlan | ChangeQuantity | Renew), "such a change"),
+        (command.timing.is_some(), "when a change takes effect, but by its day,"),
+        (command.direction.is_some(), "the direction of a change"),
+        (command.current_day.is_some(), "who pays for the day of a change"),
+        (command.on.is_some_and(|on| on < today), "a change in the past"),
+    ];
+    told.into_iter().filter(|(given, _)| *given).try_for_each(|(_, what)| request.authority.manager(what))
+}
+
+/// A plan version and its plan; with the later versions that renewals go over to, if `renews`.
+async fn version(tx: &mut altyn_store::Tx, tenant: Uuid, id: Uuid, renews: bool) -> Result<(Arc<PlanVersion>, PlanId)> {
+    let found = if renews {
+        with_successors(tx, tenant, vec![id]).await?
+    } else {
+        plan_versions(runs::plan_components(tx, tenant, vec![id]).await?)?
+    };
+    match found.into_iter().next() {
+        Some((_, version)) => {
+            let plan = version.plan;
+            Ok((version, plan))
+        }
         _ => Err(StoreError::Corrupt("plan_versions.id", id.to_string()).into()),
     }
 }

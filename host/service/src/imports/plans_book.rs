@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use altyn_domain::{
     calendar::Cadence,
-    catalogue::{BillingDay, ComponentKind, PlanStatus, StubPolicy},
+    catalogue::{BillingDay, ComponentKind, PlanStatus, StubPolicy, Visibility},
     money::{Currency, Money},
     tax::PriceMode,
 };
@@ -131,6 +131,7 @@ impl Book for PlansBook<'_> {
                 code: entry.code.clone(),
                 title: entry.title.clone(),
                 status: PlanStatus::Active.as_str().to_owned(),
+                visibility: Visibility::Public.as_str().to_owned(),
                 version: 1,
                 created_at: now,
             });
@@ -139,6 +140,7 @@ impl Book for PlansBook<'_> {
                 plan_id: plan,
                 ordinal: 1,
                 effective_from: SINCE,
+                existing_from: None,
                 cadence: entry.cadence.to_string(),
                 currency: entry.price.currency.code().to_owned(),
                 price_mode: PriceMode::Included.as_str().to_owned(),
@@ -157,6 +159,9 @@ impl Book for PlansBook<'_> {
                 unit_price_minor: entry.price.minor,
                 tax_category: entry.tax_category.to_owned(),
                 prepayment_percent: 100,
+                included: "0".into(),
+                min_quantity: None,
+                max_quantity: None,
                 meter_id: None,
                 metered: None,
             });

@@ -14,11 +14,12 @@ use altyn_domain::{
     catalogue::{BillingDay, Component, ComponentKind, PlanVersion, StubPolicy},
     charge::{ChargeKind, Creditable},
     id::{
-        CallId, ChargeId, ComponentId, ContractId, CustomerId, InvoiceId, OrderId, PlanVersionId, ProductId, RunId,
-        SellerId, SubscriptionId, TenantId,
+        CallId, ChargeId, ComponentId, ContractId, CustomerId, InvoiceId, OrderId, PlanId, PlanVersionId, ProductId,
+        RunId, SellerId, SubscriptionId, TenantId,
     },
     invoice::{Amounts, totals},
     money::{Currency, Money},
+    price_override::PriceOverride,
     proration::{self, CurrentDay, Question},
     run::{
         ContractPlan, Digest, LineUsage, PlanLine, PlanOrder, PlanRealisation, PluginPin, SafetyBounds,
@@ -35,10 +36,12 @@ use altyn_store::{
     usage_windows::{Billed, NewWindow},
 };
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{
     ask::{Fault, Recorder, ask_each},
+    follow::Follow,
     metered::{self, Opening, UsageDue},
     post,
     read::Chunk,
@@ -150,6 +153,8 @@ pub(super) struct Planned {
     pub invoices: Vec<PlannedInvoice>,
     pub evidence: Vec<LineEvidence>,
     pub renewals: Vec<Renewal>,
+    /// The subscriptions that go over to a later version of their plan.
+    pub follows: Vec<Follow>,
     /// Sums of what is realised.
     pub realised: Amounts,
     /// What becomes of the usage windows that are billed.
@@ -212,6 +217,7 @@ struct Open {
     buyer: Option<Party>,
     currency: Currency,
     renewals: Vec<Renewal>,
+    follows: Vec<Follow>,
     pins: Vec<SubscriptionPin>,
     lines: Vec<OpenLine>,
     realisations: Vec<PlanRealisation>,
@@ -234,6 +240,7 @@ impl Open {
             buyer,
             currency,
             renewals: Vec::new(),
+            follows: Vec::new(),
             pins: Vec::new(),
             lines: Vec::new(),
             realisations: Vec::new(),
@@ -295,7 +302,7 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
         }
         let Some(contract) = open.last_mut() else { continue };
         if contract.fault.is_none()
-            && let Err(fault) = add_due(inputs, plans, row, chunk.funds.get(&row.contract_id).copied(), contract)
+            && let Err(fault) = add_due(inputs, plans, row, chunk, contract)
         {
             contract.fault = Some(fault);
         }
@@ -414,18 +421,19 @@ fn realisation(
     })
 }
 
-/// Adds what is due of a subscription; `funds` is what the contract may spend, when somebody asks.
+/// Adds what is due of a subscription of a chunk.
 fn add_due(
     inputs: &Inputs,
     plans: &Plans,
     row: &rows::DueRow,
-    funds: Option<i64>,
+    chunk: &Chunk,
     contract: &mut Open,
 ) -> std::result::Result<(), Fault> {
     let plan = plans
         .get(&row.plan_version_id)
         .ok_or_else(|| fault("plan-invalid", format!("{} has no components", PlanVersionId(row.plan_version_id))))?;
-    let subscription = subscription_of(row).map_err(|error| fault("subscription-invalid", error))?;
+    let overrides = chunk.prices.of(row.contract_id, row.id);
+    let subscription = subscription_of(row, overrides).map_err(|error| fault("subscription-invalid", error))?;
     if plan.components.iter().any(|component| component.unit_price.currency != contract.currency) {
         return Err(fault(
             "currency-mismatch",
@@ -433,7 +441,7 @@ fn add_due(
         ));
     }
     let invalid = |reason: String| fault("subscription-invalid", reason);
-    let mut gate = match funds {
+    let mut gate = match chunk.funds.get(&row.contract_id).copied() {
         Some(available_minor) => {
             contract.gated.available_minor = available_minor;
             Gate::of(row, subscription.clone(), plan, inputs.on).map_err(invalid)?
@@ -452,25 +460,31 @@ fn add_due(
         ));
     }
     contract.pins.push(SubscriptionPin { subscription: subscription.id, version: row.version });
-    match gate.take() {
-        Some(mut gate) => {
-            gate.take_in(&found);
-            contract.gated.gates.push(gate);
-        }
-        None => contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next }),
+    if let Some(mut gate) = gate.take() {
+        gate.take_in(&found);
+        contract.gated.gates.push(gate);
+    } else {
+        contract.renewals.push(Renewal { subscription: row.id, version: row.version, next: found.next });
+        contract.follows.extend(Follow::of(&subscription, row.change_ordinal, plan, &found.moves));
     }
-    for line in found.lines {
-        let component = &plan.components[line.component_index];
+    let mut moves = found.moves.iter().peekable();
+    let (mut present, mut change_ordinal) = (&**plan, row.change_ordinal);
+    for (place, line) in found.lines.into_iter().enumerate() {
+        while let Some(moved) = moves.next_if(|moved| moved.lines_before <= place) {
+            present = plan.version(moved.to).ok_or_else(|| fault("plan-invalid", format!("{} is gone", moved.to)))?;
+            change_ordinal += 1;
+        }
+        let component = &present.components[line.component_index];
         let due = match component.kind {
             ComponentKind::Recurring => line,
             ComponentKind::Metered => {
                 let discount = Some(subscription.discount).filter(|discount| discount.holds_on(line.charged_on));
                 let opening = Opening {
                     contract: row.contract_id,
-                    plan_version: row.plan_version_id,
+                    plan_version: present.id.0,
                     line: &line,
                     component,
-                    change_ordinal: row.change_ordinal,
+                    change_ordinal,
                     quantity: row.quantity.clone(),
                     discount_percent: discount.unwrap_or_default().percent,
                 };
@@ -484,9 +498,9 @@ fn add_due(
         };
         contract.lines.push(OpenLine {
             due,
-            mode: plan.price_mode,
+            mode: present.price_mode,
             quantity: row.quantity.clone(),
-            change_ordinal: row.change_ordinal,
+            change_ordinal,
             kind: component.kind.charge_kind(),
             prepayment_percent: component.prepayment_percent,
             usage: None,
@@ -502,7 +516,7 @@ fn once(line: DueLine) -> std::result::Result<DueLine, Fault> {
     Ok(DueLine { period: day, used: day, realises_on: day.end, ..line })
 }
 
-fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, String> {
+fn subscription_of(row: &rows::DueRow, overrides: Vec<PriceOverride>) -> std::result::Result<Subscription, String> {
     Ok(Subscription {
         id: SubscriptionId(row.id),
         contract: ContractId(row.contract_id),
@@ -527,6 +541,7 @@ fn subscription_of(row: &rows::DueRow) -> std::result::Result<Subscription, Stri
         next_charge_on: row.next_charge_on,
         charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
         manual: false,
+        overrides,
         version: row.version,
     })
 }
@@ -632,12 +647,14 @@ fn assess(
                 totals: Amounts::zero(contract.currency),
                 realisations: std::mem::take(&mut contract.realisations),
                 withheld: Vec::new(),
+                moves: Vec::new(),
                 orders: Vec::new(),
             },
             hash: [0; 32],
             invoices: Vec::new(),
             evidence: Vec::with_capacity(contract.lines.len()),
             renewals: std::mem::take(&mut contract.renewals),
+            follows: std::mem::take(&mut contract.follows),
             realised: Amounts::zero(contract.currency),
             billed: std::mem::take(&mut contract.billed),
             windows: std::mem::take(&mut contract.windows),
@@ -789,6 +806,7 @@ fn complete(inputs: &Inputs, taxed: &Taxed, plan: &mut Planned) -> Result<Option
     if let Err(reason) = short_funds::hold_back(inputs, plan) {
         return Ok(Some(fault("subscription-invalid", reason)));
     }
+    plan.plan.moves = plan.follows.iter().flat_map(Follow::told).collect();
     use_orders(plan);
     for invoice in &mut plan.invoices {
         match totals(plan.currency, plan.plan.lines[invoice.lines.clone()].iter().map(PlanLine::amounts)) {
@@ -894,6 +912,7 @@ pub(crate) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uu
         if found.last().is_none_or(|(id, _)| *id != row.plan_version_id) {
             let version = PlanVersion {
                 id: PlanVersionId(row.plan_version_id),
+                plan: PlanId(row.plan_id),
                 cadence: row
                     .cadence
                     .parse::<Cadence>()
@@ -908,10 +927,18 @@ pub(crate) fn plan_versions(rows: Vec<rows::PlanComponentRow>) -> Result<Vec<(Uu
                     .map_err(|_| corrupt("plan_versions.billing_day", row.billing_day.clone()))?,
                 stub: row.stub.parse::<StubPolicy>().map_err(|_| corrupt("plan_versions.stub", row.stub.clone()))?,
                 components: Vec::new(),
+                successors: Vec::new(),
             };
             found.push((row.plan_version_id, version));
         }
+        let quantity = |column: &'static str, text: &str| -> Result<Decimal> {
+            text.parse().map_err(|_| corrupt(column, text.to_owned()))
+        };
+        let bound = |column, text: Option<&String>| text.map(|text| quantity(column, text)).transpose();
         let component = Component {
+            included: quantity("plan_components.included", &row.included)?,
+            min_quantity: bound("plan_components.min_quantity", row.min_quantity.as_ref())?,
+            max_quantity: bound("plan_components.max_quantity", row.max_quantity.as_ref())?,
             id: ComponentId(row.id),
             code: row.code,
             title: row.title,

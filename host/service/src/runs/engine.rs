@@ -26,7 +26,8 @@ use uuid::Uuid;
 
 use super::{
     ask::Fault,
-    compute::{Computed, Inputs, Planned, Plans, compute, plan_versions},
+    compute::{Computed, Inputs, Planned, Plans, compute},
+    follow::with_successors,
     metered::{with_figures, with_instants},
     number::{NextValues, TakenNumbers, give_numbers, name_sequences},
     post::{SharedAccounts, shared_accounts},
@@ -38,6 +39,7 @@ use crate::{
     error::{Result, ServiceError},
     plugins::blocking,
     ports::{Clock as _, SystemClock},
+    price_overrides::prices_of,
 };
 
 /// Waits longer and longer between attempts when others keep changing what was read, and gives up in the end.
@@ -440,8 +442,7 @@ impl Altyn {
         }
         let tenant = pass.inputs.tenant.0;
         let mut tx = self.db.read(Scope::Tenant(tenant)).await?;
-        let found = rows::plan_components(&mut tx, tenant, missing.into_iter().collect()).await?;
-        pass.plans.extend(plan_versions(found)?);
+        pass.plans.extend(with_successors(&mut tx, tenant, missing.into_iter().collect()).await?);
         Ok(())
     }
 
@@ -596,13 +597,14 @@ impl Altyn {
         let realisable = rows::realisable_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let usage = usage_windows::due_of(&mut tx, tenant, contracts, pass.inputs.on).await?;
         let usage = with_figures(&mut tx, tenant, usage).await.map_err(Refused::Failed)?;
+        let prices = prices_of(&mut tx, tenant, contracts.to_vec()).await.map_err(Refused::Failed)?;
         // Read behind the subscriptions: whoever is in service had its order paid before.
         let of_due = due.iter().map(|row| row.id).collect();
         let reserved = orders::reserved_of(&mut tx, tenant, of_due).await?;
         let reserved = reserved.into_iter().map(|order| (order.subscription_id, order)).collect();
         drop(tx);
         let funds = self.funds_for(pass.inputs.tenant, &due).await.map_err(Refused::Failed)?;
-        let chunk = Chunk { due, realisable, usage, funds, reserved };
+        let chunk = Chunk { due, realisable, usage, funds, prices, reserved };
         let computed = self.compute_chunk(pass, chunk).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })
@@ -629,8 +631,9 @@ impl Altyn {
                 give_numbers(&inputs, &mut planned, &mut parked, named.sequences, &mut next, &taken, at)?;
             calls += named.calls + numbered.calls;
             outcomes.join(std::mem::take(&mut numbered.outcomes));
-            let prepared =
-                prepare_execution(&inputs, &planned, &parked, recorded, numbered, &accounts, calls, outcomes, last)?;
+            let prepared = prepare_execution(
+                &inputs, &planned, &parked, recorded, numbered, &accounts, calls, outcomes, last, at,
+            )?;
             Ok((prepared.also_withheld(withheld), next))
         })
         .await??;

@@ -8,6 +8,7 @@ mod approval;
 pub(crate) mod ask;
 pub(crate) mod compute;
 mod engine;
+pub(crate) mod follow;
 pub(crate) mod metered;
 mod number;
 mod post;

@@ -78,7 +78,9 @@ impl Altyn {
     ) -> Result<Quote> {
         let run = imagined(self.ids.next(), row.starts_on, self.clock.now());
         let mut pass = self.pass(tenant, &run, Action::Propose).await?;
-        let chunk = Chunk { due: vec![due_row(row, contract)], ..Chunk::default() };
+        let due = vec![due_row(row, contract)];
+        let prices = self.prices_for(tenant, &due).await?;
+        let chunk = Chunk { due, prices, ..Chunk::default() };
         let computed = self.compute_chunk(&mut pass, chunk).await?;
         if let Some(parked) = computed.parked.into_iter().next() {
             let message = format!("{}: {}", parked.fault.code, parked.fault.reason);

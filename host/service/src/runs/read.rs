@@ -18,7 +18,11 @@ use super::{
     metered::{UsageDue, with_figures},
     short_funds::Funds,
 };
-use crate::{context::Altyn, error::Result};
+use crate::{
+    context::Altyn,
+    error::Result,
+    price_overrides::{Prices, prices_of},
+};
 
 /// What some contracts have due and to realise; whole contracts only.
 #[derive(Default)]
@@ -28,6 +32,8 @@ pub(super) struct Chunk {
     pub usage: Vec<UsageDue>,
     /// What the contracts may spend whose subscriptions ask.
     pub funds: Funds,
+    /// What the contracts pay instead of their plans' prices.
+    pub prices: Prices,
     /// What is reserved for orders, by subscription.
     pub reserved: HashMap<Uuid, ReservedRow>,
 }
@@ -128,9 +134,12 @@ impl Altyn {
             let due = due.hand_on(through);
             let (realisable, usage) = (realisable.hand_on(through), usage.hand_on(through));
             let empty = due.is_empty() && realisable.is_empty() && usage.is_empty();
-            let money = async { Ok((self.funds_for(tenant, &due).await?, self.reserved_for(tenant, &due).await?)) };
-            let money: Result<_> = money.await;
-            let chunk = money.map(|(funds, reserved)| Chunk { due, realisable, usage, funds, reserved });
+            let read = async {
+                let (funds, prices) = (self.funds_for(tenant, &due).await?, self.prices_for(tenant, &due).await?);
+                Ok((funds, prices, self.reserved_for(tenant, &due).await?))
+            };
+            let read: Result<_> = read.await;
+            let chunk = read.map(|(funds, prices, reserved)| Chunk { due, realisable, usage, funds, prices, reserved });
             let failed = chunk.is_err();
             if (!empty && sender.send(chunk).await.is_err()) || failed {
                 return;
@@ -166,6 +175,14 @@ impl Altyn {
             }
         }
         Ok(())
+    }
+
+    /// What the contracts of due subscriptions pay instead of their plans' prices, read for all of them together.
+    pub(super) async fn prices_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<Prices> {
+        let mut contracts: Vec<Uuid> = due.iter().map(|row| row.contract_id).collect();
+        contracts.dedup();
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        prices_of(&mut tx, tenant.0, contracts).await
     }
 
     async fn usage_pending(&self, tenant: TenantId) -> Result<bool> {

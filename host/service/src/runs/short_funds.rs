@@ -19,7 +19,8 @@ use altyn_domain::{
     party::ContractKind,
     run::{PlanWithheld, WithheldOutcome},
     subscription::{
-        Due, DuePeriod, Renewed, ShortFunds, Subscription, SubscriptionError, SubscriptionStatus, Verdict, due, verdict,
+        Due, DuePeriod, Renewed, ShortFunds, Subscription, SubscriptionError, SubscriptionStatus, Verdict, VersionMove,
+        due, verdict,
     },
 };
 use altyn_store::{Rows, Scope, StoreError, Tx, credit, lives, runs as rows};
@@ -27,7 +28,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::compute::{Inputs, Planned};
+use super::{
+    compute::{Inputs, Planned},
+    follow::Follow,
+};
 use crate::{
     context::{Altyn, Request},
     error::{Result, ServiceError, stored},
@@ -170,13 +174,19 @@ impl Gate {
         self.policy == ShortFunds::Suspend && self.begun && self.waits_from.is_some()
     }
 
-    /// How the schedule goes on behind `periods` periods of which `charged` were charged.
-    fn behind(&self, on: NaiveDate, periods: usize, charged: u32) -> std::result::Result<Renewed, SubscriptionError> {
+    /// How the schedule goes on behind `periods` periods of which `charged` were charged, and to which versions of the plan.
+    fn behind(
+        &self,
+        on: NaiveDate,
+        periods: usize,
+        charged: u32,
+    ) -> std::result::Result<(Renewed, Vec<VersionMove>), SubscriptionError> {
         let endless = Subscription { charges_left: None, ..self.subscription.clone() };
-        let next = due(&endless, &self.plan, on, periods)?.next;
+        let Due { next, moves, .. } = due(&endless, &self.plan, on, periods)?;
         let charges_left = self.subscription.charges_left.map(|left| left.saturating_sub(charged));
         let done = charges_left == Some(0) && next.status.is_charged();
-        Ok(Renewed { charges_left, status: if done { SubscriptionStatus::Completed } else { next.status }, ..next })
+        let status = if done { SubscriptionStatus::Completed } else { next.status };
+        Ok((Renewed { charges_left, status, ..next }, moves))
     }
 }
 
@@ -200,7 +210,7 @@ pub(super) fn hold_back(inputs: &Inputs, plan: &mut Planned) -> std::result::Res
         let mut advance = Advance {
             subscription: id.0,
             version: gate.subscription.version,
-            next: gate.behind(inputs.on, 0, 0).map_err(|error| error.to_string())?,
+            next: gate.behind(inputs.on, 0, 0).map_err(|error| error.to_string())?.0,
             waits_from: None,
             starts_on: None,
             passed: Vec::new(),
@@ -264,7 +274,9 @@ pub(super) fn hold_back(inputs: &Inputs, plan: &mut Planned) -> std::result::Res
         if charged == 0 {
             left -= reserved;
         }
-        advance.next = gate.behind(inputs.on, done, charged).map_err(|error| error.to_string())?;
+        let (next, moves) = gate.behind(inputs.on, done, charged).map_err(|error| error.to_string())?;
+        advance.next = next;
+        plan.follows.extend(Follow::of(&gate.subscription, gate.changes, &gate.plan, &moves));
         let never_began = !gate.begun && charged == 0 && done > 0;
         if never_began && advance.next.status.is_charged() {
             advance.starts_on = Some(advance.next.next_charge_on);

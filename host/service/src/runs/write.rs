@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Computed, Inputs, Parked, Planned},
+    follow::FollowRows,
     number::{Number, Numbered, SequenceName, TakenNumbers},
     post::{SharedAccounts, ledger_rows},
     short_funds::{Advance, ShortFundsRows, Withheld},
@@ -70,6 +71,7 @@ pub(super) struct Prepared {
     cursor: Option<Uuid>,
     numbers: Vec<(Uuid, String)>,
     short_funds: ShortFundsRows,
+    follows: FollowRows,
     events: Vec<(&'static str, String)>,
     outcomes: Outcomes,
     /// Why contracts are parked, where a recorded call tells.
@@ -260,6 +262,7 @@ pub(super) fn prepare_proposal(computed: Computed) -> Result<Prepared> {
         cursor,
         numbers: Vec::new(),
         short_funds: ShortFundsRows::default(),
+        follows: FollowRows::default(),
         events: Vec::new(),
         outcomes,
         refused: refused(parked),
@@ -308,6 +311,7 @@ pub(super) fn prepare_execution(
     calls: i64,
     outcomes: Outcomes,
     cursor: Option<Uuid>,
+    at: DateTime<Utc>,
 ) -> Result<Prepared> {
     recorded.extend(numbered.recorded);
     let (call_rows, evidence) = split(recorded);
@@ -466,6 +470,7 @@ pub(super) fn prepare_execution(
         cursor,
         events,
         short_funds,
+        follows: FollowRows::of(inputs, planned, at)?,
         outcomes,
         refused: refused(parked),
         orders: ChargedOrders::of(planned),
@@ -509,6 +514,9 @@ pub(super) async fn write(
         return Err(Refused::Moved);
     }
     if !prepared.short_funds.write(&mut tx, tenant, run, at).await? {
+        return Err(Refused::Moved);
+    }
+    if !prepared.follows.write(&mut tx, tenant, at).await? {
         return Err(Refused::Moved);
     }
     if rows::realise(&mut tx, tenant, inputs.on, &prepared.realised).await? != prepared.realised.len() as u64 {

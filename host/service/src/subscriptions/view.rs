@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use altyn_domain::{
     calendar::{Period, Zones},
-    catalogue::{ComponentKind, PlanVersion},
+    catalogue::PlanVersion,
     id::{ContractId, CustomerId, PlanId, PlanVersionId, SubscriptionId},
-    money::line_price,
-    subscription::{Discount, ShortFunds, SubscriptionStatus},
+    price_override::PriceOverride,
+    subscription::{Discount, ShortFunds, Subscription, SubscriptionStatus, period_price},
 };
 use altyn_store::{
-    Tx, catalogue, runs, subscriptions,
+    Tx, catalogue, subscriptions,
     subscriptions::{CardRow, SubscriptionRow},
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     error::{Result, ServiceError, stored},
-    runs::{compute::plan_versions, metered::zones},
+    price_overrides::{Prices, prices_of},
+    runs::{follow::with_successors, metered::zones},
 };
 
 /// A subscription.
@@ -75,6 +76,9 @@ pub struct SubscriptionView {
     pub next_charge_on: NaiveDate,
     /// The next period to be charged; none when nothing more is charged.
     pub next_period: Option<Period>,
+    /// The later version of the plan that the next period goes over to; absent when it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_plan_version_id: Option<PlanVersionId>,
     /// How many charges are left; none for ever.
     pub charges_left: Option<i32>,
     /// Whether each period begins by hand.
@@ -112,6 +116,34 @@ struct Shown {
     sold: Vec<catalogue::SoldRow>,
     plans: HashMap<Uuid, Arc<PlanVersion>>,
     cards: HashMap<Uuid, CardRow>,
+    prices: Prices,
+}
+
+/// A subscription of a row, with what it pays instead of the plan's prices.
+pub(crate) fn subscription_of(row: &SubscriptionRow, overrides: Vec<PriceOverride>) -> Result<Subscription> {
+    Ok(Subscription {
+        id: SubscriptionId(row.id),
+        contract: ContractId(row.contract_id),
+        plan_version: PlanVersionId(row.plan_version_id),
+        status: stored("subscriptions.status", &row.status)?,
+        quantity: stored("subscriptions.quantity", &row.quantity)?,
+        discount: Discount {
+            percent: stored("subscriptions.discount_percent", &row.discount_percent)?,
+            minor: row.discount_minor,
+            from: row.discount_from,
+            until: row.discount_until,
+        },
+        anchor_on: row.anchor_on,
+        next_index: row.next_index,
+        starts_on: row.starts_on,
+        terms_from: row.terms_from.unwrap_or(row.starts_on),
+        ends_on: row.ends_on,
+        next_charge_on: row.next_charge_on,
+        charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
+        manual: row.manual != 0,
+        overrides,
+        version: row.version,
+    })
 }
 
 fn absent(what: &str) -> ServiceError {
@@ -124,34 +156,19 @@ pub(super) async fn views(tx: &mut Tx, tenant: Uuid, rows: Vec<SubscriptionRow>)
     versions.sort_unstable();
     versions.dedup();
     let sold = catalogue::sold(tx, tenant, versions.clone()).await?;
-    let plans = plan_versions(runs::plan_components(tx, tenant, versions).await?)?.into_iter().collect();
+    let plans = with_successors(tx, tenant, versions).await?.into_iter().collect();
+    let mut contracts: Vec<Uuid> = rows.iter().map(|row| row.contract_id).collect();
+    contracts.sort_unstable();
+    contracts.dedup();
+    let prices = prices_of(tx, tenant, contracts).await?;
     let cards = subscriptions::cards(tx, tenant, rows.iter().map(|row| row.id).collect()).await?;
-    let shown = Shown { sold, plans, cards: cards.into_iter().map(|card| (card.id, card)).collect() };
+    let shown = Shown { sold, plans, cards: cards.into_iter().map(|card| (card.id, card)).collect(), prices };
     rows.into_iter().map(|row| view(row, &shown)).collect()
 }
 
 /// One of them.
 pub(super) async fn one(tx: &mut Tx, tenant: Uuid, row: SubscriptionRow) -> Result<SubscriptionView> {
     views(tx, tenant, vec![row]).await?.pop().ok_or(ServiceError::NotFound("subscription"))
-}
-
-/// What the next whole period costs, before its tax is told apart.
-fn period_price(row: &SubscriptionRow, plan: &PlanVersion) -> Result<i64> {
-    let discount = Discount {
-        percent: stored("subscriptions.discount_percent", &row.discount_percent)?,
-        minor: row.discount_minor,
-        from: row.discount_from,
-        until: row.discount_until,
-    };
-    let discount = Some(discount).filter(|discount| discount.holds_on(row.next_charge_on)).unwrap_or_default();
-    let quantity = stored("subscriptions.quantity", &row.quantity)?;
-    let mut sum: i64 = 0;
-    for component in plan.components.iter().filter(|component| component.kind == ComponentKind::Recurring) {
-        let price = line_price(component.unit_price, quantity, discount.percent)
-            .map_err(|error| ServiceError::Internal(error.to_string()))?;
-        sum = sum.saturating_add(price.minor);
-    }
-    Ok(sum.saturating_sub(discount.minor).max(0))
 }
 
 fn view(row: SubscriptionRow, shown: &Shown) -> Result<SubscriptionView> {
@@ -162,6 +179,11 @@ fn view(row: SubscriptionRow, shown: &Shown) -> Result<SubscriptionView> {
     let next_period = altyn_domain::calendar::period(row.anchor_on, plan.cadence, row.next_index)
         .ok()
         .filter(|period| status.is_charged() && row.ends_on.is_none_or(|ends_on| period.start < ends_on));
+    let subscription = subscription_of(&row, shown.prices.of(row.contract_id, row.id))?;
+    let period_price = period_price(&subscription, plan, row.next_index, false);
+    let period_price = period_price.map_err(|error| ServiceError::Internal(error.to_string()))?;
+    let next_version =
+        next_period.filter(|next| subscription.starts_on < next.start).map(|next| plan.on(next.start).id);
     let Zones { former, .. } = zones(&card.zone, row.former_zone.as_ref(), row.former_zone_until)?;
     Ok(SubscriptionView {
         id: SubscriptionId(row.id),
@@ -173,7 +195,7 @@ fn view(row: SubscriptionRow, shown: &Shown) -> Result<SubscriptionView> {
         plan_title: sold.title.clone(),
         plan_version_id: PlanVersionId(row.plan_version_id),
         cadence: sold.cadence.clone(),
-        period_price_minor: period_price(&row, plan)?,
+        period_price_minor: period_price.minor,
         currency: sold.currency.clone(),
         status,
         quantity: row.quantity,
@@ -189,6 +211,7 @@ fn view(row: SubscriptionRow, shown: &Shown) -> Result<SubscriptionView> {
         last_charge_on: card.last_charge_on,
         next_charge_on: row.next_charge_on,
         next_period,
+        next_plan_version_id: next_version.filter(|id| *id != plan.id),
         charges_left: row.charges_left,
         manual: row.manual != 0,
         documents_on_activation: row.documents_on_activation != 0,

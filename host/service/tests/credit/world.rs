@@ -102,6 +102,7 @@ impl World {
             CreateProduct { code: code.clone(), title: "Интернет".into(), tax_category: "standard".into() };
         let product_id = altyn.product_create(&request, product).await.unwrap().value.id;
         let version = CreatePlanVersion {
+            existing_subscribers: None,
             effective_from: Some(day("2020-01-01")),
             cadence: "1m".parse().unwrap(),
             currency: None,
@@ -109,6 +110,9 @@ impl World {
             billing_day: None,
             stub: None,
             components: vec![CreateComponent {
+                included: None,
+                min_quantity: None,
+                max_quantity: None,
                 product_id,
                 code: "main".into(),
                 kind: None,
@@ -120,6 +124,7 @@ impl World {
             }],
         };
         let plan = CreatePlan {
+            visibility: None,
             code: code.clone(),
             title: "Интернет".into(),
             status: Some(altyn_domain::catalogue::PlanStatus::Active),

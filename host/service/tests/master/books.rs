@@ -92,7 +92,7 @@ async fn books_come_in_and_the_same_books_change_nothing(place: Place) {
     assert_eq!(importer.all().await, [(3, 0, 0), (3, 0, 0), (4, 0, 0), (3, 0, 0)]);
     let (altyn, request) = (&place.altyn, place.request());
     let before = (
-        altyn.plan_list(&request, &page(10, None)).await.unwrap(),
+        altyn.plan_list(&request, altyn_service::plans::PlanFilter::default(), &page(10, None)).await.unwrap(),
         altyn.customer_list(&request, CustomerFilter::default(), &page(10, None)).await.unwrap(),
         altyn.contract_list(&request, ContractFilter::default(), &page(10, None)).await.unwrap(),
         altyn.subscription_list(&request, SubscriptionFilter::default(), &page(10, None)).await.unwrap(),
@@ -100,7 +100,7 @@ async fn books_come_in_and_the_same_books_change_nothing(place: Place) {
     );
     assert_eq!(importer.all().await, [(0, 3, 0), (0, 3, 0), (0, 4, 0), (0, 3, 0)]);
     let after = (
-        altyn.plan_list(&request, &page(10, None)).await.unwrap(),
+        altyn.plan_list(&request, altyn_service::plans::PlanFilter::default(), &page(10, None)).await.unwrap(),
         altyn.customer_list(&request, CustomerFilter::default(), &page(10, None)).await.unwrap(),
         altyn.contract_list(&request, ContractFilter::default(), &page(10, None)).await.unwrap(),
         altyn.subscription_list(&request, SubscriptionFilter::default(), &page(10, None)).await.unwrap(),

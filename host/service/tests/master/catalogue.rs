@@ -1,17 +1,20 @@
 //! Products, plans and subscriptions.
 
 use altyn_domain::{
-    catalogue::{BillingDay, PlanStatus},
+    catalogue::{BillingDay, PlanStatus, Visibility},
+    change::{ChangeKind, Timing},
     id::{ContractId, ProductId},
     party::{ContractKind, CustomerKind},
-    subscription::SubscriptionStatus,
+    subscription::{ShortFunds, SubscriptionStatus},
     tax::PriceMode,
 };
 use altyn_service::{
     ServiceError,
+    changes::ChangeSubscription,
+    context::{Authority, Request},
     contracts::CreateContract,
     customers::CreateCustomer,
-    plans::{CreateComponent, CreatePlan, CreatePlanVersion, UpdatePlan},
+    plans::{CreateComponent, CreatePlan, CreatePlanVersion, PlanFilter, UpdatePlan},
     products::{CreateProduct, UpdateProduct},
     subscriptions::{CancelSubscription, CreateSubscription, SubscriptionFilter},
 };
@@ -23,6 +26,8 @@ on_both_engines!(
     a_new_price_is_a_new_version,
     a_plan_version_is_refused_with_every_reason,
     a_code_names_one_product_and_one_plan,
+    a_private_plan_is_sold_by_managers_only,
+    who_helps_himself_gives_himself_no_terms,
     only_a_plan_on_sale_is_sold,
     a_subscription_gets_the_version_of_its_first_day,
     a_subscription_is_refused_with_every_reason,
@@ -41,6 +46,7 @@ async fn product(place: &Place) -> ProductId {
 
 fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
     CreatePlanVersion {
+        existing_subscribers: None,
         effective_from: Some(day(from)),
         cadence: "1m".parse().unwrap(),
         currency: None,
@@ -48,6 +54,9 @@ fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
         billing_day: None,
         stub: None,
         components: vec![CreateComponent {
+            included: None,
+            min_quantity: None,
+            max_quantity: None,
             code: "access".into(),
             title: "Доступ".into(),
             kind: None,
@@ -62,6 +71,7 @@ fn version(product: ProductId, price: i64, from: &str) -> CreatePlanVersion {
 
 fn plan(product: ProductId, status: PlanStatus) -> CreatePlan {
     CreatePlan {
+        visibility: None,
         code: "net-1m".into(),
         title: "Интернет".into(),
         status: Some(status),
@@ -137,7 +147,10 @@ async fn a_new_price_is_a_new_version(place: Place) {
     let earlier = altyn.plan_version_add(&request, made.id, 2, version(product, 1, "2027-01-01")).await;
     assert!(matches!(earlier, Err(ServiceError::Invalid(_))));
     assert_eq!(altyn.plan_get(&request, made.id).await.unwrap().versions.len(), 2);
-    assert_eq!(altyn.plan_list(&request, &page(5, None)).await.unwrap().data[0].versions.len(), 2);
+    assert_eq!(
+        altyn.plan_list(&request, PlanFilter::default(), &page(5, None)).await.unwrap().data[0].versions.len(),
+        2
+    );
 }
 
 async fn a_plan_version_is_refused_with_every_reason(place: Place) {
@@ -171,12 +184,92 @@ async fn a_code_names_one_product_and_one_plan(place: Place) {
     assert_eq!(again.unwrap_err().code(), "duplicate-plan");
 }
 
+/// The same request by a customer who helps himself.
+fn self_service(place: &Place) -> Request {
+    Request { authority: Authority::SelfService, ..place.request() }
+}
+
+async fn a_private_plan_is_sold_by_managers_only(place: Place) {
+    let (altyn, request, customer) = (&place.altyn, place.request(), self_service(&place));
+    let contract = contract(&place, "RUB").await;
+    let product = product(&place).await;
+    let private = CreatePlan { visibility: Some(Visibility::Private), ..plan(product, PlanStatus::Active) };
+    let private = altyn.plan_create(&request, private).await.unwrap().value;
+    let named = |code: &str, status| CreatePlan { code: code.into(), ..plan(product, status) };
+    let public = altyn.plan_create(&request, named("open-1m", PlanStatus::Active)).await.unwrap().value;
+    let draft = altyn.plan_create(&request, named("draft-1m", PlanStatus::Draft)).await.unwrap().value;
+    assert_eq!((private.visibility, public.visibility), (Visibility::Private, Visibility::Public));
+
+    let list = async |request: &Request, filter: PlanFilter| {
+        let listed = altyn.plan_list(request, filter, &page(10, None)).await.unwrap();
+        listed.data.iter().map(|plan| plan.id).collect::<Vec<_>>()
+    };
+    let of = |visibility| PlanFilter { status: None, visibility: Some(visibility) };
+    assert_eq!(list(&request, PlanFilter::default()).await, [private.id, public.id, draft.id]);
+    assert_eq!(list(&request, of(Visibility::Private)).await, [private.id]);
+    let on_sale = PlanFilter { status: Some(PlanStatus::Active), visibility: Some(Visibility::Public) };
+    assert_eq!(list(&request, on_sale).await, [public.id]);
+    assert_eq!(list(&customer, PlanFilter::default()).await, [public.id]);
+    assert_eq!(list(&customer, of(Visibility::Private)).await, []);
+    for hidden in [private.id, draft.id] {
+        assert!(matches!(altyn.plan_get(&customer, hidden).await, Err(ServiceError::NotFound(_))));
+    }
+    altyn.plan_get(&customer, public.id).await.unwrap();
+
+    let sell = async |request: &Request, code: &str| {
+        let command = CreateSubscription { plan_code: Some(code.into()), ..subscription(contract, "2027-06-01") };
+        altyn.subscription_create(request, command).await.map(|reply| reply.value)
+    };
+    assert_eq!(sell(&customer, "net-1m").await.unwrap_err().code(), "plan-private");
+    let bought = sell(&customer, "open-1m").await.unwrap();
+    let mut wish = ChangeSubscription::of(ChangeKind::ChangePlan);
+    wish.plan_id = Some(private.id);
+    assert_eq!(altyn.change_preview(&customer, bought.id, wish).await.unwrap_err().code(), "plan-private");
+    sell(&request, "net-1m").await.unwrap();
+    // Opened up, it is sold to everybody; what was sold goes on.
+    let open = UpdatePlan { visibility: Some(Visibility::Public), ..UpdatePlan::default() };
+    altyn.plan_update(&request, private.id, 1, open).await.unwrap();
+    sell(&customer, "net-1m").await.unwrap();
+}
+
+async fn who_helps_himself_gives_himself_no_terms(place: Place) {
+    let (altyn, customer) = (&place.altyn, self_service(&place));
+    let contract = contract(&place, "RUB").await;
+    let product = product(&place).await;
+    altyn.plan_create(&place.request(), plan(product, PlanStatus::Active)).await.unwrap();
+    let plain = || subscription(contract, "2027-06-01");
+    for wrong in [
+        CreateSubscription { discount_percent: Some("100".into()), ..plain() },
+        CreateSubscription { discount_minor: Some(1), ..plain() },
+        CreateSubscription { charges: Some(1), ..plain() },
+        CreateSubscription { short_funds: Some(ShortFunds::Debt), ..plain() },
+        CreateSubscription { manual: Some(true), ..plain() },
+        subscription(contract, "2026-01-01"),
+    ] {
+        let refused = altyn.subscription_create(&customer, wrong).await.unwrap_err();
+        assert_eq!(refused.code(), "manager-only");
+    }
+    let filter = SubscriptionFilter { contract_id: Some(contract), status: None };
+    assert!(altyn.subscription_list(&customer, filter, &page(10, None)).await.unwrap().data.is_empty());
+    let made = altyn.subscription_create(&customer, plain()).await.unwrap().value;
+    let wish = ChangeSubscription::of;
+    for wrong in [
+        ChangeSubscription { days: Some(30), ..wish(ChangeKind::Prolong) },
+        wish(ChangeKind::Pause),
+        ChangeSubscription { timing: Some(Timing::Immediate), ..wish(ChangeKind::Cancel) },
+        ChangeSubscription { on: Some(day("2026-01-01")), ..wish(ChangeKind::Cancel) },
+    ] {
+        assert_eq!(altyn.change_preview(&customer, made.id, wrong).await.unwrap_err().code(), "manager-only");
+    }
+    altyn.change_preview(&customer, made.id, wish(ChangeKind::Cancel)).await.unwrap();
+}
+
 async fn only_a_plan_on_sale_is_sold(place: Place) {
     let (altyn, request) = (&place.altyn, place.request());
     let contract = contract(&place, "RUB").await;
     let product = product(&place).await;
     let made = altyn.plan_create(&request, plan(product, PlanStatus::Draft)).await.unwrap().value;
-    let status = |status| UpdatePlan { title: None, status: Some(status) };
+    let status = |status| UpdatePlan { visibility: None, title: None, status: Some(status) };
     let sell = || altyn.subscription_create(&request, subscription(contract, "2026-11-05"));
     assert_eq!(sell().await.unwrap_err().code(), "plan-not-on-sale");
     altyn.plan_update(&request, made.id, 1, status(PlanStatus::Active)).await.unwrap();

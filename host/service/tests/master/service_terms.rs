@@ -9,7 +9,7 @@ use altyn_domain::{
 use altyn_service::{
     ServiceError,
     context::Request,
-    plans::{CreateComponent, CreatePlan, CreatePlanVersion},
+    plans::{CreateComponent, CreatePlan, CreatePlanVersion, PlanFilter},
     products::CreateProduct,
     service_terms::{AttachServiceTerm, ServiceTermView, SetServiceTerm},
 };
@@ -92,6 +92,7 @@ async fn plan(place: &Place, of: &Request) -> PlanId {
         CreateProduct { code: "net".into(), title: "Интернет".into(), tax_category: "standard".into() };
     let product = place.altyn.product_create(of, product).await.unwrap().value.id;
     let version = CreatePlanVersion {
+        existing_subscribers: None,
         effective_from: Some("2026-01-01".parse().unwrap()),
         cadence: "1m".parse().unwrap(),
         currency: None,
@@ -99,6 +100,9 @@ async fn plan(place: &Place, of: &Request) -> PlanId {
         billing_day: None,
         stub: None,
         components: vec![CreateComponent {
+            included: None,
+            min_quantity: None,
+            max_quantity: None,
             code: "access".into(),
             title: "Доступ".into(),
             kind: None,
@@ -109,10 +113,13 @@ async fn plan(place: &Place, of: &Request) -> PlanId {
             tax_category: None,
         }],
     };
-    let command =
-        CreatePlan {
-            code: "net-1m".into(), title: "Интернет".into(), status: Some(PlanStatus::Active), version
-        };
+    let command = CreatePlan {
+        visibility: None,
+        code: "net-1m".into(),
+        title: "Интернет".into(),
+        status: Some(PlanStatus::Active),
+        version,
+    };
     place.altyn.plan_create(of, command).await.unwrap().value.id
 }
 
@@ -211,7 +218,7 @@ async fn a_term_that_is_delegated_no_more_goes_and_one_in_use_stays_frozen(place
         let sold = if taken_away == "deleted" {
             plan(&place, &tree.grandchild).await
         } else {
-            place.altyn.plan_list(&tree.grandchild, &page(1, None)).await.unwrap().data[0].id
+            place.altyn.plan_list(&tree.grandchild, PlanFilter::default(), &page(1, None)).await.unwrap().data[0].id
         };
         attach(&place, &tree.grandchild, sold, Some(used.id)).await.unwrap();
         if taken_away == "deleted" {

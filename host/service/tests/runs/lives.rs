@@ -68,7 +68,9 @@ fn term(stop: TermMode, delete: TermMode) -> SetServiceTerm {
 async fn under(world: &World, command: SetServiceTerm) {
     let request = world.request();
     let term = world.altyn.service_term_create(&request, command).await.unwrap().value.id;
-    for plan in world.altyn.plan_list(&request, &page()).await.unwrap().data {
+    for plan in
+        world.altyn.plan_list(&request, altyn_service::plans::PlanFilter::default(), &page()).await.unwrap().data
+    {
         let version = world.altyn.plan_get(&request, plan.id).await.unwrap().version;
         let command = AttachServiceTerm { service_term_id: Some(term) };
         world.altyn.plan_service_term_set(&request, plan.id, version, command).await.unwrap();

@@ -40,6 +40,7 @@ on_both_engines!(
 
 fn terms(meter: MeterId, included: &str, tiers: &[(Option<&str>, &str)]) -> MeteredTerms {
     MeteredTerms {
+        package: None,
         meter_id: meter,
         included: included.parse().unwrap(),
         model: TierModel::Graduated,
@@ -62,6 +63,9 @@ fn component(
 ) -> CreateComponent {
     let _ = world;
     CreateComponent {
+        included: None,
+        min_quantity: None,
+        max_quantity: None,
         code: code.into(),
         title: code.into(),
         kind: Some(ComponentKind::Metered),
@@ -82,6 +86,9 @@ async fn meter(world: &World, code: &str, aggregation: Aggregation) -> MeterId {
 async fn plan(world: &World, code: &str, metered: Vec<MeteredTerms>) {
     let product = world.altyn.product_list(&world.request(), &page()).await.unwrap().data.remove(0).id;
     let mut components = vec![CreateComponent {
+        included: None,
+        min_quantity: None,
+        max_quantity: None,
         code: "monthly".into(),
         title: "monthly".into(),
         kind: None,
@@ -95,6 +102,7 @@ async fn plan(world: &World, code: &str, metered: Vec<MeteredTerms>) {
         metered.into_iter().enumerate().map(|(n, terms)| component(world, &format!("usage-{n}"), product, terms)),
     );
     let version = CreatePlanVersion {
+        existing_subscribers: None,
         effective_from: Some(day("2020-01-01")),
         cadence: Cadence::Months(1),
         currency: None,
@@ -103,7 +111,13 @@ async fn plan(world: &World, code: &str, metered: Vec<MeteredTerms>) {
         stub: None,
         components,
     };
-    let command = CreatePlan { code: code.into(), title: code.into(), status: Some(PlanStatus::Active), version };
+    let command = CreatePlan {
+        visibility: None,
+        code: code.into(),
+        title: code.into(),
+        status: Some(PlanStatus::Active),
+        version,
+    };
     world.altyn.plan_create(&world.request(), command).await.unwrap();
 }
 
@@ -632,6 +646,7 @@ async fn meters_and_metered_components_are_checked(world: &World) {
     ];
     for components in wrong {
         let version = CreatePlanVersion {
+            existing_subscribers: None,
             effective_from: Some(day("2020-01-01")),
             cadence: Cadence::Months(1),
             currency: None,
@@ -640,7 +655,8 @@ async fn meters_and_metered_components_are_checked(world: &World) {
             stub: None,
             components,
         };
-        let command = CreatePlan { code: "wrong".into(), title: "wrong".into(), status: None, version };
+        let command =
+            CreatePlan { visibility: None, code: "wrong".into(), title: "wrong".into(), status: None, version };
         assert_eq!(code(altyn.plan_create(&request, command.clone()).await), "invalid-request", "{command:?}");
     }
 }

@@ -134,6 +134,9 @@ async fn plans(altyn: &Altyn, request: &Request, product: ProductId) {
         let components = components
             .iter()
             .map(|(code, unit_price_minor, tax_category)| CreateComponent {
+                included: None,
+                min_quantity: None,
+                max_quantity: None,
                 code: (*code).into(),
                 title: (*code).into(),
                 kind: None,
@@ -145,6 +148,7 @@ async fn plans(altyn: &Altyn, request: &Request, product: ProductId) {
             })
             .collect();
         let version = CreatePlanVersion {
+            existing_subscribers: None,
             effective_from: Some(day("2020-01-01")),
             cadence: *cadence,
             currency: None,
@@ -153,8 +157,13 @@ async fn plans(altyn: &Altyn, request: &Request, product: ProductId) {
             stub: None,
             components,
         };
-        let command =
-            CreatePlan { code: (*code).into(), title: (*code).into(), status: Some(PlanStatus::Active), version };
+        let command = CreatePlan {
+            visibility: None,
+            code: (*code).into(),
+            title: (*code).into(),
+            status: Some(PlanStatus::Active),
+            version,
+        };
         altyn.plan_create(request, command).await.unwrap();
     }
 }

@@ -214,6 +214,9 @@ async fn plan_with_stub(
     let components = components
         .iter()
         .map(|(code, kind, unit_price_minor, prepayment)| CreateComponent {
+            included: None,
+            min_quantity: None,
+            max_quantity: None,
             code: (*code).into(),
             title: (*code).into(),
             kind: Some(*kind),
@@ -225,6 +228,7 @@ async fn plan_with_stub(
         })
         .collect();
     let version = CreatePlanVersion {
+        existing_subscribers: None,
         effective_from: Some(day("2020-01-01")),
         cadence: Cadence::Months(1),
         currency: None,
@@ -233,7 +237,13 @@ async fn plan_with_stub(
         stub,
         components,
     };
-    let command = CreatePlan { code: code.into(), title: code.into(), status: Some(PlanStatus::Active), version };
+    let command = CreatePlan {
+        visibility: None,
+        code: code.into(),
+        title: code.into(),
+        status: Some(PlanStatus::Active),
+        version,
+    };
     world.altyn.plan_create(&world.request(), command).await.unwrap();
 }
 

@@ -323,6 +323,9 @@ async fn plan(
     let components = components
         .iter()
         .map(|(code, unit_price_minor, tax_category)| CreateComponent {
+            included: None,
+            min_quantity: None,
+            max_quantity: None,
             code: (*code).into(),
             title: (*code).into(),
             kind: None,
@@ -334,10 +337,12 @@ async fn plan(
         })
         .collect();
     let command = CreatePlan {
+        visibility: None,
         code: code.into(),
         title: code.into(),
         status: Some(PlanStatus::Active),
         version: CreatePlanVersion {
+            existing_subscribers: None,
             effective_from: Some(day("2026-01-01")),
             cadence: Cadence::Months(1),
             currency: None,
@@ -463,6 +468,7 @@ async fn meter(altyn: &Altyn, request: &Request) {
     };
     let meter_id = altyn.meter_create(request, command).await.unwrap().value.id;
     let terms = MeteredTerms {
+        package: None,
         meter_id,
         included: Decimal::ZERO,
         model: TierModel::Graduated,
@@ -470,6 +476,9 @@ async fn meter(altyn: &Altyn, request: &Request) {
         volume_discounts: Vec::new(),
     };
     let component = CreateComponent {
+        included: None,
+        min_quantity: None,
+        max_quantity: None,
         code: "traffic".into(),
         title: "Трафик".into(),
         kind: Some(ComponentKind::Metered),
@@ -480,10 +489,12 @@ async fn meter(altyn: &Altyn, request: &Request) {
         metered: Some(terms),
     };
     let command = CreatePlan {
+        visibility: None,
         code: "metered".into(),
         title: "metered".into(),
         status: Some(PlanStatus::Active),
         version: CreatePlanVersion {
+            existing_subscribers: None,
             effective_from: Some(day("2026-01-01")),
             cadence: Cadence::Months(1),
             currency: None,
