@@ -148,6 +148,9 @@ async fn an_object_of_another_tenant_does_not_exist(mut host: Host) {
     for collection in ["/v1/manual-operations", "/v1/jobs"] {
         books.keep(collection, &host.get(collection).await.expect(200)["data"][0]);
     }
+    let order = json!({ "subscription": {
+        "contract_id": books.id("/v1/contracts"), "plan_code": "home-100", "starts_on": "2026-12-01" } });
+    books.keep("/v1/orders", &host.post("/v1/orders", &order).await.expect(201));
     let csv = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/operator/plans.csv")).unwrap();
     let import = import(&host, &books, "kind=plans&file_name=plans.csv&dry_run=true", csv).await.expect(201);
     books.0.insert("/v1/imports", import["id"].as_str().unwrap().to_owned());

@@ -182,6 +182,7 @@ impl Altyn {
         let (mut after, mut attempt) = (Uuid::nil(), 1);
         loop {
             let mut tx = self.db.read(scope).await?;
+            tx.prefer_indexes().await?;
             let found = rows::upcoming(&mut tx, tenant.0, after, on, through, TOGETHER).await?;
             let Some(last) = found.last().map(|row| row.id) else { return Ok(()) };
             let missing: BTreeSet<Uuid> =

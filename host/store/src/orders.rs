@@ -235,15 +235,12 @@ pub async fn reserved_of(tx: &mut Tx, tenant: Uuid, subscriptions: Vec<Uuid>) ->
     tx.fetch_rows(RESERVED_OF, (tenant,), &Rows::new().with("id", subscriptions)).await
 }
 
-const PAYABLE: &str = "select distinct o.contract_id from orders o
-    join contract_money m on m.tenant_id = $1 and m.contract_id = o.contract_id
-    where o.tenant_id = $1 and o.contract_id > $2 and o.status in ('opened', 'blocked') and o.status = 'opened'
-        and (o.amount_minor = 0 or m.available_minor >= o.amount_minor or m.kind = 'postpaid')
-    order by o.contract_id limit $3";
-/// Contracts behind one that could pay for an order which waits.
-pub async fn payable(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<Uuid>> {
-    let found: Vec<(Uuid,)> = tx.fetch_all(PAYABLE, (tenant, after, limit)).await?;
-    Ok(found.into_iter().map(|row| row.0).collect())
+const WAITING_CONTRACTS: &str = "select contract_id, min(amount_minor) as least_minor from orders
+    where tenant_id = $1 and contract_id > $2 and status in ('opened', 'blocked') and status = 'opened'
+    group by contract_id order by contract_id limit $3";
+/// Contracts behind one with orders that wait for money, each with the least that one of them needs, minor units.
+pub async fn waiting_contracts(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<(Uuid, i64)>> {
+    tx.fetch_all(WAITING_CONTRACTS, (tenant, after, limit)).await
 }
 
 const WAITING_AMONG: &str = "select v.id from {rows} where exists (select 1 from orders o

@@ -5,12 +5,15 @@
 //! the first period frees and takes it in one transaction (see [`crate::runs`] and [`crate::changes`]). Concurrency: the
 //! contract's funds account is locked before its orders are read; a transaction that still runs into another is done again.
 
+use std::collections::HashMap;
+
 use altyn_domain::{
     calendar::local_date,
     id::{ContractId, OrderId, TenantId},
     ledger::{self, About, Transaction},
     money::Money,
     order::{OrderStatus, Waiting, reserve},
+    party::ContractKind,
     subscription::SubscriptionStatus,
 };
 use altyn_store::{
@@ -228,6 +231,7 @@ impl Altyn {
         let scope = Scope::Tenant(tenant.0);
         loop {
             let mut tx = self.db.read(scope).await?;
+            tx.prefer_indexes().await?;
             let orphaned = rows::orphaned(&mut tx, tenant.0, TOGETHER).await?;
             drop(tx);
             if orphaned.is_empty() {
@@ -246,15 +250,26 @@ impl Altyn {
         let mut after = Uuid::nil();
         loop {
             let mut tx = self.db.read(scope).await?;
-            let payable = rows::payable(&mut tx, tenant.0, after, TOGETHER).await?;
+            tx.prefer_indexes().await?;
+            let waiting = rows::waiting_contracts(&mut tx, tenant.0, after, TOGETHER).await?;
+            let Some((last, _)) = waiting.last().copied() else { break };
+            let monies = credit::money_of(&mut tx, tenant.0, waiting.iter().map(|(id, _)| *id).collect()).await?;
             drop(tx);
-            let Some(last) = payable.last().copied() else { break };
-            let mut tx = self.db.write(scope).await?;
-            let monies = credit::money_of(&mut tx, tenant.0, payable.clone()).await?;
-            credit::lock(&mut tx, tenant.0, monies.into_iter().map(|money| money.funds_account_id).collect()).await?;
-            reserve_waiting(self, &mut tx, tenant, self.clock.now(), payable).await?;
-            tx.commit().await?;
             after = last;
+            let least: HashMap<Uuid, i64> = waiting.into_iter().collect();
+            let payable = |money: &&MoneyRow| {
+                let least = least.get(&money.contract_id).copied().unwrap_or(i64::MAX);
+                least == 0 || money.available_minor >= least || money.kind == ContractKind::Postpaid.as_str()
+            };
+            let (contracts, accounts): (Vec<Uuid>, Vec<Uuid>) =
+                monies.iter().filter(payable).map(|money| (money.contract_id, money.funds_account_id)).unzip();
+            if contracts.is_empty() {
+                continue;
+            }
+            let mut tx = self.db.write(scope).await?;
+            credit::lock(&mut tx, tenant.0, accounts).await?;
+            reserve_waiting(self, &mut tx, tenant, self.clock.now(), contracts).await?;
+            tx.commit().await?;
         }
         loop {
             let mut tx = self.db.read(scope).await?;

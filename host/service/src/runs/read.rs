@@ -155,6 +155,7 @@ impl Altyn {
     async fn reserved_for(&self, tenant: TenantId, due: &[rows::DueRow]) -> Result<HashMap<Uuid, ReservedRow>> {
         let (Some(first), Some(last)) = (due.first(), due.last()) else { return Ok(HashMap::new()) };
         let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        tx.prefer_indexes().await?;
         let found = orders::reserved_between(&mut tx, tenant.0, first.contract_id, last.contract_id).await?;
         Ok(found.into_iter().map(|order| (order.subscription_id, order)).collect())
     }
