@@ -13,7 +13,10 @@ use altyn_service::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, code, day, on_both_engines, page};
+use crate::{
+    metering::{event, metered, recorded, usage_charges, windows},
+    world::{World, code, day, on_both_engines, page},
+};
 
 on_both_engines!(
     subscribers_go_over_at_their_first_renewal_from_the_day_on,
@@ -23,6 +26,8 @@ on_both_engines!(
     a_renewal_by_hand_goes_over_as_it_was_previewed,
     a_subscription_without_money_goes_over_when_it_is_charged,
     a_version_that_subscribers_cannot_go_over_to_is_refused,
+    use_is_billed_by_the_version_of_its_period,
+    a_skipped_period_is_passed_by_the_version_that_has_come,
 );
 
 /// 590.00 and 199.90 a month, tax included.
@@ -264,4 +269,63 @@ async fn a_version_that_subscribers_cannot_go_over_to_is_refused(world: &World) 
     let mut kept = with("cadence", "3m");
     kept["existing_subscribers"] = json!("keep");
     world.version("home-1m", kept).await.unwrap();
+}
+
+async fn use_is_billed_by_the_version_of_its_period(world: &World) {
+    world.set_day("2026-11-02");
+    // 10 units included, the others at 16.00.
+    let (contract, id) = metered(world, "V-8").await;
+    let sold = world.catalogue_plan("metered-1m").await.versions[0].components.clone();
+    let terms = sold[1].metered.clone().unwrap();
+    let components = json!([
+        { "code": "monthly", "title": "monthly", "product_id": sold[0].product_id, "unit_price_minor": 35_000,
+            "tax_category": "standard" },
+        { "code": "usage", "title": "usage", "kind": "metered", "product_id": sold[1].product_id, "unit_price_minor": 0,
+            "tax_category": "standard", "metered": { "meter_id": terms.meter_id, "included": "10", "package": "5",
+                "tiers": [{ "unit_price": "20" }] } },
+    ]);
+    let version = json!({ "effective_from": "2026-11-15", "billing_day": "fixed:1", "components": components,
+        "existing_subscribers": "from:2026-12-01" });
+    world.version("metered-1m", version).await.unwrap();
+    world.set_day("2026-11-20");
+    recorded(world, vec![event("november", id, "2026-11-10T12:00:00+03:00", "30")]).await;
+    world.set_day("2026-12-01");
+    world.close_day("2026-12-01").await;
+    world.prove().await;
+    let of_november: Vec<i64> = usage_charges(world, contract).await.iter().map(|charge| charge.amount_minor).collect();
+    assert_eq!(of_november, [32_000]);
+    world.set_day("2026-12-20");
+    // Late use of November has its price of then, use of December that of the later version: three packages are begun.
+    recorded(world, vec![event("late", id, "2026-11-11T12:00:00+03:00", "10")]).await;
+    recorded(world, vec![event("december", id, "2026-12-10T12:00:00+03:00", "21")]).await;
+    assert_eq!(windows(world, id).await[1].explanation, "21 used, 10 included, in packages of 5: 3 × 20");
+    world.set_day("2027-01-01");
+    world.close_day("2027-01-01").await;
+    let mut billed: Vec<i64> = usage_charges(world, contract).await.iter().map(|charge| charge.amount_minor).collect();
+    billed.sort_unstable();
+    assert_eq!(billed, [6_000, 16_000, 32_000]);
+    assert_eq!(world.seen(id).await.changes, 1);
+    world.prove().await;
+}
+
+async fn a_skipped_period_is_passed_by_the_version_that_has_come(world: &World) {
+    world.set_day("2026-12-20");
+    let contract = world.import_contract("V-9", "home-1m", 1, "2027-01-01").await;
+    let id = world.one_of(contract).await;
+    world.set_day("2027-01-02");
+    world.close_day("2027-01-01").await;
+    world.edit(id, json!({ "short_funds": "skip" })).await.unwrap();
+    let plan = world.version("home-1m", json!({ "existing_subscribers": "from:2027-02-01" })).await.unwrap();
+    world.set_day("2027-02-02");
+    world.close_day("2027-02-01").await;
+    let seen = world.seen(id).await;
+    assert_eq!((seen.plan_version_id, seen.changes), (plan.versions[1].id, 1));
+    assert_eq!((seen.terms_from, seen.next_charge_on), (day("2027-02-01"), day("2027-03-01")));
+    assert_eq!(world.amounts(id).await, [MONTH]);
+    world.prove().await;
+    pay(world, contract, MONTH + DEARER).await;
+    world.set_day("2027-03-02");
+    world.close_day("2027-03-01").await;
+    assert_eq!((world.amounts(id).await, world.seen(id).await.changes), (vec![MONTH, DEARER], 1));
+    world.prove().await;
 }
