@@ -12,14 +12,13 @@ use std::{
 use altyn_domain::{
     calendar::{Period, period},
     catalogue::{ComponentKind, PlanVersion},
-    id::{ContractId, SubscriptionId, TenantId},
-    money::line_price,
+    id::{ContractId, PlanVersionId, SubscriptionId, TenantId},
     notice::{MOST_DAYS, NoticeDays, NoticeError},
-    subscription::Discount,
+    price_override::PriceOverride,
+    subscription::{Discount, Subscription, SubscriptionStatus, period_price},
 };
-use altyn_store::{Scope, notices as rows, notices::UpcomingRow, runs};
+use altyn_store::{Scope, notices as rows, notices::UpcomingRow};
 use chrono::{DateTime, NaiveDate, Utc};
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,8 +26,9 @@ use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError, stored},
     funds::ATTEMPTS,
+    price_overrides::{Prices, prices_of},
     promises::out_of_range,
-    runs::compute::plan_versions,
+    runs::follow::with_successors,
 };
 
 /// The event that tells of a charge ahead.
@@ -68,7 +68,8 @@ struct ChargeDue {
     notice: u8,
     charge_on: NaiveDate,
     period: Period,
-    /// List price of the recurring components with quantity and discount; absent when only a part of the period is charged.
+    /// What a whole period costs by the version and the prices that hold then, use left out; absent when only a part of the
+    /// period is charged.
     amount_minor: Option<i64>,
     currency: String,
     /// Whether tax is in the amount or comes on top.
@@ -93,39 +94,50 @@ fn days(first: i32, second: Option<i32>) -> std::result::Result<NoticeDays, Noti
     NoticeDays::try_new(count(first), second.map(count))
 }
 
-/// What is charged for a whole period by list price, minor units.
-fn list_price(row: &UpcomingRow, plan: &PlanVersion) -> Result<i64> {
-    let discount = Discount {
-        percent: stored("subscriptions.discount_percent", &row.discount_percent)?,
-        minor: row.discount_minor,
-        from: row.discount_from,
-        until: row.discount_until,
-    };
-    let discount = Some(discount).filter(|discount| discount.holds_on(row.charge_on)).unwrap_or_default();
-    let quantity: Decimal = stored("subscriptions.quantity", &row.quantity)?;
-    let mut sum: i64 = 0;
-    for component in plan.components.iter().filter(|component| component.kind == ComponentKind::Recurring) {
-        let price = line_price(component.unit_price, quantity, discount.percent).map_err(out_of_range)?;
-        sum = sum.checked_add(price.minor).ok_or_else(|| out_of_range("a price is out of range"))?;
-    }
-    Ok((sum - discount.minor).max(0))
+/// The subscription that a row tells of.
+fn subscription_of(row: &UpcomingRow, overrides: Vec<PriceOverride>) -> Result<Subscription> {
+    Ok(Subscription {
+        id: SubscriptionId(row.id),
+        contract: ContractId(row.contract_id),
+        plan_version: PlanVersionId(row.plan_version_id),
+        status: SubscriptionStatus::Active,
+        quantity: stored("subscriptions.quantity", &row.quantity)?,
+        discount: Discount {
+            percent: stored("subscriptions.discount_percent", &row.discount_percent)?,
+            minor: row.discount_minor,
+            from: row.discount_from,
+            until: row.discount_until,
+        },
+        anchor_on: row.anchor_on,
+        next_index: row.next_index,
+        starts_on: row.starts_on,
+        terms_from: row.terms_from.map_or(row.starts_on, |from| from.max(row.starts_on)),
+        ends_on: row.ends_on,
+        next_charge_on: row.charge_on,
+        charges_left: None,
+        manual: false,
+        overrides,
+        version: 0,
+    })
 }
 
-fn charge_due(row: &UpcomingRow, plan: &PlanVersion, notice: u8) -> Result<ChargeDue> {
-    let full = period(row.anchor_on, plan.cadence, row.next_index).map_err(out_of_range)?;
-    let whole = full.start == row.charge_on && row.ends_on.is_none_or(|end| full.end <= end);
-    let currency = plan.components.first().map(|component| component.unit_price.currency.code().to_owned());
+fn charge_due(subscription: &Subscription, plan: &PlanVersion, notify: bool, notice: u8) -> Result<ChargeDue> {
+    let charge_on = subscription.next_charge_on;
+    let full = period(subscription.anchor_on, plan.cadence, subscription.next_index).map_err(out_of_range)?;
+    let whole = full.start == charge_on && subscription.ends_on.is_none_or(|end| full.end <= end);
+    let price = period_price(subscription, plan, subscription.next_index, true).map_err(out_of_range)?;
+    let version = if subscription.starts_on < full.start { plan.on(full.start) } else { plan };
     Ok(ChargeDue {
-        subscription: SubscriptionId(row.id),
-        contract: ContractId(row.contract_id),
+        subscription: subscription.id,
+        contract: subscription.contract,
         notice,
-        charge_on: row.charge_on,
+        charge_on,
         period: full,
-        amount_minor: if whole { Some(list_price(row, plan)?) } else { None },
-        currency: currency.unwrap_or_default(),
-        price_mode: plan.price_mode.as_str(),
-        metered: plan.components.iter().any(|component| component.kind == ComponentKind::Metered),
-        notify: row.notify != 0,
+        amount_minor: whole.then_some(price.minor),
+        currency: price.currency.code().to_owned(),
+        price_mode: version.price_mode.as_str(),
+        metered: version.components.iter().any(|component| component.kind == ComponentKind::Metered),
+        notify,
     })
 }
 
@@ -188,13 +200,14 @@ impl Altyn {
             let missing: BTreeSet<Uuid> =
                 found.iter().map(|row| row.plan_version_id).filter(|id| !plans.contains_key(id)).collect();
             if !missing.is_empty() {
-                let loaded = runs::plan_components(&mut tx, tenant.0, missing.into_iter().collect()).await?;
-                plans.extend(plan_versions(loaded)?);
+                plans.extend(with_successors(&mut tx, tenant.0, missing.into_iter().collect()).await?);
             }
+            let contracts: BTreeSet<Uuid> = found.iter().map(|row| row.contract_id).collect();
+            let prices = prices_of(&mut tx, tenant.0, contracts.into_iter().collect()).await?;
             drop(tx);
             let mut notices = Vec::new();
             for row in &found {
-                notices.extend(self.notice_of(row, &plans, &days, on)?);
+                notices.extend(self.notice_of(row, &plans, &prices, &days, on)?);
             }
             if notices.is_empty() {
                 after = last;
@@ -217,12 +230,14 @@ impl Altyn {
         &self,
         row: &UpcomingRow,
         plans: &HashMap<Uuid, Arc<PlanVersion>>,
+        prices: &Prices,
         days: &NoticeDays,
         on: NaiveDate,
     ) -> Result<Option<rows::Notice>> {
         let notice = days.notice(on, row.charge_on).filter(|notice| row.given & i64::from(*notice) == 0);
         let (Some(notice), Some(plan)) = (notice, plans.get(&row.plan_version_id)) else { return Ok(None) };
-        let facts = charge_due(row, plan, notice)?;
+        let subscription = subscription_of(row, prices.of(row.contract_id, row.id))?;
+        let facts = charge_due(&subscription, plan, row.notify != 0, notice)?;
         Ok(Some(rows::Notice {
             subscription: row.id,
             charge_on: row.charge_on,

@@ -72,6 +72,10 @@ pub struct UpcomingRow {
     pub anchor_on: NaiveDate,
     /// The next period's number.
     pub next_index: i32,
+    /// First day of service, or the day from which it is in service again if that is later.
+    pub starts_on: NaiveDate,
+    /// First day of the present terms, if they were changed.
+    pub terms_from: Option<NaiveDate>,
     /// The charge date.
     pub charge_on: NaiveDate,
     /// The day after the last day of service.
@@ -85,7 +89,9 @@ pub struct UpcomingRow {
 // By id, so that a page costs what it reads: nothing tells subscriptions by their charge date, which moves with every run.
 const UPCOMING: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.quantity, s.discount_percent, s.discount_minor,
-        s.discount_from, s.discount_until, s.anchor_on, s.next_index, s.next_charge_on as charge_on, s.ends_on,
+        s.discount_from, s.discount_until, s.anchor_on, s.next_index,
+        case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.terms_from,
+        s.next_charge_on as charge_on, s.ends_on,
         s.notify_on_activation as notify,
         cast(coalesce((select sum(n.notice) from charge_notices n where n.tenant_id = $1 and n.subscription_id = s.id
             and n.charge_on = s.next_charge_on), 0) as bigint) as given

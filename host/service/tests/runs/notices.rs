@@ -12,6 +12,7 @@ use crate::world::{World, code, on_both_engines, page};
 on_both_engines!(
     a_customer_hears_twice_of_a_charge_and_once_on_a_day,
     what_is_not_charged_is_not_told_of,
+    a_notice_and_an_order_have_the_contracts_own_price,
     days_of_notices_are_in_order,
 );
 
@@ -81,6 +82,23 @@ async fn what_is_not_charged_is_not_told_of(world: &World) {
     world.clock.set("2027-02-12T09:00:00Z".parse().unwrap());
     world.close_day("2027-02-09").await;
     assert_eq!(world.noticed(ids[3]).await.len(), 1);
+}
+
+async fn a_notice_and_an_order_have_the_contracts_own_price(world: &World) {
+    let contract = world.import_contract("NT-3", "home-1m", 1, "2027-01-12").await;
+    let id = world.subscriptions(contract).await[0].id;
+    let own = json!({ "contract_id": contract, "plan_code": "home-1m", "component": "net", "unit_price_minor": 40_000,
+        "from": "2027-01-01", "comment": "доп. соглашение" });
+    let own = serde_json::from_value(own).unwrap();
+    world.altyn.price_override_set(&world.request(), own).await.unwrap();
+    world.notices(Some(1), None).await;
+    world.close_day("2027-01-11").await;
+    assert_eq!(world.noticed(id).await[0].payload["amount_minor"], json!(59_990));
+    let wish =
+        json!({ "subscription": { "contract_id": contract, "plan_code": "home-1m", "starts_on": "2027-01-20" } });
+    let order = serde_json::from_value(wish).unwrap();
+    let seen = world.altyn.order_preview(&world.request(), order).await.unwrap();
+    assert_eq!(seen.effects.amount_minor, 59_990);
 }
 
 async fn days_of_notices_are_in_order(world: &World) {
