@@ -232,7 +232,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(command) => return command.run(&global).await,
         Command::Migrate => return serve::migrate(&global).await,
         Command::Config(command) => return command.run(&global),
-        Command::Demo(command) => return command.run(&global).await,
+        Command::Demo(command) => return Box::pin(command.run(&global)).await,
         Command::Bench(command) => return measure(&global, &command).await,
         _ => {}
     }

@@ -475,9 +475,10 @@ impl Altyn {
         if !shares && !asked {
             return Ok(draft);
         }
-        let (strategy, rule) = tokio::try_join!(self.bound_for(&draft, World::ProrationStrategy), async {
-            if shares { self.bound_for(&draft, World::TaxRule).await.map(Some) } else { Ok(None) }
-        })?;
+        let (strategy, rule) = tokio::try_join!(
+            Box::pin(self.bound_for(&draft, World::ProrationStrategy)),
+            Box::pin(async { if shares { self.bound_for(&draft, World::TaxRule).await.map(Some) } else { Ok(None) } })
+        )?;
         let (runtime, ids, at) = (self.plugins.runtime(), Arc::clone(&self.ids), self.clock.now());
         blocking(move || {
             let mut draft = draft;
