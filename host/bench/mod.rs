@@ -76,7 +76,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
         figures.extend(contained.await?.context("measuring the containment of plugins")?);
     }
     if wants(Only::Change) {
-        change::measure(args, &mut figures).await.context("measuring changes")?;
+        Box::pin(change::measure(args, &mut figures)).await.context("measuring changes")?;
     }
     if wants(Only::Usage) {
         usage::measure(args, &mut figures).await.context("measuring use")?;

@@ -233,13 +233,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => return serve::migrate(&global).await,
         Command::Config(command) => return command.run(&global),
         Command::Demo(command) => return Box::pin(command.run(&global)).await,
-        Command::Bench(command) => return measure(&global, &command).await,
+        Command::Bench(command) => return Box::pin(measure(&global, &command)).await,
         _ => {}
     }
     let config = global.load(None)?;
     start_log(&config.log);
     let session = Session::open(&global, config).await?.acting().await?;
-    let done = on_database(command, &session).await;
+    // Boxed: it has room for any command.
+    let done = Box::pin(on_database(command, &session)).await;
     session.close().await;
     done
 }

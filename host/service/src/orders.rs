@@ -313,7 +313,7 @@ impl Draft {
 impl Altyn {
     /// Shows what an order would do: what its first period costs, whether the money is there, and the postings.
     pub async fn order_preview(&self, request: &Request, command: PlaceOrder) -> Result<OrderPreview> {
-        let draft = self.order_draft(request, command.subscription).await?;
+        let draft = Box::pin(self.order_draft(request, command.subscription)).await?;
         let mut tx = self.read(request).await?;
         let money = money_of(&mut tx, request.tenant.0, draft.contract.id).await?;
         let effects = draft.effects(&money, self.clock.now())?;
@@ -324,7 +324,8 @@ impl Altyn {
     /// else the order waits for the money.
     pub async fn order_place(&self, request: &Request, command: PlaceOrder) -> Result<Reply<OrderView>> {
         let hash = command.plan_hash;
-        let draft = match self.order_draft(request, command.subscription).await {
+        // Boxed, like the saving below: whoever calls would carry the room for a whole computation.
+        let draft = match Box::pin(self.order_draft(request, command.subscription)).await {
             Ok(draft) => draft,
             // What was placed by this very request, sent again, cannot be drafted once more.
             Err(error) => {
@@ -336,7 +337,7 @@ impl Altyn {
         };
         let mut attempt = 1;
         loop {
-            match self.order_save(request, &draft, hash.as_deref()).await {
+            match Box::pin(self.order_save(request, &draft, hash.as_deref())).await {
                 Err(ServiceError::Store(error)) if attempt < ATTEMPTS && error.is_race() => attempt += 1,
                 other => return other,
             }

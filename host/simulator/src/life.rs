@@ -172,7 +172,8 @@ impl<'p> Life<'p> {
         let close = if manner.daily || manner.cut.is_some() { Close::Daily } else { step.close };
         self.close_all(close).await?;
         let place = number % self.operators.len();
-        let outcome = self.act(place, number, &step.act).await?;
+        // Boxed: what any act needs is much, and a life is passed on by many.
+        let outcome = Box::pin(self.act(place, number, &step.act)).await?;
         if self.burnt() {
             self.restart();
         }

@@ -56,7 +56,8 @@ impl Altyn {
         command: ExecuteChange,
     ) -> Result<Reply<ChangeView>> {
         for _ in 0..ATTEMPTS {
-            let draft = match self.draft_of(request, id, &command.change).await {
+            // Boxed, like the saving below: whoever calls would carry the room for a draft.
+            let draft = match Box::pin(self.draft_of(request, id, &command.change)).await {
                 Ok(draft) => draft,
                 // What was executed by this very request, sent again, cannot be drafted once more.
                 Err(error) => return self.replayed(request, error).await,
@@ -64,7 +65,7 @@ impl Altyn {
             if let Err(moved) = draft.is_what_was_seen(&command.plan_hash, command.effects.as_ref()) {
                 return self.replayed(request, moved).await;
             }
-            match self.save_requested(request, draft).await? {
+            match Box::pin(self.save_requested(request, draft)).await? {
                 save::Saved::Done(reply) => {
                     return Ok(Reply {
                         status: reply.status,
@@ -107,7 +108,7 @@ impl Altyn {
         command: RenewContract,
     ) -> Result<Reply<Vec<ChangeView>>> {
         for _ in 0..ATTEMPTS {
-            let checked = match self.draft_renewals(request, id).await {
+            let checked = match Box::pin(self.draft_renewals(request, id)).await {
                 Ok(draft) => draft.is_what_was_seen(&command.plan_hash, command.effects.as_ref()).map(|()| draft),
                 Err(error) => Err(error),
             };
@@ -120,7 +121,7 @@ impl Altyn {
                     };
                 }
             };
-            if let save::Saved::Done(reply) = self.save_requested(request, draft).await? {
+            if let save::Saved::Done(reply) = Box::pin(self.save_requested(request, draft)).await? {
                 return Ok(reply);
             }
         }
@@ -178,7 +179,8 @@ impl Altyn {
             let Some(last) = found.last().map(|row| row.id) else { return Ok(made) };
             after = last;
             for row in found {
-                made += usize::from(self.execute_scheduled(&request, row, through).await?);
+                // Boxed: a draft is large, and a run would carry the room for it all along.
+                made += usize::from(Box::pin(self.execute_scheduled(&request, row, through)).await?);
             }
         }
     }
