@@ -64,12 +64,12 @@ pub struct PriceFields {
     /// The subscription
     #[arg(long)]
     subscription: Option<SubscriptionId>,
-    /// The plan, by its code
-    #[arg(long, required_unless_present = "plan_id", conflicts_with = "plan_id")]
-    plan: Option<String>,
-    /// The plan, by its id
+    /// The plan, by id
+    #[arg(long, required_unless_present = "plan_code", conflicts_with = "plan_code")]
+    plan: Option<PlanId>,
+    /// The plan, by code
     #[arg(long)]
-    plan_id: Option<PlanId>,
+    plan_code: Option<String>,
     /// Code of the component
     #[arg(long)]
     component: String,
@@ -97,8 +97,8 @@ impl PriceCommand {
                 let command = SetPriceOverride {
                     contract_id: fields.contract,
                     subscription_id: fields.subscription,
-                    plan_id: fields.plan_id,
-                    plan_code: fields.plan,
+                    plan_id: fields.plan,
+                    plan_code: fields.plan_code,
                     component: fields.component,
                     unit_price_minor: fields.unit_price_minor,
                     from: fields.from,

@@ -55,7 +55,8 @@ fn a_subscription_is_ordered_activated_and_edited_from_the_command_line() {
 
 /// A contract's own price, a version that its subscription goes over to, and a plan that managers sell.
 fn price_of_its_own(desk: &Desk, contract: &str, subscription: &str) {
-    let words = ["price", "set", "--contract", contract, "--plan", "net", "--component", "net", "--comment", "скидка"];
+    let words =
+        ["price", "set", "--contract", contract, "--plan-code", "net", "--component", "net", "--comment", "скидка"];
     let set = desk.json(&[&words[..], &["--unit-price-minor", "30000", "--from", "2026-01-01"]].concat());
     assert_eq!((&set["unit_price_minor"], &set["currency"]), (&json!(30_000), &json!("RUB")));
     let seen = || desk.json(&["subscription", "show", subscription])["period_price_minor"].clone();
