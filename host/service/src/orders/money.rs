@@ -45,18 +45,25 @@ pub(super) fn blocking(order: OrderId, contract: ContractId, amount: Money, on: 
     ledger::funds_blocked(about, contract, amount).map_err(out_of_range)
 }
 
+/// The posting that frees what is reserved for an order: the one place that knows its source key.
+pub(crate) fn release(
+    order: OrderId,
+    contract: ContractId,
+    amount: Money,
+    on: NaiveDate,
+    why: &str,
+) -> Result<Transaction> {
+    let about = About { source_key: format!("order/{order}/released"), effective_on: on, description: why.to_owned() };
+    ledger::funds_released(about, contract, amount).map_err(out_of_range)
+}
+
 /// The posting that frees what is reserved for an order; none when nothing is.
 pub(crate) fn releasing(order: &OrderRow, on: NaiveDate, why: &str) -> Result<Option<Transaction>> {
     if order.status != OrderStatus::Blocked.as_str() || order.amount_minor == 0 {
         return Ok(None);
     }
-    let about = About {
-        source_key: format!("order/{}/released", OrderId(order.id)),
-        effective_on: on,
-        description: why.to_owned(),
-    };
     let amount = Money::new(order.amount_minor, stored("orders.currency", &order.currency)?);
-    ledger::funds_released(about, ContractId(order.contract_id), amount).map(Some).map_err(out_of_range)
+    release(OrderId(order.id), ContractId(order.contract_id), amount, on, why).map(Some)
 }
 
 fn today(money: &MoneyRow, now: DateTime<Utc>) -> Result<NaiveDate> {

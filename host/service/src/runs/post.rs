@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use altyn_domain::{
     id::{ContractId, OrderId, TransactionId},
-    ledger::{About, AccountCode, Realised, Transaction, charge_due, charge_realised, funds_released},
+    ledger::{About, AccountCode, Realised, Transaction, charge_due, charge_realised},
     money::{Currency, Money},
 };
 use altyn_store::Rows;
@@ -18,7 +18,10 @@ use super::{
     compute::{Inputs, Planned},
     write::columns,
 };
-use crate::error::{Result, ServiceError};
+use crate::{
+    error::{Result, ServiceError},
+    orders,
+};
 
 /// The ledger accounts a run posts to besides the contracts' funds.
 pub(super) type SharedAccounts = HashMap<(AccountCode, Currency), Uuid>;
@@ -59,13 +62,8 @@ fn internal(error: &impl ToString) -> ServiceError {
 fn released(inputs: &Inputs, plan: &Planned) -> Result<Vec<Transaction>> {
     let paid = plan.reserved.iter().filter(|order| order.amount_minor > 0);
     paid.map(|order| {
-        let about = About {
-            source_key: format!("order/{}/released", OrderId(order.id)),
-            effective_on: inputs.on,
-            description: "charged".to_owned(),
-        };
         let amount = Money::new(order.amount_minor, plan.currency);
-        funds_released(about, ContractId(plan.contract), amount).map_err(|error| internal(&error))
+        orders::money::release(OrderId(order.id), ContractId(plan.contract), amount, inputs.on, "charged")
     })
     .collect()
 }
