@@ -162,7 +162,8 @@ impl Loaded {
                 .with("status", vec!["active".to_owned(); all])
                 .with("next_index", vec![1; all])
                 .with("next_charge_on", vec![next; all])
-                .with("charges_left", vec![None::<i32>; all]),
+                .with("charges_left", vec![None::<i32>; all])
+                .with("once_due", vec![0_i32; all]),
             charges: Rows::new()
                 .with("id", charges.clone())
                 .with("contract_id", contracts.clone())

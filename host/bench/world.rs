@@ -294,6 +294,7 @@ fn subscription(world: &World, sold: &Sold, n: u32, now: DateTime<Utc>) -> subsc
         ends_on: None,
         next_charge_on: due_on(),
         charges_left: None,
+        once_due: 1,
         discount_minor: 0,
         discount_from: None,
         discount_until: None,

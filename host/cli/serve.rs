@@ -63,7 +63,7 @@ pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
 /// Serves, and ticks when `tick_ms` says how often, until the process is asked to stop.
 pub async fn until_stopped(altyn: Altyn, listener: TcpListener, tick_ms: Option<u64>) -> Result<(), Failure> {
     let (stop, stopping) = watch::channel(false);
-    let ticking = tick_ms.map(|tick_ms| tokio::spawn(scheduler::run(altyn.clone(), tick_ms, stopping.clone())));
+    let mut ticking = tick_ms.map(|tick_ms| tokio::spawn(scheduler::run(altyn.clone(), tick_ms, stopping.clone())));
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, scheduler = tick_ms.is_some(), "serving");
     }
@@ -77,10 +77,23 @@ pub async fn until_stopped(altyn: Altyn, listener: TcpListener, tick_ms: Option<
         // Nobody listening means that there is no scheduler.
         let _ = stop.send(true);
     };
-    let served = http::serve(altyn, listener, shutdown).await;
-    if let Some(ticking) = ticking {
-        let _ = ticking.await;
-    }
+    let serving = http::serve(altyn, listener, shutdown);
+    tokio::pin!(serving);
+    // A host whose scheduler has ended looks well and closes no day: better that it ends, and is started again.
+    let served = match &mut ticking {
+        None => serving.await,
+        Some(task) => tokio::select! {
+            served = &mut serving => {
+                let _ = task.await;
+                served
+            }
+            ended = &mut *task => match ended {
+                // It was asked to stop, as the server was.
+                Ok(()) => serving.await,
+                Err(error) => return Err(Failure::failed(format!("the scheduler stopped: {error}; start the host again"))),
+            }
+        },
+    };
     served.map_err(|error| Failure::failed(format!("serving stopped: {error}")))
 }
 

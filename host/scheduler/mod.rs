@@ -3,7 +3,11 @@
 //! [`Scheduler::tick`] looks once at every tenant: it starts the daily run whose time has passed and works on due jobs.
 //! Time is its argument; [`run`] around it only sleeps. Any number of hosts may tick over one database.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use altyn_domain::id::TenantId;
 use altyn_service::{
@@ -13,18 +17,30 @@ use altyn_service::{
     tenants::TenantView,
 };
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{Id, JoinError, JoinSet},
+};
 
 use crate::Altyn;
+
+/// How many tenants one host works for at the same time: enough that a large run of one keeps no other waiting, few enough
+/// that their chunks fit into memory together.
+const AT_ONCE: usize = 4;
 
 /// One host's share of the work.
 pub struct Scheduler {
     altyn: Altyn,
     owner: String,
     /// Tenants whose missing bindings were told, so that the log says it once.
-    told: HashSet<TenantId>,
+    told: Arc<Mutex<HashSet<TenantId>>>,
     /// Whether the last look found this host's clock behind.
     behind: bool,
+    /// Turns under way, and whose they are; a tenant has one at a time.
+    turns: JoinSet<Result<Ticked, ServiceError>>,
+    tenants: HashMap<Id, TenantId>,
+    working: HashSet<TenantId>,
+    places: Arc<Semaphore>,
 }
 
 /// What one tick did.
@@ -42,19 +58,43 @@ pub struct Ticked {
     pub clock_behind_ms: i64,
 }
 
+impl Ticked {
+    fn add(&mut self, turn: Self) {
+        self.runs_started += turn.runs_started;
+        self.jobs_done += turn.jobs_done;
+        self.jobs_failed += turn.jobs_failed;
+        self.tenants_failed += turn.tenants_failed;
+    }
+}
+
 impl Scheduler {
     /// For a host of its own name.
     pub fn new(altyn: Altyn) -> Self {
         let owner = format!("host/{}", altyn.ids.next().simple());
-        Self { altyn, owner, told: HashSet::new(), behind: false }
+        Self {
+            altyn,
+            owner,
+            told: Arc::default(),
+            behind: false,
+            turns: JoinSet::new(),
+            tenants: HashMap::new(),
+            working: HashSet::new(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
-    /// Looks at every tenant once, as at `now`.
+    /// Looks at every tenant once, as at `now`, and waits for all of them.
     ///
     /// A tenant that fails does not keep the others waiting; only a database that cannot list the tenants is an error.
     /// A clock that was set back does nothing until it has caught up: its days are closed already, and its leases would
     /// count from the past.
     pub async fn tick(&mut self, now: DateTime<Utc>) -> Result<Ticked, ServiceError> {
+        self.tick_within(now, None).await
+    }
+
+    /// [`Self::tick`], which leaves turns that take longer than `patience` to themselves; a later tick counts what they did,
+    /// and gives their tenants no second turn meanwhile.
+    async fn tick_within(&mut self, now: DateTime<Utc>, patience: Option<Duration>) -> Result<Ticked, ServiceError> {
         let mut ticked = Ticked::default();
         if let ClockState::Behind { by_ms, new } = self.altyn.clock_observe(now).await? {
             if new || !self.behind {
@@ -74,27 +114,82 @@ impl Scheduler {
         let mut page = Page { limit: Some(LARGEST_PAGE), cursor: None };
         loop {
             let tenants = self.altyn.tenant_list_all(&page).await?;
-            for tenant in &tenants.data {
-                if let Err(error) = self.turn(tenant, now, &mut ticked).await {
-                    tracing::error!(tenant = %tenant.id, error = %error, "a tenant's scheduled work failed");
-                    ticked.tenants_failed += 1;
-                }
+            for tenant in tenants.data {
+                self.begin(tenant, now);
             }
             match tenants.next_cursor {
                 Some(cursor) => page.cursor = Some(cursor),
                 None => break,
             }
         }
+        let until = patience.map(|patience| tokio::time::Instant::now() + patience);
+        loop {
+            let ended = match until {
+                None => self.turns.join_next_with_id().await,
+                Some(until) => match tokio::time::timeout_at(until, self.turns.join_next_with_id()).await {
+                    Ok(ended) => ended,
+                    Err(_) => break,
+                },
+            };
+            let Some(ended) = ended else { break };
+            self.end(ended, &mut ticked);
+        }
         self.altyn.usage_store_or_warn().await;
         Ok(ticked)
     }
 
-    async fn turn(&mut self, tenant: &TenantView, now: DateTime<Utc>, ticked: &mut Ticked) -> Result<(), ServiceError> {
+    /// Gives a tenant its turn, unless one is under way.
+    fn begin(&mut self, tenant: TenantView, now: DateTime<Utc>) {
+        if !self.working.insert(tenant.id) {
+            return;
+        }
+        let turn = Turn { altyn: self.altyn.clone(), owner: self.owner.clone(), told: Arc::clone(&self.told) };
+        let places = Arc::clone(&self.places);
+        let id = tenant.id;
+        let task = self.turns.spawn(async move {
+            // Nobody closes it.
+            let _place = places.acquire_owned().await;
+            turn.take(&tenant, now).await
+        });
+        self.tenants.insert(task.id(), id);
+    }
+
+    /// Counts a turn that has ended, however it did; one that panicked is one that failed.
+    fn end(&mut self, ended: Result<(Id, Result<Ticked, ServiceError>), JoinError>, ticked: &mut Ticked) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(tenant) = self.tenants.remove(&id) else { return };
+        self.working.remove(&tenant);
+        let error: &dyn std::fmt::Display = match &ended {
+            Ok((_, Ok(turn))) => {
+                ticked.add(*turn);
+                return;
+            }
+            Ok((_, Err(error))) => error,
+            Err(error) => error,
+        };
+        tracing::error!(%tenant, %error, "a tenant's scheduled work failed");
+        ticked.tenants_failed += 1;
+    }
+}
+
+/// What one tenant's turn needs.
+struct Turn {
+    altyn: Altyn,
+    owner: String,
+    told: Arc<Mutex<HashSet<TenantId>>>,
+}
+
+impl Turn {
+    async fn take(&self, tenant: &TenantView, now: DateTime<Utc>) -> Result<Ticked, ServiceError> {
+        let mut ticked = Ticked::default();
         if let Some(turn) = self.altyn.sandbox_turn(tenant, &self.owner).await? {
-            ticked.runs_started += turn.runs_started;
-            ticked.jobs_done += turn.jobs_done;
-            ticked.jobs_failed += turn.jobs_failed;
-            return Ok(());
+            ticked.runs_started = turn.runs_started;
+            ticked.jobs_done = turn.jobs_done;
+            ticked.jobs_failed = turn.jobs_failed;
+            return Ok(ticked);
         }
         match self.altyn.run_daily(tenant, now).await? {
             Daily::Started(run) => {
@@ -102,7 +197,7 @@ impl Scheduler {
                 ticked.runs_started += 1;
             }
             Daily::Unbound(worlds) => {
-                if self.told.insert(tenant.id) {
+                if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.id) {
                     let worlds: Vec<_> = worlds.iter().map(|world| world.as_str()).collect();
                     tracing::warn!(
                         tenant = %tenant.id,
@@ -116,18 +211,21 @@ impl Scheduler {
         let JobsWorked { done, postponed, dead } = self.altyn.jobs_work(tenant.id, &self.owner, now).await?;
         ticked.jobs_done += done;
         ticked.jobs_failed += postponed + dead;
-        Ok(())
+        Ok(ticked)
     }
 }
-
 impl Scheduler {
     /// The name under which this host holds leases.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// Gives back every lease of this host, so that another goes on at once with what it left.
-    pub async fn stop(&self) -> Result<(), ServiceError> {
+    /// Gives up the turns under way and gives back every lease of this host, so that another goes on at once with what it
+    /// left.
+    pub async fn stop(&mut self) -> Result<(), ServiceError> {
+        self.turns.shutdown().await;
+        self.tenants.clear();
+        self.working.clear();
         let mut page = Page { limit: Some(LARGEST_PAGE), cursor: None };
         loop {
             let tenants = self.altyn.tenant_list_all(&page).await?;
@@ -145,13 +243,13 @@ impl Scheduler {
 /// Ticks until `stopping` becomes true; a tick under way is given up between two of its transactions, and what it left
 /// is given back, or claimed again when its lease has ended.
 pub async fn run(altyn: Altyn, tick_ms: u64, mut stopping: watch::Receiver<bool>) {
-    let clock = std::sync::Arc::clone(&altyn.clock);
+    let clock = Arc::clone(&altyn.clock);
     let mut scheduler = Scheduler::new(altyn);
     loop {
         let ticked = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => break,
-            ticked = scheduler.tick(clock.now()) => ticked,
+            ticked = scheduler.tick_within(clock.now(), Some(Duration::from_millis(tick_ms))) => ticked,
         };
         if let Err(error) = ticked {
             tracing::error!(error = %error, "the scheduler cannot list the tenants");

@@ -364,7 +364,7 @@ async fn two_hosts_close_each_day_once_whatever_their_clocks_say(mut house: Hous
     assert!(house.runs(tenant).await.iter().all(|run| run.state == RunState::Done));
     let charged: i64 = house.runs(tenant).await.iter().map(|run| run.charges).sum();
     assert_eq!(charged, 1, "the subscription fell due once");
-    for (scheduler, ..) in hosts {
+    for (mut scheduler, ..) in hosts {
         scheduler.stop().await.unwrap();
     }
 }
@@ -375,7 +375,7 @@ async fn a_stopping_host_gives_its_leases_back(mut house: House) {
     let business_on: NaiveDate = "2026-10-31".parse().unwrap();
     house.altyn.run_start(&request, StartRun { business_on, mode: None }).await.unwrap();
     // A host claims the job and stops before it did anything.
-    let stopping = Scheduler::new(house.altyn.clone());
+    let mut stopping = Scheduler::new(house.altyn.clone());
     let mut tx = house.altyn.db.write(altyn_store::Scope::Tenant(tenant.0)).await.unwrap();
     let (now, wall) =
         (at("2026-11-01T10:00:00Z"), altyn_service::ports::Clock::now(&altyn_service::ports::SystemClock));

@@ -18,6 +18,7 @@ use crate::money::MoneyError;
 use crate::proration::{CurrentDay, Question};
 use crate::subscription::{
     Discount, DueLine, Schedule, Subscription, SubscriptionError, SubscriptionStatus, due, due_again,
+    first_was_absorbed,
 };
 use crate::text::text_enum;
 
@@ -220,6 +221,8 @@ pub struct Terms {
     pub ends_on: Option<NaiveDate>,
     /// How many charges are left.
     pub charges_left: Option<u32>,
+    /// Whether what is charged once is still to be charged.
+    pub once_due: bool,
 }
 
 impl Terms {
@@ -236,6 +239,7 @@ impl Terms {
             next_charge_on: subscription.next_charge_on,
             ends_on: subscription.ends_on,
             charges_left: subscription.charges_left,
+            once_due: subscription.once_due,
         }
     }
 
@@ -252,6 +256,7 @@ impl Terms {
             next_charge_on: self.next_charge_on,
             ends_on: self.ends_on,
             charges_left: self.charges_left,
+            once_due: self.once_due,
             version: subscription.version + 1,
             ..subscription.clone()
         }
@@ -432,11 +437,13 @@ fn cancelled(facts: &Facts<'_>, on: NaiveDate, current_day: CurrentDay) -> Resul
 
 fn paused(facts: &Facts<'_>, on: NaiveDate, current_day: CurrentDay) -> Result<Decision, ChangeError> {
     let subscription = facts.subscription;
+    let next_index = index_of(subscription.anchor_on, facts.plan.cadence, on)?;
     let terms = Terms {
         status: SubscriptionStatus::Paused,
-        next_index: index_of(subscription.anchor_on, facts.plan.cadence, on)?,
+        next_index,
         terms_from: on,
         next_charge_on: on,
+        charges_left: with_taken_back(facts, next_index)?,
         ..Terms::of(subscription)
     };
     Ok(Decision {
@@ -448,6 +455,17 @@ fn paused(facts: &Facts<'_>, on: NaiveDate, current_day: CurrentDay) -> Result<D
         gift: None,
         gap: None,
     })
+}
+
+/// How many charges are left when those of the periods from an index on are given back, the running one's rest included:
+/// what goes on with it later is charged, and counted, again.
+fn with_taken_back(facts: &Facts<'_>, from_index: i32) -> Result<Option<u32>, ChangeError> {
+    let subscription = facts.subscription;
+    let Some(left) = subscription.charges_left else { return Ok(None) };
+    let taken = u32::try_from(subscription.next_index - from_index).unwrap_or(0);
+    // A first short period that was charged together with the one after it was counted with that.
+    let absorbed = taken > 0 && first_was_absorbed(subscription, facts.plan, from_index)?;
+    Ok(Some(left.saturating_add(taken - u32::from(absorbed))))
 }
 
 /// The rest of the running period is charged by the next run, like a first short period.
@@ -518,9 +536,13 @@ fn changed(
         let found = due_again(&begun, plan, last)?;
         (found.lines, found.next.next_index)
     };
-    let charges_left = match (schedule, lines.is_empty()) {
-        (Some(_), false) => subscription.charges_left.map(|left| left.saturating_sub(1)),
-        _ => subscription.charges_left,
+    let charges_left = match schedule {
+        // The first new period is counted instead of what is given back for it.
+        Some(_) => {
+            let charged = u32::from(!lines.is_empty());
+            with_taken_back(facts, kept.next_index)?.map(|left| left.saturating_sub(charged))
+        }
+        None => subscription.charges_left,
     };
     let next_charge_on = boundary(anchor_on, plan.cadence, next_index)?.max(on);
     let ends_on = subscription.ends_on.unwrap_or(NaiveDate::MAX);
@@ -535,7 +557,7 @@ fn changed(
             terms_from: on,
             next_charge_on: next_charge_on.min(ends_on),
             charges_left,
-            status: if charges_left == Some(0) { SubscriptionStatus::Completed } else { subscription.status },
+            status: subscription.status,
             ..terms
         },
         gift: None,
@@ -550,9 +572,11 @@ fn renewed(facts: &Facts<'_>, on: NaiveDate) -> Result<Decision, ChangeError> {
     if subscription.ends_on.is_some_and(|end| end <= until) {
         return Err(ChangeError::Ended(until));
     }
+    if subscription.charges_left == Some(0) {
+        return Err(ChangeError::Nothing("all its charges were made; give it more of them first"));
+    }
     let (gap, begun) = if until < on && subscription.manual {
-        let day = facts.plan.billing_day.day_of_month(facts.plan.cadence, subscription.starts_on, facts.signed_on);
-        let Schedule { anchor_on, next_index } = Schedule::first(on, facts.plan.cadence, day)?;
+        let Schedule { anchor_on, next_index } = schedule_from(facts, on)?;
         let begun = Subscription { anchor_on, next_index, terms_from: on, next_charge_on: on, ..subscription.clone() };
         (Some(Period::try_new(until, on)?), begun)
     } else if until < on {
@@ -569,6 +593,7 @@ fn renewed(facts: &Facts<'_>, on: NaiveDate) -> Result<Decision, ChangeError> {
         next_index: found.next.next_index,
         next_charge_on: found.next.next_charge_on,
         charges_left: found.next.charges_left,
+        once_due: found.next.once_due,
         status: found.next.status,
         ..Terms::of(&begun)
     };
@@ -576,15 +601,25 @@ fn renewed(facts: &Facts<'_>, on: NaiveDate) -> Result<Decision, ChangeError> {
     Ok(Decision { kind: ChangeKind::Renew, on, credits: Vec::new(), lines: found.lines, terms, gift: None, gap })
 }
 
-/// The schedule begins anew some days behind what is charged.
+/// The subscription's schedule begun anew on a day: where the plan has a day of the month, the subscription keeps its own.
+fn schedule_from(facts: &Facts<'_>, on: NaiveDate) -> Result<Schedule, ChangeError> {
+    let Facts { subscription, plan, signed_on, .. } = facts;
+    let day = plan.billing_day.day_of_month(plan.cadence, subscription.starts_on, *signed_on);
+    let own = day.and(u8::try_from(subscription.anchor_on.day()).ok());
+    Ok(Schedule::first(on, plan.cadence, own)?)
+}
+
+/// The schedule begins anew some days behind what is charged; a plan with a day of the month goes back to it with a short
+/// period.
 fn moved(facts: &Facts<'_>, until: NaiveDate, from: NaiveDate) -> Result<Terms, ChangeError> {
     let subscription = facts.subscription;
     if let Some(end) = subscription.ends_on.filter(|end| *end <= until) {
         return Err(ChangeError::Ended(end));
     }
+    let Schedule { anchor_on, next_index } = schedule_from(facts, from)?;
     Ok(Terms {
-        anchor_on: from,
-        next_index: 0,
+        anchor_on,
+        next_index,
         terms_from: from,
         next_charge_on: subscription.ends_on.map_or(from, |end| end.min(from)),
         ..Terms::of(subscription)

@@ -40,6 +40,9 @@ text_enum! {
         Last = "last",
         /// Their different items are counted; they carry an item and no quantity.
         Unique = "unique",
+        /// The quantities are readings of counters, and what the counters advanced counts; an item names the counter where
+        /// a subscription has several, or one is replaced.
+        Difference = "difference",
     }
 }
 
@@ -156,6 +159,8 @@ pub struct Figures {
     pub last: Decimal,
     /// How many different items.
     pub items: i64,
+    /// What the counters advanced, see [`Counter`].
+    pub advanced: Decimal,
 }
 
 impl Figures {
@@ -170,7 +175,58 @@ impl Figures {
             Aggregation::Average => quantity_share(self.sum, Decimal::ONE, self.events)?,
             Aggregation::Last => self.last,
             Aggregation::Unique => Decimal::from(self.items),
+            Aggregation::Difference => self.advanced,
         })
+    }
+}
+
+/// What the readings of one counter are in some span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readings {
+    /// The instant of the earliest one, microseconds since 1970.
+    pub earliest_us: i64,
+    /// The earliest one; of several at one instant the smallest.
+    pub earliest: Quantity,
+    /// The highest one.
+    pub highest: Quantity,
+}
+
+/// How far a counter is billed: from its first reading to its highest.
+///
+/// A span of readings is billed by how much it widens this range. So in all the range is billed and nothing twice, in
+/// whatever order the readings come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// The instant of the first reading, microseconds since 1970.
+    pub first_us: i64,
+    /// The first reading: nothing before it is known.
+    pub first: Quantity,
+    /// The highest reading that is billed.
+    pub highest: Quantity,
+}
+
+impl Counter {
+    /// A counter of which nothing is billed, on its first reading of a span.
+    fn starting(readings: &Readings) -> Self {
+        Self { first_us: readings.earliest_us, first: readings.earliest, highest: readings.earliest }
+    }
+
+    /// What a counter advances by more readings, and how far it is billed then; none as long as nothing of it is billed.
+    pub fn advance(billed: Option<Self>, readings: &Readings) -> (Decimal, Self) {
+        let before = billed.unwrap_or_else(|| Self::starting(readings));
+        // Only an earlier reading tells of more before the first one.
+        let (first_us, first) = if readings.earliest_us < before.first_us {
+            (readings.earliest_us, before.first.min(readings.earliest))
+        } else {
+            (before.first_us, before.first)
+        };
+        let after = Self { first_us, first, highest: before.highest.max(readings.highest) };
+        (after.range() - before.range(), after)
+    }
+
+    /// All that is billed of it.
+    pub fn range(&self) -> Decimal {
+        self.highest.to_decimal() - self.first.to_decimal()
     }
 }
 

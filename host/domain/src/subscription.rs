@@ -9,7 +9,7 @@ use chrono::{Datelike, NaiveDate};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::{Cadence, CalendarError, Period, boundary, period};
+use crate::calendar::{Cadence, CalendarError, Period, boundary, next_day, period};
 use crate::catalogue::{ComponentKind, PlanVersion, StubPolicy};
 use crate::id::{ComponentId, ContractId, PlanVersionId, ProductId, SubscriptionId};
 use crate::money::{Currency, Money, MoneyError};
@@ -102,8 +102,8 @@ impl SubscriptionStatus {
 pub struct Discount {
     /// Per cent, 0 to 100.
     pub percent: Decimal,
-    /// A sum off each period's charges, minor units, zero or more; it takes from the components in their order and never
-    /// more than they cost.
+    /// A sum off each period's charges, minor units, zero or more; it takes from what recurs, component by component, and
+    /// never more than that costs.
     pub minor: i64,
     /// The first charge date that it holds on; none from the beginning.
     pub from: Option<NaiveDate>,
@@ -152,6 +152,8 @@ pub struct Subscription {
     pub next_charge_on: NaiveDate,
     /// How many charges are left; none for ever.
     pub charges_left: Option<u32>,
+    /// Whether what is charged once is still to be charged: with the first period that is.
+    pub once_due: bool,
     /// Whether each period begins by hand; such a subscription never renews by itself.
     pub manual: bool,
     /// What it pays instead of the plan's prices, its own before those of the whole contract.
@@ -206,8 +208,17 @@ impl Schedule {
     }
 
     /// The schedule of a subscription that is taken over from other books: it renews on `renews_on` and from there on.
-    pub fn imported(renews_on: NaiveDate) -> Self {
-        Self { anchor_on: renews_on, next_index: 0 }
+    ///
+    /// A day of the month is kept when it renews on that day, or on the last one of a month that has no such day;
+    /// otherwise it keeps the day that those books gave it.
+    pub fn imported(
+        renews_on: NaiveDate,
+        cadence: Cadence,
+        day_of_month: Option<u8>,
+    ) -> Result<Self, SubscriptionError> {
+        let first = Self::first(renews_on, cadence, day_of_month)?;
+        let kept = boundary(first.anchor_on, cadence, first.next_index)? == renews_on;
+        Ok(if kept { first } else { Self { anchor_on: renews_on, next_index: 0 } })
     }
 }
 
@@ -256,6 +267,8 @@ pub struct Renewed {
     pub next_charge_on: NaiveDate,
     /// How many charges are left; none for ever.
     pub charges_left: Option<u32>,
+    /// Whether what is charged once is still to be charged.
+    pub once_due: bool,
     /// Where the subscription stands.
     pub status: SubscriptionStatus,
 }
@@ -296,9 +309,11 @@ impl Due {
 /// What falls due through a day (inclusive), at most `max_periods` periods of it.
 ///
 /// A period is charged on its first day, or on the first day of the present terms if that lies in it; one set of lines
-/// per missed period, nothing for the future. Each period takes one of the charges left, and the last completes the
-/// subscription; a short first period that is absorbed takes none. No period is charged that begins at or after the end;
-/// when the end has come, it is cancelled.
+/// per missed period, nothing for the future. Each period takes one of the charges left; a short first period that is
+/// absorbed takes none. When none is left and the last period that was charged is over, the subscription is completed. No
+/// period is charged that begins at or after the end; when the end has come, it is cancelled.
+///
+/// What is charged once falls due with the first period that is charged, for the first day of it; no sum is taken off it.
 ///
 /// A renewal is charged by the version of the plan that has come by the first day of its period, see [`PlanVersion::on`];
 /// the first period of service keeps the version that was sold.
@@ -340,15 +355,12 @@ fn charged(
         next_index: subscription.next_index,
         next_charge_on: subscription.next_charge_on,
         charges_left: subscription.charges_left,
+        once_due: subscription.once_due,
         status: subscription.status,
     };
     let ends_on = subscription.ends_on.unwrap_or(NaiveDate::MAX);
     let mut periods = 0;
     while next.status.is_charged() {
-        if next.charges_left == Some(0) {
-            next.status = SubscriptionStatus::Completed;
-            break;
-        }
         let full = period(subscription.anchor_on, plan.cadence, next.next_index)?;
         if full.end <= subscription.terms_from {
             return Err(SubscriptionError::OutOfStep {
@@ -365,7 +377,14 @@ fn charged(
             }
             break;
         }
-        if charged_on > through || periods == max_periods {
+        if charged_on > through {
+            break;
+        }
+        if next.charges_left == Some(0) {
+            next.status = SubscriptionStatus::Completed;
+            break;
+        }
+        if periods == max_periods {
             break;
         }
         let renewal = follows && subscription.starts_on < full.start;
@@ -377,24 +396,26 @@ fn charged(
         }
         let stub = Stub::of(subscription, plan, full, charged_on);
         let used = Period::try_new(charged_on, full.end.min(ends_on))?;
-        push_lines(&mut lines, subscription, present, full, used, charged_on, stub == Stub::Free)?;
+        let takes = Takes { charged_on, free: stub == Stub::Free, once: follows && next.once_due, again: !follows };
+        push_lines(&mut lines, subscription, present, full, used, takes)?;
         next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
         if stub == Stub::Absorbed {
             let after = period(subscription.anchor_on, plan.cadence, next.next_index)?;
             if after.start < ends_on {
                 let used = Period::try_new(after.start, after.end.min(ends_on))?;
-                push_lines(&mut lines, subscription, present, after, used, charged_on, false)?;
+                push_lines(&mut lines, subscription, present, after, used, Takes { once: false, ..takes })?;
                 next.next_index = next.next_index.checked_add(1).ok_or(CalendarError::OutOfRange)?;
             }
         }
         next.charges_left = next.charges_left.map(|left| left - 1);
+        next.once_due = false;
         periods += 1;
     }
     Ok(Due { lines, next, moves })
 }
 
 /// What the whole period with an index costs, quantity and discount included, by the version and the prices that hold when it
-/// begins: what recurs, and in the first period of service what is charged once, too, if `with_once`.
+/// begins: what recurs, and in the next period what is charged once, too, if `with_once` and that is still to be charged.
 pub fn period_price(
     subscription: &Subscription,
     plan: &PlanVersion,
@@ -404,16 +425,12 @@ pub fn period_price(
     let full = period(subscription.anchor_on, plan.cadence, index)?;
     let version = if subscription.starts_on < full.start { plan.on(full.start) } else { plan };
     let charged_on = full.start.max(subscription.terms_from);
+    let once = with_once && subscription.once_due && index == subscription.next_index;
     let mut lines = Vec::new();
-    push_lines(&mut lines, subscription, version, full, full, charged_on, false)?;
-    let first = with_once && full.start <= subscription.starts_on;
-    let counts = |kind: ComponentKind| match kind {
-        ComponentKind::Recurring => true,
-        ComponentKind::SetUp | ComponentKind::OneOff => first,
-        ComponentKind::Metered => false,
-    };
-    let mut prices =
-        lines.iter().filter(|line| counts(version.components[line.component_index].kind)).map(|line| line.price);
+    let takes = Takes { charged_on, free: false, once, again: false };
+    push_lines(&mut lines, subscription, version, full, full, takes)?;
+    let is_known = |line: &&DueLine| version.components[line.component_index].kind != ComponentKind::Metered;
+    let mut prices = lines.iter().filter(is_known).map(|line| line.price);
     let currency = version.components.first().map_or(Currency::RUB, |first| first.unit_price.currency);
     Ok(prices.try_fold(Money::zero(currency), Money::add)?)
 }
@@ -443,6 +460,30 @@ impl Stub {
     }
 }
 
+/// What a period takes in.
+#[derive(Clone, Copy)]
+struct Takes {
+    /// The charge date.
+    charged_on: NaiveDate,
+    /// Whether what recurs costs nothing.
+    free: bool,
+    /// Whether what is charged once is in it.
+    once: bool,
+    /// Whether its days were charged before, on their own charge date.
+    again: bool,
+}
+
+/// Whether the period with an index is the first short one, charged together with the period after it.
+pub(crate) fn first_was_absorbed(
+    subscription: &Subscription,
+    plan: &PlanVersion,
+    index: i32,
+) -> Result<bool, SubscriptionError> {
+    let full = period(subscription.anchor_on, plan.cadence, index)?;
+    let first = full.start.max(subscription.starts_on);
+    Ok(first < full.end && Stub::of(subscription, plan, full, first) == Stub::Absorbed)
+}
+
 /// The lines of one period, one a component.
 fn push_lines(
     lines: &mut Vec<DueLine>,
@@ -450,18 +491,32 @@ fn push_lines(
     plan: &PlanVersion,
     full: Period,
     used: Period,
-    charged_on: NaiveDate,
-    free: bool,
+    takes: Takes,
 ) -> Result<(), SubscriptionError> {
-    let discount = Some(subscription.discount).filter(|discount| discount.holds_on(charged_on)).unwrap_or_default();
-    let mut sum_left = discount.minor;
     let start = full.start.max(subscription.starts_on);
+    // A discount that held when the period was charged holds when a part of it is charged again.
+    let dated = if takes.again { start } else { takes.charged_on };
+    let discount = Some(subscription.discount).filter(|discount| discount.holds_on(dated)).unwrap_or_default();
+    let mut sum_left = discount.minor;
     for (component_index, component) in plan.components.iter().enumerate() {
         let unit = unit_price(&subscription.overrides, plan, component, start);
         let mut price = component.price(unit, subscription.quantity, discount.percent)?;
-        let taken = sum_left.clamp(0, price.minor);
-        sum_left -= taken;
-        price.minor = if free { 0 } else { price.minor - taken };
+        match component.kind {
+            ComponentKind::Recurring => {
+                let taken = sum_left.clamp(0, price.minor);
+                sum_left -= taken;
+                price.minor = if takes.free { 0 } else { price.minor - taken };
+            }
+            ComponentKind::SetUp | ComponentKind::OneOff if !takes.once => continue,
+            ComponentKind::SetUp | ComponentKind::OneOff | ComponentKind::Metered => {}
+        }
+        let (period, used) = match component.kind {
+            ComponentKind::SetUp | ComponentKind::OneOff => {
+                let day = Period::try_new(takes.charged_on, next_day(takes.charged_on)?)?;
+                (day, day)
+            }
+            ComponentKind::Recurring | ComponentKind::Metered => (full, used),
+        };
         lines.push(DueLine {
             subscription: subscription.id,
             component_index,
@@ -469,9 +524,9 @@ fn push_lines(
             product: component.product,
             title: component.title.clone(),
             tax_category: component.tax_category.clone(),
-            period: full,
+            period,
             used,
-            charged_on,
+            charged_on: takes.charged_on,
             realises_on: used.end,
             price,
         });

@@ -334,10 +334,14 @@ impl Altyn {
             })
         });
         let standing = standing.collect::<Result<Vec<_>>>()?;
+        // What was taken over from other books is in service there until its first charge here.
+        let taken_over = row.once_due == 0 && row.next_charge_on == row.starts_on;
+        // After its last charge it ends where the next period would begin.
+        let last = row.charges_left.filter(|left| *left == 0).map(|_| row.next_charge_on);
         let service = Service {
             status: stored("subscriptions.status", &row.status)?,
-            starts_on: row.starts_on,
-            ends_on: row.ends_on,
+            starts_on: if taken_over { row.starts_on.min(today) } else { row.starts_on },
+            ends_on: row.ends_on.into_iter().chain(last).min(),
             waits_from: row.waits_from.or(out.map(|out| out.from_on)),
         };
         let reasons = denials(service, &standing, now, today);

@@ -138,11 +138,13 @@ impl Poster {
     }
 
     async fn drain(&self, altyn: &Altyn) {
+        let mut place = Place { poster: self, altyn, left: false };
         loop {
             let group = {
                 let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(first) = queue.waiting.first() else {
                     queue.writers -= 1;
+                    place.left = true;
                     return;
                 };
                 let tenant = first.request.tenant;
@@ -207,6 +209,30 @@ impl Poster {
             self.remember(tenant, accounts);
         }
         Ok(Some(views))
+    }
+}
+
+/// A writer's place. Whoever loses it by a panic leaves it to a new writer: callers wait in the queue.
+struct Place<'a> {
+    poster: &'a Poster,
+    altyn: &'a Altyn,
+    /// Whether it was given back, in the moment in which nobody waited.
+    left: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        let mut queue = self.poster.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !queue.waiting.is_empty() => {
+                let (poster, altyn) = (self.poster.clone(), self.altyn.clone());
+                runtime.spawn(async move { poster.drain(&altyn).await });
+            }
+            _ => queue.writers -= 1,
+        }
     }
 }
 

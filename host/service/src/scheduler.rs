@@ -345,8 +345,36 @@ impl Altyn {
             let job = jobs::claim(&mut tx, tenant.0, owner, wall + lease, now, wall).await?;
             tx.commit().await?;
             let Some(job) = job else { return Ok(worked) };
-            let outcome = self.job_work(tenant, owner, &job).await;
+            let outcome = tokio::select! {
+                outcome = self.job_work(tenant, owner, &job) => outcome,
+                never = self.job_hold(tenant, &job, lease) => never,
+            };
             self.job_end(tenant, &job, outcome, now, &mut worked).await?;
+        }
+    }
+
+    /// Holds a job for as long as it is worked on, so that no other host takes it for left; ends never.
+    async fn job_hold(&self, tenant: TenantId, job: &jobs::JobRow, lease: TimeDelta) -> Result<Advanced> {
+        let pause = (lease / 3).to_std().unwrap_or(std::time::Duration::from_secs(10));
+        loop {
+            tokio::time::sleep(pause).await;
+            let extended: altyn_store::Result<bool> = async {
+                let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+                let held = jobs::lease_extend(&mut tx, tenant.0, job.id, job.fence, SystemClock.now() + lease).await?;
+                tx.commit().await?;
+                Ok(held)
+            }
+            .await;
+            match extended {
+                Ok(true) => {}
+                Ok(false) => {
+                    let id = JobId(job.id);
+                    tracing::warn!(%tenant, job = %id, kind = job.kind, "another host took a job that is worked on here");
+                    return std::future::pending().await;
+                }
+                // The work itself meets the same database and tells of it.
+                Err(error) => tracing::debug!(%tenant, %error, "a job's lease was not extended"),
+            }
         }
     }
 
@@ -378,12 +406,14 @@ impl Altyn {
             Ok(Advanced::Busy) => {
                 // The host that holds the run may stop any moment, so the job stays; this was no failure.
                 let due = now + TimeDelta::seconds(FIRST_WAIT_S);
-                jobs::retry(&mut tx, tenant.0, job.id, job.fence, due, "another host works on it", false).await?;
+                jobs::postpone(&mut tx, tenant.0, job.id, job.fence, due, "another host works on it").await?;
                 worked.postponed += 1;
             }
             Ok(_) => {
-                jobs::finish(&mut tx, tenant.0, job.id, job.fence, now).await?;
-                worked.done += 1;
+                // Who lost the job while he worked on it leaves it to whoever has it: it finds its work done.
+                let finished = jobs::finish(&mut tx, tenant.0, job.id, job.fence, now).await?;
+                worked.done += u32::from(finished);
+                worked.postponed += u32::from(!finished);
             }
             Err(error) => {
                 let dead = job.attempts >= MOST_ATTEMPTS;

@@ -320,6 +320,7 @@ impl Altyn {
             ends_on: None,
             next_charge_on: command.starts_on,
             charges_left: command.charges,
+            once_due: 1,
             terms_from: None,
             change_ordinal: 0,
             discount_minor: command.discount_minor.unwrap_or(0),

@@ -137,11 +137,13 @@ pub struct TermsRow {
     pub ends_on: Option<NaiveDate>,
     /// How many charges are left.
     pub charges_left: Option<i32>,
+    /// 1 when what is charged once is still to be charged.
+    pub once_due: i32,
 }
 
 const TERMS_SET: &str =
     "update subscriptions set status = $4, plan_version_id = $5, quantity = $6, anchor_on = $7, next_index = $8,
-        terms_from = $9, ends_on = $11, charges_left = $12, next_charge_on = $10,
+        terms_from = $9, ends_on = $11, charges_left = $12, next_charge_on = $10, once_due = $13,
         waits_from = case when $10 > next_charge_on then null else waits_from end, change_ordinal = change_ordinal + 1, version = version + 1
     where tenant_id = $1 and id = $2 and version = $3";
 /// Puts a subscription on other terms; `false` when it is gone or its version is another.
@@ -159,6 +161,7 @@ pub async fn terms_set(tx: &mut Tx, tenant: Uuid, id: Uuid, version: i64, terms:
         terms.next_charge_on,
         terms.ends_on,
         terms.charges_left,
+        terms.once_due,
     );
     Ok(tx.execute(TERMS_SET, params).await? == 1)
 }

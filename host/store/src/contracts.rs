@@ -144,9 +144,11 @@ pub struct Known {
     pub number: String,
     /// ISO 4217 code.
     pub currency: String,
+    /// The day on which it was signed.
+    pub signed_on: NaiveDate,
 }
 
-const KNOWN: &str = "select c.id, c.number, c.currency from {rows}
+const KNOWN: &str = "select c.id, c.number, c.currency, c.signed_on from {rows}
     join contracts c on c.tenant_id = $1 and c.number = v.number";
 /// The contracts with these numbers; missing ones are absent.
 pub async fn known(tx: &mut Tx, tenant: Uuid, numbers: Vec<String>) -> Result<Vec<Known>> {

@@ -93,6 +93,21 @@ pub async fn retry(
     tx.execute(RETRY, (tenant, id, fence, due_at, error.to_owned(), state.to_owned())).await.map(|_| ())
 }
 
+const POSTPONE: &str = "update jobs set lease_owner = null, lease_until = null, due_at = $4, last_error = $5,
+        attempts = attempts - 1
+    where tenant_id = $1 and id = $2 and fence = $3 and state = 'ready'";
+/// Gives a job back that could not be tried: the claim counts as no try.
+pub async fn postpone(tx: &mut Tx, tenant: Uuid, id: Uuid, fence: i64, due_at: DateTime<Utc>, why: &str) -> Result<()> {
+    tx.execute(POSTPONE, (tenant, id, fence, due_at, why.to_owned())).await.map(|_| ())
+}
+
+const LEASE_EXTEND: &str = "update jobs set lease_until = $4
+    where tenant_id = $1 and id = $2 and fence = $3 and state = 'ready'";
+/// Holds a job for longer; `false` when another host holds it now.
+pub async fn lease_extend(tx: &mut Tx, tenant: Uuid, id: Uuid, fence: i64, until: DateTime<Utc>) -> Result<bool> {
+    Ok(tx.execute(LEASE_EXTEND, (tenant, id, fence, until)).await? == 1)
+}
+
 const READY_OF: &str =
     "select count(*) from (select id from jobs where tenant_id = $1 and state = 'ready' and kind = $2
     limit 1) found";

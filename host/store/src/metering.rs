@@ -94,6 +94,12 @@ pub struct SubscriberRow {
     pub starts_on: NaiveDate,
     /// The day after the last day of service.
     pub ends_on: Option<NaiveDate>,
+    /// From when on nothing is charged yet.
+    pub next_charge_on: NaiveDate,
+    /// 1 when each period begins by hand.
+    pub manual: i32,
+    /// The first day of the period that it stands still for, until there is money.
+    pub suspended_from: Option<NaiveDate>,
     /// The contract's zone.
     pub zone: String,
     /// The zone before that was changed.
@@ -103,7 +109,8 @@ pub struct SubscriberRow {
 }
 
 const SUBSCRIBERS: &str = "select s.id, s.status, s.plan_version_id,
-        case when s.terms_from > s.starts_on then s.terms_from else s.starts_on end as starts_on, s.ends_on, c.zone,
+        case when s.terms_from > s.starts_on then s.terms_from else s.starts_on end as starts_on, s.ends_on,
+        s.next_charge_on, s.manual, case when s.short_funds = 'suspend' then s.waits_from end as suspended_from, c.zone,
         s.former_zone, s.former_zone_until
     from {rows} join subscriptions s on s.tenant_id = $1 and s.id = {key}v.id
     join contracts c on c.tenant_id = $1 and c.id = s.contract_id";
@@ -191,6 +198,75 @@ const FIGURES: &str = "select v.id, max(m.aggregation) as aggregation, count(e.e
 /// What the events of each span come to, in one statement for all of them.
 pub async fn figures(tx: &mut Tx, tenant: Uuid, spans: &[Span]) -> Result<Vec<FiguresRow>> {
     tx.fetch_rows(FIGURES, (tenant,), &span_rows(spans)).await
+}
+
+/// The readings of one counter in a span.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ReadingsRow {
+    /// What was asked.
+    pub id: Uuid,
+    /// The counter; empty for the only one of a subscription and meter.
+    pub item: String,
+    /// The instant of the earliest, microseconds since 1970.
+    pub earliest_us: i64,
+    /// The earliest, behind 19 digits of its instant; see [`quantity_of`].
+    pub earliest: String,
+    /// The highest.
+    pub highest: String,
+}
+
+const READINGS: &str = "select v.id, coalesce(e.item, '') as item, min(e.occurred_us) as earliest_us,
+        min(cast(e.occurred_us + 4000000000000000000 as text)
+            || cast(e.units + 10000000000000 as text) || cast(e.nanos + 1000000000 as text)) as earliest,
+        max(cast(e.units + 10000000000000 as text) || cast(e.nanos + 1000000000 as text)) as highest
+    from {rows} join usage_events e on e.tenant_id = $1 and e.subscription_id = v.subscription_id
+        and e.meter_id = v.meter_id and e.occurred_us >= v.starts_us and e.occurred_us < v.ends_us
+    group by v.id, coalesce(e.item, '')";
+/// The readings of each span, by counter.
+pub async fn readings(tx: &mut Tx, tenant: Uuid, spans: &[Span]) -> Result<Vec<ReadingsRow>> {
+    tx.fetch_rows(READINGS, (tenant,), &span_rows(spans)).await
+}
+
+/// The readings beside an event's.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct BesideRow {
+    /// The event.
+    pub event_id: String,
+    /// The last reading of the same counter before it, see [`quantity_of`].
+    pub before: Option<String>,
+    /// The next one after it.
+    pub after: Option<String>,
+}
+
+/// The reading of the same counter nearest to an event's, on one side.
+macro_rules! nearest {
+    ($side:literal, $order:literal) => {
+        concat!(
+            "(select cast(e.units + 10000000000000 as text) || cast(e.nanos + 1000000000 as text) from usage_events e
+            where e.tenant_id = $1 and e.subscription_id = v.subscription_id and e.meter_id = v.meter_id
+                and coalesce(e.item, '') = coalesce(v.item, '') and e.occurred_us ",
+            $side,
+            " v.occurred_us order by e.occurred_us ",
+            $order,
+            ", e.units ",
+            $order,
+            ", e.nanos ",
+            $order,
+            " limit 1)"
+        )
+    };
+}
+
+const BESIDE: &str = concat!(
+    "select v.event_id, ",
+    nearest!("<", "desc"),
+    " as before, ",
+    nearest!(">", "asc"),
+    " as after from {rows}"
+);
+/// The recorded readings of the same counters beside these events', one before and one after each.
+pub async fn beside(tx: &mut Tx, tenant: Uuid, events: &[EventRow]) -> Result<Vec<BesideRow>> {
+    tx.fetch_rows(BESIDE, (tenant,), &event_rows(events)).await
 }
 
 const COUNTS: &str = "select v.id, (select count(*) from usage_events e

@@ -72,9 +72,11 @@ pub struct UpcomingRow {
     pub anchor_on: NaiveDate,
     /// The next period's number.
     pub next_index: i32,
-    /// First day of service, or the day from which it is in service again if that is later.
+    /// First day of service.
     pub starts_on: NaiveDate,
-    /// First day of the present terms, if they were changed.
+    /// 1 when what is charged once is still to be charged.
+    pub once_due: i32,
+    /// First day of the present terms, if they were changed or it returned to service.
     pub terms_from: Option<NaiveDate>,
     /// The charge date.
     pub charge_on: NaiveDate,
@@ -90,14 +92,16 @@ pub struct UpcomingRow {
 const UPCOMING: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.quantity, s.discount_percent, s.discount_minor,
         s.discount_from, s.discount_until, s.anchor_on, s.next_index,
-        case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.terms_from,
+        s.starts_on, s.once_due,
+        case when s.resumed_on > coalesce(s.terms_from, s.starts_on) then s.resumed_on else s.terms_from end as terms_from,
         s.next_charge_on as charge_on, s.ends_on,
         s.notify_on_activation as notify,
         cast(coalesce((select sum(n.notice) from charge_notices n where n.tenant_id = $1 and n.subscription_id = s.id
             and n.charge_on = s.next_charge_on), 0) as bigint) as given
     from subscriptions s
     where s.tenant_id = $1 and s.id > $2 and s.next_charge_on > $3 and s.next_charge_on <= $4
-        and s.status in ('active', 'grace') and s.manual = 0 and (s.ends_on is null or s.ends_on > s.next_charge_on)
+        and s.status in ('active', 'grace') and s.manual = 0 and (s.charges_left is null or s.charges_left > 0)
+        and (s.ends_on is null or s.ends_on > s.next_charge_on)
     order by s.id limit $5";
 /// Subscriptions behind one whose next charge lies behind `on` and at or before `through`, by id.
 pub async fn upcoming(

@@ -437,17 +437,18 @@ pub struct DueRow {
     pub anchor_on: NaiveDate,
     /// The next period's number.
     pub next_index: i32,
-    /// First day of service, or the day from which it is in service again if that is later.
+    /// First day of service.
     pub starts_on: NaiveDate,
-    /// First day of service ever: what is charged once is charged then.
-    pub sold_on: NaiveDate,
     /// End of service, exclusive.
     pub ends_on: Option<NaiveDate>,
     /// When the next charge is due.
     pub next_charge_on: NaiveDate,
     /// Charges left; absent for ever.
     pub charges_left: Option<i32>,
-    /// First day of the present terms, if they were changed.
+    /// 1 when what is charged once is still to be charged.
+    pub once_due: i32,
+    /// First day of the present terms, if they were changed; of those that a subscription returned to service on the day of
+    /// that.
     pub terms_from: Option<NaiveDate>,
     /// How many changes were executed.
     pub change_ordinal: i32,
@@ -489,8 +490,9 @@ pub struct DueRow {
 
 const DUE: &str =
     "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent, s.anchor_on,
-        s.next_index, case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.starts_on as sold_on,
-        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.once_due,
+        case when s.resumed_on > coalesce(s.terms_from, s.starts_on) then s.resumed_on else s.terms_from end as terms_from,
+        s.change_ordinal,
         s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version,
         c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
@@ -507,9 +509,9 @@ pub async fn due(tx: &mut Tx, tenant: Uuid, after: Uuid, through: NaiveDate, lim
 }
 
 const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s.quantity, s.discount_percent,
-        s.anchor_on, s.next_index,
-        case when s.resumed_on > s.starts_on then s.resumed_on else s.starts_on end as starts_on, s.starts_on as sold_on,
-        s.ends_on, s.next_charge_on, s.charges_left, s.terms_from, s.change_ordinal,
+        s.anchor_on, s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.once_due,
+        case when s.resumed_on > coalesce(s.terms_from, s.starts_on) then s.resumed_on else s.terms_from end as terms_from,
+        s.change_ordinal,
         s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version,
         c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
@@ -670,10 +672,11 @@ pub async fn realise(tx: &mut Tx, tenant: Uuid, on: NaiveDate, rows: &Rows) -> R
 }
 
 const RENEW: &str = "update subscriptions set status = v.status, next_index = v.next_index,
-        next_charge_on = v.next_charge_on, charges_left = v.charges_left, version = subscriptions.version + 1
+        next_charge_on = v.next_charge_on, charges_left = v.charges_left, once_due = v.once_due,
+        version = subscriptions.version + 1
     from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = {key}v.id and subscriptions.version = v.version";
 /// Renews subscriptions that still have the version they were read with: columns `id, version, status, next_index,
-/// next_charge_on, charges_left`; answers how many.
+/// next_charge_on, charges_left, once_due`; answers how many.
 pub async fn renew(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
     tx.execute_rows(RENEW, (tenant,), rows).await
 }
@@ -688,11 +691,13 @@ pub async fn follow(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
 }
 
 const ADVANCE: &str = "update subscriptions set status = v.status, next_index = v.next_index,
-        next_charge_on = v.next_charge_on, charges_left = v.charges_left, waits_from = v.waits_from,
+        next_charge_on = v.next_charge_on, charges_left = v.charges_left, once_due = v.once_due,
+        waits_from = v.waits_from,
         starts_on = coalesce(v.starts_on, subscriptions.starts_on), version = subscriptions.version + 1
     from {rows} where subscriptions.tenant_id = $1 and subscriptions.id = {key}v.id and subscriptions.version = v.version";
 /// Moves subscriptions on whose money was looked at, if they still have the version they were read with: columns `id,
-/// version, status, next_index, next_charge_on, charges_left, waits_from, starts_on`; answers how many.
+/// version, status, next_index, next_charge_on, charges_left, once_due, waits_from, starts_on`; answers how
+/// many.
 pub async fn advance(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64> {
     tx.execute_rows(ADVANCE, (tenant,), rows).await
 }
@@ -908,11 +913,23 @@ pub struct SellerRow {
     pub vat_regime: String,
 }
 
-const SELLERS: &str =
-    "select id, kind, country, inn, kpp, vat_regime from sellers where tenant_id = $1 order by id limit 1000";
-/// The sellers of a tenant.
+const SELLERS: &str = "select id, kind, country, inn, kpp, vat_regime from sellers
+    where tenant_id = $1 and id > $2 order by id limit $3";
+/// How many sellers are read at a time.
+const SELLERS_AT_ONCE: usize = 1_000;
+/// All sellers of a tenant, by id.
 pub async fn sellers(tx: &mut Tx, tenant: Uuid) -> Result<Vec<SellerRow>> {
-    tx.fetch_all(SELLERS, (tenant,)).await
+    let (mut found, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let limit = i64::try_from(SELLERS_AT_ONCE).unwrap_or(i64::MAX);
+        let page: Vec<SellerRow> = tx.fetch_all(SELLERS, (tenant, after, limit)).await?;
+        let full = page.len() == SELLERS_AT_ONCE;
+        after = page.last().map_or(after, |last| last.id);
+        found.extend(page);
+        if !full {
+            return Ok(found);
+        }
+    }
 }
 
 const OUTBOX_INSERT: &str = "insert into outbox (tenant_id, id, kind, subject, payload, created_at, delivered_at)

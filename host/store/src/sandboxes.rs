@@ -108,6 +108,7 @@ pub const WIPED: &[Wiped] = wiped![
     "exchanges",
     "usage_events" kept for_ever,
     "usage_windows",
+    "usage_counters",
     "dunning_steps" kept for_ever,
     "dunning_cases",
     "subscription_transitions" kept for_ever,

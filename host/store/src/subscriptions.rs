@@ -32,6 +32,8 @@ pub struct SubscriptionRow {
     pub next_charge_on: NaiveDate,
     /// How many charges are left; none for ever.
     pub charges_left: Option<i32>,
+    /// 1 when what is charged once is still to be charged.
+    pub once_due: i32,
     /// First day of the present terms; none while they are those it began with.
     pub terms_from: Option<NaiveDate>,
     /// How many changes were executed.
@@ -71,12 +73,12 @@ pub struct SubscriptionRow {
 }
 
 const INSERT_ALL: &str = "insert into subscriptions (tenant_id, id, contract_id, plan_version_id, status, quantity,
-        discount_percent, anchor_on, next_index, starts_on, ends_on, next_charge_on, charges_left, discount_minor,
-        discount_from, discount_until, manual, documents_on_activation, notify_on_activation, description, short_funds,
+        discount_percent, anchor_on, next_index, starts_on, ends_on, next_charge_on, charges_left, once_due, terms_from,
+        discount_minor, discount_from, discount_until, manual, documents_on_activation, notify_on_activation, description, short_funds,
         retry_days, external_system, external_id, version, created_at)
     select $1, v.id, v.contract_id, v.plan_version_id, v.status, v.quantity,
         v.discount_percent, v.anchor_on, v.next_index, v.starts_on, v.ends_on, v.next_charge_on, v.charges_left,
-        v.discount_minor, v.discount_from, v.discount_until, v.manual, v.documents_on_activation,
+        v.once_due, v.terms_from, v.discount_minor, v.discount_from, v.discount_until, v.manual, v.documents_on_activation,
         v.notify_on_activation, v.description, v.short_funds, v.retry_days, v.external_system, v.external_id, 1, $2 from {rows}";
 /// Adds subscriptions in their first version.
 pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, items: &[SubscriptionRow]) -> Result<()> {
@@ -93,6 +95,8 @@ pub async fn insert_all(tx: &mut Tx, tenant: Uuid, now: DateTime<Utc>, items: &[
         .with("ends_on", column(items, |row| row.ends_on))
         .with("next_charge_on", column(items, |row| row.next_charge_on))
         .with("charges_left", column(items, |row| row.charges_left))
+        .with("once_due", column(items, |row| row.once_due))
+        .with("terms_from", column(items, |row| row.terms_from))
         .with("discount_minor", column(items, |row| row.discount_minor))
         .with("discount_from", column(items, |row| row.discount_from))
         .with("discount_until", column(items, |row| row.discount_until))
@@ -111,7 +115,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select id, contract_id, plan_version_id, status, quantity, discount_percent, anchor_on, next_index, starts_on,
-                ends_on, next_charge_on, charges_left, terms_from, change_ordinal, discount_minor, discount_from,
+                ends_on, next_charge_on, charges_left, once_due, terms_from, change_ordinal, discount_minor, discount_from,
                 discount_until, manual, documents_on_activation, notify_on_activation, description, short_funds,
                 retry_days, waits_from, former_zone, former_zone_until, external_system, external_id, version, created_at
             from subscriptions ",

@@ -267,6 +267,96 @@ pub async fn cut(tx: &mut Tx, tenant: Uuid, subscription: Uuid, on: NaiveDate, o
     Ok(dropped + tx.execute(CUT, (tenant, subscription, on, on_us)).await?)
 }
 
+const UNBILLED: &str = window!(
+    " from {rows} join usage_windows w on w.tenant_id = $1 and w.subscription_id = v.subscription_id
+        and w.meter_id = v.meter_id and w.state <> 'billed'"
+);
+/// The windows of (subscription, meter) that are to be billed, now or later, in no order.
+pub async fn unbilled(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid)]) -> Result<Vec<WindowRow>> {
+    tx.fetch_rows(UNBILLED, (tenant,), &pair_rows(pairs)).await
+}
+
+const USES: &str = "select w.subscription_id, w.meter_id, w.billed_use from {rows} join usage_windows w
+    on w.tenant_id = $1 and w.subscription_id = v.subscription_id and w.meter_id = v.meter_id";
+/// The figures that were billed of all windows of (subscription, meter).
+pub async fn uses(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid, String)>> {
+    tx.fetch_rows(USES, (tenant,), &pair_rows(pairs)).await
+}
+
+fn pair_rows(pairs: &[(Uuid, Uuid)]) -> Rows {
+    Rows::new().with("subscription_id", column(pairs, |pair| pair.0)).with("meter_id", column(pairs, |pair| pair.1))
+}
+
+/// How far a counter is billed.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct CounterRow {
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// The meter.
+    pub meter_id: Uuid,
+    /// The counter; empty for the only one of a subscription and meter.
+    pub item: String,
+    /// The instant of its first reading, microseconds since 1970.
+    pub first_us: i64,
+    /// Whole units of the first reading.
+    pub first_units: i64,
+    /// Billionths of a unit of it.
+    pub first_nanos: i32,
+    /// Whole units of the highest reading that is billed.
+    pub highest_units: i64,
+    /// Billionths of a unit of it.
+    pub highest_nanos: i32,
+    /// How often it was billed on.
+    pub billings: i32,
+}
+
+const COUNTERS: &str = "select c.subscription_id, c.meter_id, c.item, c.first_us, c.first_units, c.first_nanos,
+        c.highest_units, c.highest_nanos, c.billings
+    from {rows} join usage_counters c on c.tenant_id = $1 and c.subscription_id = v.subscription_id
+        and c.meter_id = v.meter_id";
+/// How far the counters of (subscription, meter) are billed.
+pub async fn counters(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid)]) -> Result<Vec<CounterRow>> {
+    tx.fetch_rows(COUNTERS, (tenant,), &pair_rows(pairs)).await
+}
+
+// A row that was billed on since it was read has another number, and stays.
+const ADVANCE: &str = "insert into usage_counters (tenant_id, subscription_id, meter_id, item, first_us, first_units,
+        first_nanos, highest_units, highest_nanos, billings)
+    select $1, v.subscription_id, v.meter_id, v.item, v.first_us, v.first_units, v.first_nanos, v.highest_units,
+        v.highest_nanos, v.billings
+    from {rows} where true
+    on conflict (tenant_id, subscription_id, meter_id, item) do update set
+        first_us = excluded.first_us, first_units = excluded.first_units, first_nanos = excluded.first_nanos,
+        highest_units = excluded.highest_units, highest_nanos = excluded.highest_nanos, billings = excluded.billings
+    where usage_counters.billings = excluded.billings - 1";
+/// Bills counters on; `false` when one was billed on since it was read.
+async fn advance(tx: &mut Tx, tenant: Uuid, billed: &[Billed]) -> Result<bool> {
+    // Of two windows of one counter the later one went on from where the earlier one ended, so it ranges further.
+    let mut furthest: std::collections::BTreeMap<(Uuid, Uuid, &str), &CounterRow> = std::collections::BTreeMap::new();
+    for counter in billed.iter().flat_map(|billed| &billed.counters) {
+        let kept = furthest.entry((counter.subscription_id, counter.meter_id, &counter.item)).or_insert(counter);
+        let reach = |row: &CounterRow| (row.highest_units, row.highest_nanos, std::cmp::Reverse(row.first_us));
+        if reach(counter) > reach(kept) {
+            *kept = counter;
+        }
+    }
+    let counters: Vec<&CounterRow> = furthest.into_values().collect();
+    if counters.is_empty() {
+        return Ok(true);
+    }
+    let rows = Rows::new()
+        .with("subscription_id", column(&counters, |row| row.subscription_id))
+        .with("meter_id", column(&counters, |row| row.meter_id))
+        .with("item", column(&counters, |row| row.item.clone()))
+        .with("first_us", column(&counters, |row| row.first_us))
+        .with("first_units", column(&counters, |row| row.first_units))
+        .with("first_nanos", column(&counters, |row| row.first_nanos))
+        .with("highest_units", column(&counters, |row| row.highest_units))
+        .with("highest_nanos", column(&counters, |row| row.highest_nanos))
+        .with("billings", column(&counters, |row| row.billings));
+    Ok(tx.execute_rows(ADVANCE, (tenant,), &rows).await? == counters.len() as u64)
+}
+
 /// What was billed of a window.
 #[derive(Clone, Debug)]
 pub struct Billed {
@@ -278,6 +368,9 @@ pub struct Billed {
     pub used: String,
     /// What was billed of it in all, minor units.
     pub minor: i64,
+    /// How far its counters are billed by it, where its figure is what they advanced; each one more time than when it was
+    /// read.
+    pub counters: Vec<CounterRow>,
 }
 
 const BILL: &str = "update usage_windows set state = 'billed', billed_events = v.events, billed_use = v.used,
@@ -299,7 +392,7 @@ pub async fn bill(tx: &mut Tx, tenant: Uuid, billed: &[Billed]) -> Result<bool> 
         .with("events", column(billed, |row| row.events))
         .with("used", column(billed, |row| row.used.clone()))
         .with("minor", column(billed, |row| row.minor));
-    if tx.execute_rows(BILL, (tenant,), &rows).await? != billed.len() as u64 {
+    if tx.execute_rows(BILL, (tenant,), &rows).await? != billed.len() as u64 || !advance(tx, tenant, billed).await? {
         return Ok(false);
     }
     // Events are never changed: as many as before are the same.

@@ -784,6 +784,20 @@ const USAGE_CHARGED: Rule = rule!(
     where c.tenant_id = $1 and c.kind = 'usage' and w.id is null"
 );
 
+const USAGE_IN_WINDOW: Rule = rule!(
+    "usage-in-window",
+    "every recorded event of use lies in a window of its subscription and meter, or behind the last one, where one is to open",
+    |counts| counts.usage_windows,
+    "select 'sub' as kind, e.subscription_id as subject, 'event ' || e.event_id || ' lies between windows' as detail
+    from usage_events e
+    where e.tenant_id = $1 and not exists (
+        select 1 from usage_windows w where w.tenant_id = $1 and w.subscription_id = e.subscription_id
+            and w.meter_id = e.meter_id and w.starts_us <= e.occurred_us and w.ends_us > e.occurred_us)
+        and exists (
+        select 1 from usage_windows w where w.tenant_id = $1 and w.subscription_id = e.subscription_id
+            and w.meter_id = e.meter_id and w.starts_us > e.occurred_us)"
+);
+
 const WITHHELD_NOT_CHARGED: Rule = rule!(
     "withheld-not-charged",
     "a period that was skipped for want of money is not charged, and one that waits for it is not charged yet",
@@ -856,6 +870,7 @@ pub const RULES: &[Rule] = &[
     HIERARCHY_ACYCLIC,
     SUBSCRIPTION_LIVES,
     USAGE_CHARGED,
+    USAGE_IN_WINDOW,
     WITHHELD_NOT_CHARGED,
     ORDERS_ON_LEDGER,
 ];

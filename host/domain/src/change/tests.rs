@@ -70,6 +70,7 @@ fn subscribed(starts_on: &str, plan: &PlanVersion) -> Subscription {
         ends_on: None,
         next_charge_on: starts_on,
         charges_left: None,
+        once_due: true,
         manual: false,
         overrides: Vec::new(),
         version: 1,
@@ -100,6 +101,7 @@ impl World {
         self.subscription.next_index = next.next_index;
         self.subscription.next_charge_on = next.next_charge_on;
         self.subscription.charges_left = next.charges_left;
+        self.subscription.once_due = next.once_due;
     }
 
     fn charge(&mut self, line: &DueLine, current_day: CurrentDay) {
@@ -368,6 +370,72 @@ fn a_pause_is_neither_served_nor_charged_and_the_schedule_goes_on() {
     assert_eq!(used, [span("2026-03-17", "2026-04-01"), span("2026-04-01", "2026-05-01")]);
     assert_eq!(world.charges[1].billed.gross, rub(15_000));
     world.check();
+}
+
+#[test]
+fn a_pause_takes_no_charge_from_those_that_are_left() {
+    let plan = monthly(1, 31_000);
+    let mut world = World::new("2026-01-01", plan.clone());
+    world.subscription.charges_left = Some(3);
+    world.bill(day("2026-01-01"));
+    assert_eq!(world.subscription.charges_left, Some(2));
+    for (pause, resume) in [("2026-01-11", "2026-01-21"), ("2026-01-25", "2026-03-10")] {
+        let paused = world.decide(&Order::Pause, pause, CurrentDay::New).unwrap();
+        world.execute(&paused, &plan, CurrentDay::New);
+        assert_eq!(world.subscription.charges_left, Some(3), "the running period's rest is charged again");
+        let resumed = world.decide(&Order::Resume, resume, CurrentDay::New).unwrap();
+        world.execute(&resumed, &plan, CurrentDay::New);
+        world.bill(day(resume));
+        assert_eq!(world.subscription.charges_left, Some(2));
+    }
+    world.bill(day("2026-12-31"));
+    assert_eq!(world.subscription.status, SubscriptionStatus::Completed);
+    assert_eq!(world.charges.last().unwrap().used, span("2026-05-01", "2026-06-01"));
+    world.check();
+}
+
+#[test]
+fn another_schedule_counts_its_first_period_instead_of_the_one_that_it_cuts() {
+    let plan = monthly(1, 31_000);
+    let mut world = World::new("2026-01-01", plan.clone());
+    world.subscription.charges_left = Some(3);
+    world.bill(day("2026-01-01"));
+    let decision = world.decide(&Order::ChangeBillingDay(15), "2026-01-20", CurrentDay::New).unwrap();
+    assert_eq!(decision.terms.charges_left, Some(2));
+    assert_eq!(decision.terms.status, SubscriptionStatus::Active);
+}
+
+#[test]
+fn all_charges_made_leave_nothing_to_renew() {
+    let plan = monthly(1, 31_000);
+    let mut world = World::new("2026-01-01", plan);
+    world.subscription.charges_left = Some(1);
+    world.bill(day("2026-01-01"));
+    let renewed = world.decide(&Order::Renew, "2026-01-10", CurrentDay::New);
+    assert!(matches!(renewed, Err(ChangeError::Nothing(_))), "{renewed:?}");
+}
+
+#[test]
+fn a_gift_or_a_gap_leaves_the_day_of_the_month_where_it_was() {
+    for order in [Order::Prolong(5), Order::Shift(5)] {
+        let plan = plan(1, Cadence::Months(1), BillingDay::Fixed(31), &[31_000]);
+        let mut world = World::new("2026-01-31", plan.clone());
+        world.bill(day("2026-01-31"));
+        let decision = world.decide(&order, "2026-02-01", CurrentDay::New).unwrap();
+        world.execute(&decision, &plan, CurrentDay::New);
+        world.bill(day("2026-04-30"));
+        let used: Vec<Period> = world.charges.iter().map(|charge| charge.used).collect();
+        assert_eq!(
+            used,
+            [
+                span("2026-01-31", "2026-02-28"),
+                span("2026-03-05", "2026-03-31"),
+                span("2026-03-31", "2026-04-30"),
+                span("2026-04-30", "2026-05-31"),
+            ]
+        );
+        world.check();
+    }
 }
 
 #[test]

@@ -159,13 +159,23 @@ fn an_average_of_nothing_is_nothing() {
         min: Decimal::ZERO,
         last: Decimal::ZERO,
         items: 0,
+        advanced: Decimal::ZERO,
     };
     for aggregation in Aggregation::ALL {
         assert_eq!(none.used(*aggregation), Ok(Decimal::ZERO));
     }
-    let some = Figures { events: 3, sum: dec("10"), max: dec("7"), min: dec("1"), last: dec("2"), items: 2 };
+    let some = Figures {
+        events: 3,
+        sum: dec("10"),
+        max: dec("7"),
+        min: dec("1"),
+        last: dec("2"),
+        items: 2,
+        advanced: dec("4.5"),
+    };
     assert_eq!(some.used(Aggregation::Average), Ok(dec("3.333333333")));
     assert_eq!(some.used(Aggregation::Unique), Ok(dec("2")));
+    assert_eq!(some.used(Aggregation::Difference), Ok(dec("4.5")));
 }
 
 /// Tiers of rising bounds with prices of up to four decimals.
@@ -233,5 +243,64 @@ proptest! {
         let count = packages(units, size).unwrap();
         prop_assert!(count.fract().is_zero() && count * size >= units);
         prop_assert!(count.is_zero() || (count - Decimal::ONE) * size < units);
+    }
+}
+
+fn reading(text: &str) -> Quantity {
+    Quantity::parse(text).unwrap()
+}
+
+#[test]
+fn a_counter_is_billed_from_its_first_reading_to_its_highest() {
+    let span = |earliest_us, earliest, highest| Readings {
+        earliest_us,
+        earliest: reading(earliest),
+        highest: reading(highest),
+    };
+    let (advanced, november) = Counter::advance(None, &span(10, "100", "150.5"));
+    assert_eq!(advanced, dec("50.5"), "the first reading is where it stood");
+    let (advanced, december) = Counter::advance(Some(november), &span(40, "160", "180"));
+    assert_eq!(advanced, dec("29.5"), "from the last reading of the month before");
+    let (advanced, still) = Counter::advance(Some(december), &span(25, "155", "155"));
+    assert_eq!((advanced, still), (Decimal::ZERO, december), "a reading between two that are billed");
+    let (advanced, from_the_start) = Counter::advance(Some(december), &span(1, "90", "90"));
+    assert_eq!(advanced, dec("10"), "a reading before the first");
+    assert_eq!(from_the_start.range(), dec("90"));
+}
+
+proptest! {
+    #[test]
+    fn in_whatever_order_readings_are_billed_the_whole_range_is_billed_once(
+        steps in prop::collection::vec((0_i64..1_000, 0_i32..1_000_000_000), 2..30),
+        order in any::<u64>(),
+        spans in 1_usize..8,
+    ) {
+        let mut stood = Quantity::ZERO;
+        let rising: Vec<(i64, Quantity)> = steps.iter().enumerate().map(|(at, (units, nanos))| {
+            let sum = i64::from(stood.nanos) + i64::from(*nanos);
+            let (carry, nanos) = (sum / 1_000_000_000, i32::try_from(sum % 1_000_000_000).unwrap());
+            stood = Quantity { units: stood.units + units + carry, nanos };
+            (i64::try_from(at).unwrap(), stood)
+        }).collect();
+        let mut parts: Vec<&[(i64, Quantity)]> = rising.chunks(rising.len().div_ceil(spans)).collect();
+        // Any order of the spans: rotated, and turned round by the lowest bit.
+        let by = usize::try_from(order >> 1).unwrap_or(0) % parts.len();
+        parts.rotate_left(by);
+        if order & 1 == 1 {
+            parts.reverse();
+        }
+        let mut counter = None;
+        let mut billed = Decimal::ZERO;
+        for part in parts {
+            let readings = Readings { earliest_us: part[0].0, earliest: part[0].1, highest: part[part.len() - 1].1 };
+            for repeated in 0..2 {
+                let (advanced, after) = Counter::advance(counter, &readings);
+                prop_assert!(!advanced.is_sign_negative());
+                prop_assert!(repeated == 0 || advanced.is_zero());
+                billed += advanced;
+                counter = Some(after);
+            }
+        }
+        prop_assert_eq!(billed, rising[rising.len() - 1].1.to_decimal() - rising[0].1.to_decimal());
     }
 }

@@ -65,6 +65,7 @@ fn subscribed(starts_on: &str, plan: &PlanVersion) -> Subscription {
         ends_on: None,
         next_charge_on: starts_on,
         charges_left: None,
+        once_due: true,
         manual: false,
         overrides: Vec::new(),
         version: 1,
@@ -77,6 +78,7 @@ fn renewed(subscription: &Subscription, due: &Due) -> Subscription {
         next_index: due.next.next_index,
         next_charge_on: due.next.next_charge_on,
         charges_left: due.next.charges_left,
+        once_due: due.next.once_due,
         version: subscription.version + 1,
         ..subscription.clone()
     }
@@ -146,7 +148,7 @@ fn a_fixed_day_is_anchored_in_a_month_that_has_it() {
 #[test]
 fn an_imported_subscription_renews_on_its_renewal_date() {
     let (subscription, plan) = monthly("2020-05-05", BillingDay::Anniversary);
-    let schedule = Schedule::imported(day("2026-11-17"));
+    let schedule = Schedule::imported(day("2026-11-17"), Cadence::Months(1), None).unwrap();
     let imported = Subscription {
         anchor_on: schedule.anchor_on,
         next_index: schedule.next_index,
@@ -183,11 +185,14 @@ fn one_line_set_per_missed_period_and_component() {
 }
 
 #[test]
-fn the_last_charge_completes_the_subscription() {
+fn a_subscription_is_completed_when_its_last_charged_period_is_over() {
     let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
     let counted = Subscription { charges_left: Some(2), ..subscription };
     let first = due(&counted, &plan, day("2026-08-01"), 100).unwrap();
     assert_eq!((first.next.charges_left, first.next.status), (Some(1), SubscriptionStatus::Active));
+    let last = due(&counted, &plan, day("2026-09-30"), 100).unwrap();
+    assert_eq!((last.next.charges_left, last.next.status), (Some(0), SubscriptionStatus::Active), "it is served");
+    assert_eq!(last.next.next_charge_on, day("2026-10-01"));
     let all = due(&counted, &plan, day("2026-12-31"), 100).unwrap();
     assert_eq!(all.lines.len(), 2);
     assert_eq!((all.next.charges_left, all.next.status), (Some(0), SubscriptionStatus::Completed));
@@ -264,6 +269,87 @@ fn a_sum_comes_off_the_components_in_their_order_and_never_below_zero() {
     let discounted = Subscription { discount, ..subscribed("2026-08-01", &plan) };
     let lines = due(&discounted, &plan, day("2026-08-01"), 9).unwrap().lines;
     assert_eq!(lines.iter().map(|line| line.price.minor).collect::<Vec<_>>(), [0, 18_000, 59_000]);
+}
+
+/// A monthly plan of a device, a connection fee and what recurs, in this order.
+fn with_once(billing_day: BillingDay) -> PlanVersion {
+    let mut plan = plan(Cadence::Months(1), billing_day, 3);
+    plan.components[0].kind = ComponentKind::OneOff;
+    plan.components[1].kind = ComponentKind::SetUp;
+    plan
+}
+
+#[test]
+fn a_sum_comes_off_what_recurs_and_off_nothing_that_is_charged_once() {
+    let plan = with_once(BillingDay::Anniversary);
+    let discount = Discount { minor: 100_000, ..Discount::default() };
+    let discounted = Subscription { discount, ..subscribed("2026-08-01", &plan) };
+    let found = due(&discounted, &plan, day("2026-09-01"), 9).unwrap();
+    assert_eq!(prices(&found), [59_000, 59_000, 0, 0]);
+    assert_eq!(period_price(&discounted, &plan, 1, true).unwrap().minor, 0);
+}
+
+#[test]
+fn what_is_charged_once_comes_with_the_first_period_that_is_charged_and_never_again() {
+    let plan = with_once(BillingDay::Fixed(1));
+    let fresh = subscribed("2026-08-10", &plan);
+    let found = due(&fresh, &plan, day("2026-09-01"), 9).unwrap();
+    let told: Vec<(usize, Period)> = found.lines.iter().map(|line| (line.component_index, line.used)).collect();
+    let once = span("2026-08-10", "2026-08-11");
+    assert_eq!(
+        told,
+        [(0, once), (1, once), (2, span("2026-08-10", "2026-09-01")), (2, span("2026-09-01", "2026-10-01"))]
+    );
+    assert!(!found.next.once_due);
+    assert_eq!(period_price(&fresh, &plan, fresh.next_index, true).unwrap().minor, 3 * 59_000);
+    assert_eq!(period_price(&fresh, &plan, fresh.next_index + 1, true).unwrap().minor, 59_000);
+    // What other books charged is not charged again; and a first period that comes late has it all the same.
+    let taken_over = Subscription { once_due: false, ..fresh.clone() };
+    assert_eq!(due(&taken_over, &plan, day("2026-08-31"), 9).unwrap().lines.len(), 1);
+    let late = Subscription { terms_from: day("2026-08-20"), next_charge_on: day("2026-08-20"), ..fresh };
+    assert_eq!(due(&late, &plan, day("2026-08-31"), 9).unwrap().lines[0].used, span("2026-08-20", "2026-08-21"));
+}
+
+#[test]
+fn a_free_stub_frees_what_recurs_and_nothing_that_is_charged_once() {
+    let plan = PlanVersion { stub: StubPolicy::Free, ..with_once(BillingDay::Fixed(1)) };
+    let found = due(&subscribed("2026-08-10", &plan), &plan, day("2026-08-31"), 9).unwrap();
+    assert_eq!(prices(&found), [59_000, 59_000, 0]);
+}
+
+#[test]
+fn who_returns_in_the_middle_of_a_period_has_no_stub_policy_again() {
+    for stub in [StubPolicy::Free, StubPolicy::Absorb(1)] {
+        let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+        let plan = PlanVersion { stub, ..plan };
+        let charged = renewed(&subscription, &due(&subscription, &plan, day("2026-08-01"), 9).unwrap());
+        let returned = Subscription { terms_from: day("2026-09-10"), next_charge_on: day("2026-09-10"), ..charged };
+        let found = due(&returned, &plan, day("2026-09-10"), 9).unwrap();
+        assert_eq!(periods(&found), [(span("2026-09-01", "2026-10-01"), span("2026-09-10", "2026-10-01"))]);
+        assert_eq!(prices(&found), [59_000]);
+    }
+}
+
+#[test]
+fn an_imported_subscription_keeps_the_day_of_the_month_that_its_plan_has() {
+    let anchored = |renews_on: &str, months, fixed| {
+        let found = Schedule::imported(day(renews_on), Cadence::Months(months), fixed).unwrap();
+        (found.anchor_on.to_string(), found.next_index)
+    };
+    assert_eq!(anchored("2026-02-28", 1, Some(31)), ("2026-01-31".to_owned(), 1), "renews on 31 March next");
+    assert_eq!(anchored("2026-02-28", 1, Some(28)), ("2026-02-28".to_owned(), 0));
+    assert_eq!(anchored("2026-05-31", 3, Some(31)), ("2026-05-31".to_owned(), 0));
+    assert_eq!(anchored("2026-02-17", 1, Some(1)), ("2026-02-17".to_owned(), 0), "the day of the other books");
+}
+
+#[test]
+fn what_is_charged_again_has_the_discount_that_held_when_it_was_charged() {
+    let (subscription, plan) = monthly("2026-08-01", BillingDay::Fixed(1));
+    let discount = Discount { until: Some(day("2026-08-10")), ..Discount::percent(Decimal::from(50)) };
+    let changed =
+        Subscription { discount, terms_from: day("2026-08-20"), next_charge_on: day("2026-08-20"), ..subscription };
+    let again = due_again(&changed, &plan, day("2026-09-01")).unwrap();
+    assert_eq!(prices(&again), [29_500, 59_000]);
 }
 
 #[test]

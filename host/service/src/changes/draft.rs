@@ -9,7 +9,7 @@ use altyn_domain::{
         Ask, ChangeError, ChangeKind, Covered, Decision, Direction, Facts, Order, Phase, Terms, Timing, TimingFacts,
         charged_until, classify, decide, effective_on, period_change,
     },
-    charge::{CreditAmount, prepaid_part},
+    charge::{ChargeKind, CreditAmount, prepaid_part},
     id::{CallId, ChangeId, ChargeId, ComponentId, ContractId, CustomerId, Id as _, PlanId, SubscriptionId, TenantId},
     invoice::{Amounts, totals},
     ledger::{About, AccountCode, Transaction, charge_due},
@@ -49,7 +49,7 @@ use crate::{
     price_overrides::{Prices, prices_of},
     runs::{
         ask::{Fault, Recorder, ask},
-        compute::{plan_versions, seller_party, tax_ids},
+        compute::{CHARGED_ONCE, plan_versions, seller_party, tax_ids},
         follow::with_successors,
         metered::zones,
     },
@@ -77,6 +77,7 @@ pub(super) struct Item {
 pub(super) struct Line {
     pub item: usize,
     pub due: DueLine,
+    pub kind: ChargeKind,
     pub quantity: String,
     pub prepayment_percent: u8,
     pub amount: Money,
@@ -84,7 +85,8 @@ pub(super) struct Line {
     pub tax_code: String,
     pub tax_rate: Option<Decimal>,
     pub explanation: String,
-    pub proration_call: CallId,
+    /// None for what is charged once, which is never prorated.
+    pub proration_call: Option<CallId>,
     pub tax_call: CallId,
     mode: PriceMode,
 }
@@ -620,13 +622,14 @@ impl Draft {
         for (index, item) in self.items.iter().enumerate() {
             for due in &item.decision.lines {
                 let component = &item.target.components[due.component_index];
-                // What is charged once was charged when the subscription began.
-                if component.kind != ComponentKind::Recurring {
+                // Use is charged when its window ends.
+                if component.kind == ComponentKind::Metered {
                     continue;
                 }
                 self.lines.push(Line {
                     item: index,
                     due: due.clone(),
+                    kind: component.kind.charge_kind(),
                     quantity: item.decision.terms.quantity.normalize().to_string(),
                     prepayment_percent: component.prepayment_percent,
                     amount: Money::zero(self.currency),
@@ -634,7 +637,7 @@ impl Draft {
                     tax_code: String::new(),
                     tax_rate: None,
                     explanation: String::new(),
-                    proration_call: CallId(Uuid::nil()),
+                    proration_call: None,
                     tax_call: CallId(Uuid::nil()),
                     mode: item.target.price_mode,
                 });
@@ -672,7 +675,14 @@ impl Draft {
     /// Asks one batch: what each new line costs, and what each cut charge gives back.
     fn share(&mut self, recorder: &mut Recorder<'_>, runtime: &altyn_runtime::Runtime, bound: &Bound) -> Result<()> {
         let mut questions: Vec<Question> = Vec::with_capacity(self.lines.len() + self.credits.len());
-        for (index, line) in self.lines.iter().enumerate() {
+        let mut prorated = Vec::with_capacity(self.lines.len());
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            if line.kind != ChargeKind::Recurring {
+                line.amount = line.due.price;
+                line.explanation = CHARGED_ONCE.to_owned();
+                continue;
+            }
+            prorated.push(index);
             let item = &self.items[line.item];
             let cut = line.due.used.start == item.decision.on && item.decision.kind != ChangeKind::Renew;
             questions.push(Question {
@@ -702,11 +712,12 @@ impl Draft {
             proration::check(question, &share).map_err(|violation| wrong(&violation))?;
             checked.push((share, call));
         }
-        let of_credits = checked.split_off(self.lines.len());
-        for (line, (share, call)) in self.lines.iter_mut().zip(checked) {
+        let of_credits = checked.split_off(prorated.len());
+        for (index, (share, call)) in prorated.into_iter().zip(checked) {
+            let line = &mut self.lines[index];
             line.amount = share.used;
             line.explanation = share.explanation;
-            line.proration_call = call;
+            line.proration_call = Some(call);
         }
         for (index, (share, _)) in shared.into_iter().zip(of_credits) {
             let credit = &mut self.credits[index];

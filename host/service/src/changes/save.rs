@@ -1,7 +1,7 @@
 //! Saving a draft: one transaction, or none of it.
 
 use altyn_domain::{
-    charge::{ChargeKind, ChargeStatus},
+    charge::ChargeStatus,
     id::{CallId, ChargeId, Id as _, InvoiceId, SellerId, UsageWindowId},
     numbering::{Draft as NumberedDraft, check_number, check_sequence},
     order::OrderStatus,
@@ -257,6 +257,7 @@ impl Altyn {
                 next_charge_on: terms.next_charge_on,
                 ends_on: terms.ends_on,
                 charges_left: terms.charges_left.map(|left| i32::try_from(left).unwrap_or(i32::MAX)),
+                once_due: i32::from(terms.once_due),
             };
             if !rows::terms_set(tx, tenant, item.row.id, item.row.version, to).await? {
                 return Ok(None);
@@ -412,7 +413,7 @@ impl Altyn {
             .with("component_id", column!(|(.., line)| line.due.component.uuid()))
             .with("invoice_id", column!(|(_, invoice, ..)| *invoice))
             .with("invoice_position", column!(|(_, _, position, ..)| *position))
-            .with("kind", vec![ChargeKind::Recurring.as_str().to_owned(); placed.len()])
+            .with("kind", column!(|(.., line)| line.kind.as_str().to_owned()))
             .with("status", column!(|(.., line)| status(line.prepayment_percent).as_str().to_owned()))
             .with("period_start", column!(|(.., line)| line.due.period.start))
             .with("period_end", column!(|(.., line)| line.due.period.end))
@@ -424,8 +425,8 @@ impl Altyn {
             .with("currency", vec![currency; placed.len()])
             .with("amount_minor", column!(|(.., line)| line.amount.minor))
             .with("prepaid_minor", prepaid)
-            .with("proration_call_id", column!(|(.., line)| Some(line.proration_call.0)))
-            .with("call_line", column!(|(_, _, _, index, _)| Some(*index)))
+            .with("proration_call_id", column!(|(.., line)| line.proration_call.map(|call| call.0)))
+            .with("call_line", column!(|(_, _, _, index, line)| line.proration_call.map(|_| *index)))
             .with("change_ordinal", column!(|(.., line)| draft.items[line.item].row.change_ordinal + 1));
         if runs::charges_insert(tx, tenant, None, now, &charges).await? != placed.len() as u64 {
             return Err(ServiceError::conflict(

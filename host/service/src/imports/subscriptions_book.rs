@@ -1,10 +1,13 @@
 //! Subscriptions: they go on from their next charge date, which becomes the anchor of all later periods.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use altyn_domain::{
     calendar::Cadence,
-    catalogue::PlanStatus,
+    catalogue::{BillingDay, PlanStatus, PlanVersion},
     subscription::{Schedule, ShortFunds, SubscriptionStatus},
 };
 use altyn_store::{
@@ -12,7 +15,7 @@ use altyn_store::{
     catalogue::{PlanRow, PlanVersionRow},
     contracts,
     contracts::Known,
-    subscriptions,
+    runs, subscriptions,
     subscriptions::SubscriptionRow,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -26,6 +29,7 @@ use super::{
 use crate::{
     error::{ServiceError, stored},
     plans::version_on,
+    runs::compute::plan_versions,
     subscriptions::{discount, quantity},
 };
 
@@ -60,6 +64,15 @@ pub(super) struct Entry {
 struct Found {
     contracts: HashMap<String, Known>,
     plans: HashMap<String, (PlanRow, Vec<PlanVersionRow>)>,
+    /// The versions with their components; one without any sells any quantity.
+    versions: HashMap<Uuid, Arc<PlanVersion>>,
+}
+
+/// What an entry names.
+struct Resolved {
+    contract_id: Uuid,
+    plan_version_id: Uuid,
+    schedule: Schedule,
 }
 
 impl Found {
@@ -72,7 +85,10 @@ impl Found {
         for version in catalogue::versions_of(tx, tenant, plans.iter().map(|plan| plan.id).collect()).await? {
             versions.entry(version.plan_id).or_default().push(version);
         }
+        let known = versions.values().flatten().map(|version| version.id).collect();
+        let sold = plan_versions(runs::plan_components(tx, tenant, known).await?)?;
         Ok(Self {
+            versions: sold.into_iter().collect(),
             contracts: contracts.into_iter().map(|contract| (contract.number.clone(), contract)).collect(),
             plans: plans
                 .into_iter()
@@ -81,8 +97,8 @@ impl Found {
         })
     }
 
-    /// The contract and the plan version of an entry, or the column, code and message of what is wrong.
-    fn resolve(&self, entry: &Entry) -> Result<(Uuid, Uuid), (&'static str, &'static str, String)> {
+    /// What an entry names, or the column, code and message of what is wrong.
+    fn resolve(&self, entry: &Entry) -> Result<Resolved, (&'static str, &'static str, String)> {
         let Some(contract) = self.contracts.get(&entry.contract) else {
             return Err((
                 CONTRACT,
@@ -107,8 +123,22 @@ impl Found {
                 format!("the plan is priced in {}, the contract is in {}", version.currency, contract.currency),
             ));
         }
-        Ok((contract.id, version.id))
+        let quantity = entry.quantity.parse().unwrap_or_default();
+        if let Some(Err(error)) = self.versions.get(&version.id).map(|version| version.takes(quantity)) {
+            return Err((QUANTITY, "quantity-not-sold", error.to_string()));
+        }
+        let schedule = schedule(version, entry.renews_on, contract.signed_on)
+            .map_err(|error| (RENEWS, "bad-date", error.to_string()))?;
+        Ok(Resolved { contract_id: contract.id, plan_version_id: version.id, schedule })
     }
+}
+
+/// Where the periods begin of a subscription that renews on a day, by the billing day of its plan.
+fn schedule(version: &PlanVersionRow, renews_on: NaiveDate, signed_on: NaiveDate) -> Result<Schedule, ServiceError> {
+    let cadence: Cadence = stored("plan_versions.cadence", &version.cadence)?;
+    let billing_day: BillingDay = stored("plan_versions.billing_day", &version.billing_day)?;
+    let day = billing_day.day_of_month(cadence, renews_on, signed_on);
+    Schedule::imported(renews_on, cadence, day).map_err(|error| ServiceError::invalid("", error.to_string()))
 }
 
 impl Book for SubscriptionsBook<'_> {
@@ -155,14 +185,13 @@ impl Book for SubscriptionsBook<'_> {
         let mut saved = Saved { unchanged: count(entries.len() - fresh.len()), ..Saved::default() };
         let mut rows = Vec::with_capacity(fresh.len());
         for (line, entry) in fresh {
-            let (contract_id, plan_version_id) = match found.resolve(entry) {
-                Ok(ids) => ids,
+            let Resolved { contract_id, plan_version_id, schedule } = match found.resolve(entry) {
+                Ok(resolved) => resolved,
                 Err((column, code, message)) => {
                     saved.refused.push(Problem { row: *line, column: column.to_owned(), code, message });
                     continue;
                 }
             };
-            let schedule = Schedule::imported(entry.renews_on);
             rows.push(SubscriptionRow {
                 id: self.books.altyn.ids.next(),
                 contract_id,
@@ -176,6 +205,8 @@ impl Book for SubscriptionsBook<'_> {
                 ends_on: None,
                 next_charge_on: entry.renews_on,
                 charges_left: None,
+                // What is charged once was charged by the books that it comes from.
+                once_due: 0,
                 discount_minor: 0,
                 discount_from: None,
                 discount_until: None,

@@ -10,7 +10,7 @@ use altyn_domain::{
 };
 use altyn_store::{
     Tx,
-    metering::{self as rows, EventRow, SubscriberRow},
+    metering::{self as rows, BesideRow, EventRow, SubscriberRow},
     meters,
     usage_windows::{self, PlacedRow},
 };
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Result, ServiceError, stored},
-    runs::metered::{begins_us, zones},
+    runs::metered::{begins_us, quantity_of, zones},
     tenants,
 };
 
@@ -29,6 +29,8 @@ use crate::{
 pub const LARGEST_BATCH: usize = 20_000;
 /// How far a sender's clock may be ahead.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// How far the beginnings of one day lie apart in the zones of the world.
+const WIDEST_ZONES: TimeDelta = TimeDelta::hours(26);
 
 /// One event of use.
 #[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
@@ -48,7 +50,8 @@ pub struct UsageEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "1.5")]
     pub quantity: Option<String>,
-    /// What was used, where different items are counted: 1 to 100 characters.
+    /// What was used, where different items are counted; or the counter that was read, where there are several: 1 to 100
+    /// characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
 }
@@ -69,7 +72,7 @@ pub struct RefusedEvent {
     /// The sender's id, as far as it could be read.
     pub id: Option<String>,
     /// Stable code: `invalid-event`, `unknown-subscription`, `unknown-meter`, `not-metered`, `not-in-service`,
-    /// `in-the-future` or `different-content`.
+    /// `not-charged`, `in-the-future`, `reading-falls` or `different-content`.
     pub code: String,
     /// What is wrong and what to do.
     pub message: String,
@@ -132,6 +135,9 @@ struct Subscriber {
     zones: Zones,
     starts_us: i64,
     ends_us: Option<i64>,
+    /// The first instant that periods to come are charged for.
+    charged_from_us: i64,
+    suspended_from_us: Option<i64>,
     in_service: bool,
 }
 
@@ -139,8 +145,12 @@ impl Subscriber {
     fn read(row: SubscriberRow) -> Result<Self> {
         let zones = zones(&row.zone, row.former_zone.as_ref(), row.former_zone_until)?;
         let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
+        // Where the zone changes at the boundary, windows follow one another in instants: the day may begin earlier.
+        let slack_us = if zones.former.is_some() { WIDEST_ZONES.num_microseconds().unwrap_or(0) } else { 0 };
         Ok(Self {
             starts_us: begins_us(row.starts_on, &zones),
+            charged_from_us: begins_us(row.next_charge_on, &zones) - slack_us,
+            suspended_from_us: row.suspended_from.map(|day| begins_us(day, &zones)),
             ends_us: row.ends_on.map(|day| begins_us(day, &zones)),
             zones,
             in_service: status.is_charged(),
@@ -208,10 +218,11 @@ impl Known {
             (false, Some(_)) => return Err(invalid("this meter counts and takes no `quantity`")),
         };
         match (aggregation, &event.item) {
-            (Aggregation::Unique, Some(item))
+            (Aggregation::Unique | Aggregation::Difference, Some(item))
                 if (1..=100).contains(&item.chars().count()) && !item.chars().any(char::is_control) => {}
+            (Aggregation::Difference, Some(_)) => return Err(invalid("`item` has not 1 to 100 characters")),
             (Aggregation::Unique, _) => return Err(invalid("`item` is missing or has not 1 to 100 characters")),
-            (_, Some(_)) => return Err(invalid("only meters of different items take an `item`")),
+            (_, Some(_)) => return Err(invalid("only meters of different items and of readings take an `item`")),
             (_, None) => {}
         }
         if event.occurred_at > self.now + AHEAD {
@@ -235,6 +246,62 @@ impl Known {
         Ok((row, late))
     }
 
+    /// Which of these events are readings below an earlier one or above a later one of the same counter, by their places.
+    async fn falling(
+        &self,
+        tx: &mut Tx,
+        tenant: Uuid,
+        checked: &[(usize, EventRow, Late)],
+    ) -> Result<HashMap<usize, String>> {
+        let by_reading: HashSet<Uuid> = self
+            .meters
+            .values()
+            .filter(|(_, aggregation)| *aggregation == Aggregation::Difference)
+            .map(|(meter, _)| *meter)
+            .collect();
+        let mut readings: Vec<(usize, &EventRow)> = checked
+            .iter()
+            .filter(|(_, row, _)| by_reading.contains(&row.meter_id))
+            .map(|(position, row, _)| (*position, row))
+            .collect();
+        if readings.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<EventRow> = readings.iter().map(|(_, row)| (*row).clone()).collect();
+        let beside: HashMap<String, BesideRow> =
+            rows::beside(tx, tenant, &rows).await?.into_iter().map(|row| (row.event_id.clone(), row)).collect();
+        let value = |row: &EventRow| Quantity { units: row.units, nanos: row.nanos };
+        readings.sort_by_key(|(_, row)| (row.subscription_id, row.meter_id, &row.item, row.occurred_us, value(row)));
+        let mut falling = HashMap::new();
+        // The last reading of the batch that was taken.
+        let mut last: Option<&EventRow> = None;
+        for (position, row) in readings {
+            let same = |other: &&EventRow| {
+                (other.subscription_id, other.meter_id, &other.item) == (row.subscription_id, row.meter_id, &row.item)
+                    && other.occurred_us < row.occurred_us
+            };
+            let recorded = beside.get(&row.event_id);
+            let before =
+                recorded.and_then(|beside| beside.before.as_ref()).map(|text| quantity_of(text)).transpose()?;
+            let after = recorded.and_then(|beside| beside.after.as_ref()).map(|text| quantity_of(text)).transpose()?;
+            let before = before.max(last.filter(same).map(value));
+            let stood = match (before, after) {
+                (Some(before), _) if value(row) < before => format!("{} before", before.to_decimal()),
+                (_, Some(after)) if value(row) > after => format!("{} after", after.to_decimal()),
+                _ => {
+                    last = Some(row);
+                    continue;
+                }
+            };
+            let message = format!(
+                "the counter stood at {stood} it, and counters only rise; correct the reading, or name a counter that \
+                 replaces another by an `item` of its own"
+            );
+            falling.insert(position, message);
+        }
+        Ok(falling)
+    }
+
     /// The billed window an instant lies in; none when its window is open or is yet to open.
     fn place(
         &self,
@@ -256,7 +323,14 @@ impl Known {
                     && subscriber.starts_us <= occurred_us
                     && subscriber.ends_us.is_none_or(|end| occurred_us < end);
                 if served && self.metered.contains(&(subscriber.row.plan_version_id, meter)) {
-                    return Ok(None);
+                    // A window will open for what is charged from here on, and for nothing else.
+                    let paused = subscriber.suspended_from_us.is_some_and(|from| from <= occurred_us);
+                    if subscriber.charged_from_us <= occurred_us && subscriber.row.manual == 0 && !paused {
+                        return Ok(None);
+                    }
+                    let message = "no period of the subscription is charged for that time: it was given, left out, is \
+                        not paid, or begins by hand; record the use under a time that is charged";
+                    return Err(("not-charged", message.to_owned()));
                 }
                 if served {
                     let message = "the plan of the subscription has no component of this meter; change one of them";
@@ -315,6 +389,12 @@ impl Altyn {
             };
             report.refused.push(refused);
         }
+        let falling = known.falling(&mut work.tx, tenant, &checked).await?;
+        checked.retain(|(position, row, _)| {
+            let Some(message) = falling.get(position) else { return true };
+            report.refused.push(refusal(*position, Some(row.event_id.clone()), "reading-falls", message));
+            false
+        });
         // In one order for all senders; among equal ids the first of the batch comes first.
         checked.sort_by(|left, right| (&left.1.event_id, left.0).cmp(&(&right.1.event_id, right.0)));
         self.record(&mut work.tx, tenant, &known, &mut report, checked).await?;

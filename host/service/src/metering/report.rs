@@ -8,7 +8,7 @@ use altyn_domain::{
     money::Currency,
 };
 use altyn_store::{
-    metering::{self as rows, EventRow, Span},
+    metering::{self as rows, EventRow},
     meters, runs, subscriptions,
     usage_windows::{self, WindowRow},
 };
@@ -22,7 +22,7 @@ use crate::{
     page::{Listed, Page},
     runs::{
         compute::plan_versions,
-        metered::{figures, rated},
+        metered::{Counted, counted, rated},
     },
 };
 
@@ -204,8 +204,7 @@ impl Altyn {
             return Err(ServiceError::NotFound("subscription"));
         }
         let found = usage_windows::list(&mut tx, tenant, subscription.uuid(), after, limit).await?;
-        let spans: Vec<Span> = found.iter().map(WindowRow::span).collect();
-        let counted = figures(&mut tx, tenant, &spans).await?;
+        let counted = counted(&mut tx, tenant, &found.iter().collect::<Vec<_>>()).await?;
         let ids = |of: &dyn Fn(&WindowRow) -> Uuid| {
             found.iter().map(of).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
         };
@@ -220,7 +219,7 @@ impl Altyn {
             .collect();
         let view = |row: WindowRow| -> Result<WindowView> {
             let gone = || ServiceError::Internal(format!("{} lost its plan or meter", UsageWindowId(row.id)));
-            let (figures, aggregation) = counted.get(&row.id).ok_or_else(gone)?;
+            let Counted { figures, aggregation, .. } = counted.get(&row.id).ok_or_else(gone)?;
             let meter = meters.get(&row.meter_id).ok_or_else(gone)?;
             let plan = plans.get(&row.plan_version_id).ok_or_else(gone)?;
             let component =

@@ -10,7 +10,7 @@ use std::{
 };
 
 use altyn_domain::{
-    calendar::{Cadence, Period},
+    calendar::Cadence,
     catalogue::{BillingDay, Component, ComponentKind, PlanVersion, StubPolicy},
     charge::{ChargeKind, Creditable},
     id::{
@@ -476,7 +476,7 @@ fn add_due(
         }
         let component = &present.components[line.component_index];
         let due = match component.kind {
-            ComponentKind::Recurring => line,
+            ComponentKind::Recurring | ComponentKind::SetUp | ComponentKind::OneOff => line,
             ComponentKind::Metered => {
                 let discount = Some(subscription.discount).filter(|discount| discount.holds_on(line.charged_on));
                 let opening = Opening {
@@ -491,10 +491,6 @@ fn add_due(
                 contract.windows.extend(opening.window(inputs.ids.next()));
                 continue;
             }
-            // What is charged once is charged with the period in which service begins, and not with one after it that is
-            // charged on the same day.
-            ComponentKind::SetUp | ComponentKind::OneOff if line.used.start == row.sold_on => once(line)?,
-            ComponentKind::SetUp | ComponentKind::OneOff => continue,
         };
         contract.lines.push(OpenLine {
             due,
@@ -507,13 +503,6 @@ fn add_due(
         });
     }
     Ok(())
-}
-
-/// A line that is provided on the day on which it is charged, and not over a period.
-fn once(line: DueLine) -> std::result::Result<DueLine, Fault> {
-    let day_after = line.charged_on.succ_opt().unwrap_or(line.charged_on);
-    let day = Period::try_new(line.charged_on, day_after).map_err(|error| fault("subscription-invalid", error))?;
-    Ok(DueLine { period: day, used: day, realises_on: day.end, ..line })
 }
 
 fn subscription_of(row: &rows::DueRow, overrides: Vec<PriceOverride>) -> std::result::Result<Subscription, String> {
@@ -535,11 +524,11 @@ fn subscription_of(row: &rows::DueRow, overrides: Vec<PriceOverride>) -> std::re
         anchor_on: row.anchor_on,
         next_index: row.next_index,
         starts_on: row.starts_on,
-        // Who returned to service under changed terms is charged from the return.
-        terms_from: row.terms_from.map_or(row.starts_on, |from| from.max(row.starts_on)),
+        terms_from: row.terms_from.unwrap_or(row.starts_on),
         ends_on: row.ends_on,
         next_charge_on: row.next_charge_on,
         charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
+        once_due: row.once_due != 0,
         manual: false,
         overrides,
         version: row.version,
@@ -552,6 +541,9 @@ struct Prorated {
     call: Option<CallId>,
 }
 
+/// How the amount of what is charged once came about.
+pub(crate) const CHARGED_ONCE: &str = "charged once, never prorated";
+
 /// Prices every line; the answers come in the order of all contracts' lines. What is charged once has its full price.
 fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> Result<Vec<Option<Prorated>>> {
     let mut questions = Vec::new();
@@ -561,10 +553,8 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
         for line in &contract.lines {
             let place = shares.len();
             if line.kind != ChargeKind::Recurring {
-                let explanation = line
-                    .usage
-                    .as_ref()
-                    .map_or_else(|| "charged once, never prorated".to_owned(), |(_, explanation)| explanation.clone());
+                let explanation =
+                    line.usage.as_ref().map_or_else(|| CHARGED_ONCE.to_owned(), |(_, explanation)| explanation.clone());
                 shares.push(Some(Prorated { amount: line.due.price, explanation, call: None }));
                 continue;
             }

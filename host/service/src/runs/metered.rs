@@ -3,14 +3,14 @@
 //! Pure: figures come with the windows. Invariant: what was billed of a window in all is the price of the figure that its
 //! events came to when it was billed last, so late events cost what they would have cost in time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use altyn_domain::{
     calendar::{Period, Zones},
     catalogue::{Component, PlanVersion},
     charge::ChargeKind,
     id::{SubscriptionId, UsageWindowId},
-    metered::{Aggregation, Basis, Figures, MeteredTerms, Rated, total},
+    metered::{Aggregation, Basis, Counter, Figures, MeteredTerms, Quantity, Rated, Readings, total},
     money::{Currency, Money},
     run::LineUsage,
     subscription::DueLine,
@@ -18,7 +18,7 @@ use altyn_domain::{
 use altyn_store::{
     Db, Scope, StoreError, Tx,
     metering::{self, FiguresRow, Span},
-    usage_windows::{self, Billed, DueWindowRow, NewWindow, WindowRow},
+    usage_windows::{self, Billed, CounterRow, DueWindowRow, NewWindow, WindowRow},
 };
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -30,54 +30,141 @@ use crate::error::{Result, ServiceError, stored};
 /// How often one window is billed at most; the numbers of its charges leave room for so many.
 const MOST_BILLINGS: i32 = 10_000;
 
+/// What the events of a window come to.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    pub figures: Figures,
+    pub aggregation: Aggregation,
+    /// How far the counters of the window are billed by this figure, where it is what they advanced.
+    pub counters: Vec<CounterRow>,
+}
+
 /// A window to bill with what its events come to.
 #[derive(Clone, Debug)]
 pub(super) struct UsageDue {
     pub row: DueWindowRow,
-    pub figures: Figures,
-    pub aggregation: Aggregation,
+    pub counted: Counted,
 }
 
-/// What the events of some spans come to, by the span.
-pub(crate) async fn figures(
-    tx: &mut Tx,
-    tenant: Uuid,
-    spans: &[Span],
-) -> Result<HashMap<Uuid, (Figures, Aggregation)>> {
-    let rows = metering::figures(tx, tenant, spans).await?;
-    rows.into_iter().map(|row| Ok((row.id, figures_of(&row)?))).collect()
+/// What the events of some windows come to, by the window.
+pub(crate) async fn counted(tx: &mut Tx, tenant: Uuid, windows: &[&WindowRow]) -> Result<HashMap<Uuid, Counted>> {
+    let spans: Vec<Span> = windows.iter().map(|window| window.span()).collect();
+    let rows = metering::figures(tx, tenant, &spans).await?;
+    let mut found: HashMap<Uuid, Counted> =
+        rows.into_iter().map(|row| Ok((row.id, counted_of(&row)?))).collect::<Result<_>>()?;
+    let read: Vec<&WindowRow> = windows
+        .iter()
+        .filter(|window| found.get(&window.id).is_some_and(|by| by.aggregation == Aggregation::Difference))
+        .copied()
+        .collect();
+    if !read.is_empty() {
+        count_on(tx, tenant, &read, &mut found).await?;
+    }
+    Ok(found)
 }
 
-fn figures_of(row: &FiguresRow) -> Result<(Figures, Aggregation)> {
-    let quantity = |text: &Option<String>| {
-        let read = |text: &String| {
-            metering::quantity_of(text)
-                .map(|(units, nanos)| total(units, nanos))
-                .ok_or_else(|| ServiceError::Internal(format!("a quantity reads {text}")))
-        };
-        text.as_ref().map_or(Ok(Decimal::ZERO), read)
-    };
+fn counted_of(row: &FiguresRow) -> Result<Counted> {
+    let quantity = |text: &Option<String>| text.as_ref().map_or(Ok(Quantity::ZERO), |text| quantity_of(text));
     let figures = Figures {
         events: row.events,
         sum: total(row.units, row.nanos),
-        max: quantity(&row.largest)?,
-        min: quantity(&row.smallest)?,
-        last: quantity(&row.latest)?,
+        max: quantity(&row.largest)?.to_decimal(),
+        min: quantity(&row.smallest)?.to_decimal(),
+        last: quantity(&row.latest)?.to_decimal(),
         items: row.items,
+        advanced: Decimal::ZERO,
     };
-    Ok((figures, stored("meters.aggregation", &row.aggregation)?))
+    let aggregation = stored("meters.aggregation", &row.aggregation)?;
+    Ok(Counted { figures, aggregation, counters: Vec::new() })
+}
+
+/// Reads a sortable text of a quantity.
+pub(crate) fn quantity_of(text: &str) -> Result<Quantity> {
+    metering::quantity_of(text)
+        .and_then(|(units, nanos)| Some(Quantity { units, nanos: i32::try_from(nanos).ok()? }))
+        .ok_or_else(|| ServiceError::Internal(format!("a quantity reads {text}")))
+}
+
+/// Adds to windows of counters what these advanced: what was billed of the window, and how much its readings widen what is
+/// billed of each counter.
+///
+/// A window goes on from the ones before it that are not billed yet, whether they were asked for or not.
+async fn count_on(tx: &mut Tx, tenant: Uuid, windows: &[&WindowRow], found: &mut HashMap<Uuid, Counted>) -> Result<()> {
+    let pairs: BTreeSet<(Uuid, Uuid)> =
+        windows.iter().map(|window| (window.subscription_id, window.meter_id)).collect();
+    let pairs: Vec<(Uuid, Uuid)> = pairs.into_iter().collect();
+    let mut counters: BTreeMap<(Uuid, Uuid), BTreeMap<String, (Counter, i32)>> = BTreeMap::new();
+    for row in usage_windows::counters(tx, tenant, &pairs).await? {
+        let counter = Counter {
+            first_us: row.first_us,
+            first: Quantity { units: row.first_units, nanos: row.first_nanos },
+            highest: Quantity { units: row.highest_units, nanos: row.highest_nanos },
+        };
+        counters.entry((row.subscription_id, row.meter_id)).or_default().insert(row.item, (counter, row.billings));
+    }
+    let mut unbilled = usage_windows::unbilled(tx, tenant, &pairs).await?;
+    unbilled.sort_by_key(|window| window.starts_us);
+    let spans: Vec<Span> = unbilled.iter().map(WindowRow::span).collect();
+    let mut readings: HashMap<Uuid, Vec<(String, Readings)>> = HashMap::new();
+    for row in metering::readings(tx, tenant, &spans).await? {
+        let read = Readings {
+            earliest_us: row.earliest_us,
+            earliest: quantity_of(&row.earliest)?,
+            highest: quantity_of(&row.highest)?,
+        };
+        readings.entry(row.id).or_default().push((row.item, read));
+    }
+    let billed = |window: &WindowRow| stored::<Decimal>("usage_windows.billed_use", &window.billed_use);
+    for window in windows {
+        if let Some(counted) = found.get_mut(&window.id) {
+            counted.figures.advanced = billed(window)?;
+        }
+    }
+    for window in &unbilled {
+        let pair = (window.subscription_id, window.meter_id);
+        let of_pair = counters.entry(pair).or_default();
+        let mut advanced = billed(window)?;
+        let mut moved = Vec::new();
+        for (item, readings) in readings.remove(&window.id).unwrap_or_default() {
+            let before = of_pair.get(&item).copied();
+            let (by, counter) = Counter::advance(before.map(|(counter, _)| counter), &readings);
+            if before.is_some_and(|(before, _)| before == counter) {
+                continue;
+            }
+            advanced += by;
+            // Of what was read, each counter is billed on once, by however many windows.
+            let billings = before.map_or(0, |(_, billings)| billings);
+            of_pair.insert(item.clone(), (counter, billings));
+            moved.push(CounterRow {
+                subscription_id: pair.0,
+                meter_id: pair.1,
+                item,
+                first_us: counter.first_us,
+                first_units: counter.first.units,
+                first_nanos: counter.first.nanos,
+                highest_units: counter.highest.units,
+                highest_nanos: counter.highest.nanos,
+                billings: billings + 1,
+            });
+        }
+        if let Some(counted) = found.get_mut(&window.id) {
+            counted.figures.advanced = advanced;
+            counted.counters = moved;
+        }
+    }
+    Ok(())
 }
 
 /// Adds to windows what their events come to.
 pub(super) async fn with_figures(tx: &mut Tx, tenant: Uuid, rows: Vec<DueWindowRow>) -> Result<Vec<UsageDue>> {
-    let spans: Vec<Span> = rows.iter().map(|row| row.window.span()).collect();
-    let found = figures(tx, tenant, &spans).await?;
+    let windows: Vec<&WindowRow> = rows.iter().map(|row| &row.window).collect();
+    let mut found = counted(tx, tenant, &windows).await?;
     rows.into_iter()
         .map(|row| {
-            let (figures, aggregation) = *found
-                .get(&row.window.id)
+            let counted = found
+                .remove(&row.window.id)
                 .ok_or_else(|| StoreError::Corrupt("usage_windows.meter_id", row.window.meter_id.to_string()))?;
-            Ok(UsageDue { row, figures, aggregation })
+            Ok(UsageDue { row, counted })
         })
         .collect()
 }
@@ -128,12 +215,15 @@ pub(super) fn bill(
     if component.unit_price.currency != currency {
         return Err(fault(format!("{name} is priced in another currency than the contract's {}", currency.code())));
     }
-    let used = due.figures.used(due.aggregation).map_err(fault)?;
-    let events = due.figures.events;
+    let used = due.counted.figures.used(due.counted.aggregation).map_err(fault)?;
+    let events = due.counted.figures.events;
     let rated = rated(window, terms, used, currency).map_err(fault)?;
     let more = Money::new(rated.amount.minor - window.billed_minor, currency);
     let first = window.billings == 0;
-    let billed = |minor| Billed { window: window.clone(), events, used: used.normalize().to_string(), minor };
+    let billed = |minor| {
+        let (used, counters) = (used.normalize().to_string(), due.counted.counters.clone());
+        Billed { window: window.clone(), events, used, minor, counters }
+    };
     // Nothing was used, or nothing came since; and a figure that fell takes nothing back by itself.
     if events == window.billed_events || (!first && more.minor < 0) {
         return Ok((None, billed(window.billed_minor)));

@@ -129,7 +129,8 @@ impl Gate {
         if policy == ShortFunds::Debt {
             return Ok(None);
         }
-        let begun = row.next_charge_on > row.sold_on;
+        // What was taken over from other books began there.
+        let begun = row.next_charge_on > row.starts_on || row.once_due == 0;
         let suspended = policy == ShortFunds::Suspend && begun && row.waits_from.is_some();
         if suspended && subscription.ends_on.is_none_or(|end| on < end) {
             let at = |index| period(subscription.anchor_on, plan.cadence, index).map_err(|error| error.to_string());
@@ -184,9 +185,10 @@ impl Gate {
         let endless = Subscription { charges_left: None, ..self.subscription.clone() };
         let Due { next, moves, .. } = due(&endless, &self.plan, on, periods)?;
         let charges_left = self.subscription.charges_left.map(|left| left.saturating_sub(charged));
-        let done = charges_left == Some(0) && next.status.is_charged();
+        let done = charges_left == Some(0) && next.status.is_charged() && next.next_charge_on <= on;
         let status = if done { SubscriptionStatus::Completed } else { next.status };
-        Ok((Renewed { charges_left, status, ..next }, moves))
+        let once_due = self.subscription.once_due && charged == 0;
+        Ok((Renewed { charges_left, once_due, status, ..next }, moves))
     }
 }
 
@@ -438,6 +440,7 @@ impl ShortFundsRows {
                 "charges_left",
                 column!(|row| row.next.charges_left.map(|left| i32::try_from(left).unwrap_or(i32::MAX))),
             )
+            .with("once_due", column!(|row| i32::from(row.next.once_due)))
             .with("waits_from", column!(|row| row.waits_from))
             .with("starts_on", column!(|row| row.starts_on));
         if rows::advance(tx, tenant, &moved).await? != advances.len() as u64 {

@@ -389,6 +389,7 @@ pub(super) fn prepare_execution(
             next_index: |renewal| renewal.next.next_index,
             next_charge_on: |renewal| renewal.next.next_charge_on,
             charges_left: |renewal| renewal.next.charges_left.map(|left| i32::try_from(left).unwrap_or(i32::MAX)),
+            once_due: |renewal| i32::from(renewal.next.once_due),
         }),
         realised: columns!(realised, {
             id: |(charge, _)| charge.0,

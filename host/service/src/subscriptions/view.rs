@@ -140,6 +140,7 @@ pub(crate) fn subscription_of(row: &SubscriptionRow, overrides: Vec<PriceOverrid
         ends_on: row.ends_on,
         next_charge_on: row.next_charge_on,
         charges_left: row.charges_left.map(|left| u32::try_from(left).unwrap_or(0)),
+        once_due: row.once_due != 0,
         manual: row.manual != 0,
         overrides,
         version: row.version,
@@ -178,6 +179,7 @@ fn view(row: SubscriptionRow, shown: &Shown) -> Result<SubscriptionView> {
     let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
     let next_period = altyn_domain::calendar::period(row.anchor_on, plan.cadence, row.next_index)
         .ok()
+        .filter(|_| row.charges_left != Some(0))
         .filter(|period| status.is_charged() && row.ends_on.is_none_or(|ends_on| period.start < ends_on));
     let subscription = subscription_of(&row, shown.prices.of(row.contract_id, row.id))?;
     let period_price = period_price(&subscription, plan, row.next_index, false);

@@ -1,12 +1,14 @@
 //! Use: what was billed of a window is what was recorded in it, figured and priced anew.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use altyn_domain::{catalogue::PlanVersion, id::UsageWindowId};
+use altyn_domain::{
+    catalogue::PlanVersion,
+    id::{SubscriptionId, UsageWindowId},
+    metered::{Aggregation, total},
+};
 use altyn_store::{
-    Tx,
-    metering::Span,
-    runs,
+    Tx, runs,
     usage_windows::{self, WindowRow},
 };
 use rust_decimal::Decimal;
@@ -14,10 +16,10 @@ use uuid::Uuid;
 
 use super::{Findings, RuleReport};
 use crate::{
-    error::Result,
+    error::{Result, stored},
     runs::{
         compute::plan_versions,
-        metered::{figures, rated},
+        metered::{Counted, counted, rated},
     },
 };
 
@@ -40,16 +42,22 @@ pub(super) async fn billed_as_recorded(tx: &mut Tx, tenant: Uuid) -> Result<Rule
         let page = usage_windows::all(tx, tenant, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.id;
-        let spans: Vec<Span> = page.iter().map(WindowRow::span).collect();
-        let counted = figures(tx, tenant, &spans).await?;
+        let counted = counted(tx, tenant, &page.iter().collect::<Vec<_>>()).await?;
         let missing: BTreeSet<Uuid> =
             page.iter().map(|row| row.plan_version_id).filter(|id| !plans.contains_key(id)).collect();
         plans.extend(plan_versions(runs::plan_components(tx, tenant, missing.into_iter().collect()).await?)?);
+        let read = page.iter().filter(|window| {
+            counted.get(&window.id).is_some_and(|counted| counted.aggregation == Aggregation::Difference)
+        });
+        let pairs: BTreeSet<(Uuid, Uuid)> = read.map(|window| (window.subscription_id, window.meter_id)).collect();
+        if !pairs.is_empty() {
+            counters_billed(tx, tenant, pairs, &mut found).await?;
+        }
         for window in &page {
             found.checked += 1;
             let wrong = match counted.get(&window.id) {
                 None => Some("its meter does not exist".to_owned()),
-                Some((figures, aggregation)) => match figures.used(*aggregation) {
+                Some(Counted { figures, aggregation, .. }) => match figures.used(*aggregation) {
                     Err(error) => Some(error.to_string()),
                     Ok(used) => different(window, figures.events, used, plans.get(&window.plan_version_id)),
                 },
@@ -60,6 +68,33 @@ pub(super) async fn billed_as_recorded(tx: &mut Tx, tenant: Uuid) -> Result<Rule
         }
     }
     Ok(found.report())
+}
+
+/// What was billed of counters in all is what they advanced from their first reading to their highest.
+async fn counters_billed(tx: &mut Tx, tenant: Uuid, pairs: BTreeSet<(Uuid, Uuid)>, found: &mut Findings) -> Result<()> {
+    let pairs: Vec<(Uuid, Uuid)> = pairs.into_iter().collect();
+    // By subscription and meter: what was billed, and what the counters advanced.
+    let mut sums: BTreeMap<(Uuid, Uuid), (Decimal, Decimal)> = BTreeMap::new();
+    for (subscription, meter, used) in usage_windows::uses(tx, tenant, &pairs).await? {
+        sums.entry((subscription, meter)).or_default().0 += stored::<Decimal>("usage_windows.billed_use", &used)?;
+    }
+    for row in usage_windows::counters(tx, tenant, &pairs).await? {
+        let range =
+            total(row.highest_units, i64::from(row.highest_nanos)) - total(row.first_units, i64::from(row.first_nanos));
+        sums.entry((row.subscription_id, row.meter_id)).or_default().1 += range;
+    }
+    for ((subscription, _), (billed, advanced)) in sums {
+        if billed != advanced {
+            let (billed, advanced) = (billed.normalize(), advanced.normalize());
+            found.refuse(|| {
+                format!(
+                    "{}: {billed} is billed of its counters, they advanced by {advanced}",
+                    SubscriptionId(subscription)
+                )
+            });
+        }
+    }
+    Ok(())
 }
 
 /// How a window differs from what its events come to.

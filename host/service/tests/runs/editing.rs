@@ -60,7 +60,13 @@ async fn a_discount_holds_for_periods_that_are_not_charged_yet(world: &World) {
     world.close_day("2027-01-01").await;
     world.close_day("2027-02-01").await;
     assert_eq!(world.amounts(id).await, [MONTH, MONTH / 2, MONTH]);
-    assert_eq!(world.seen(id).await.status, SubscriptionStatus::Completed, "its charges were made");
+    let last = world.seen(id).await;
+    assert_eq!((last.status, last.charges_left), (SubscriptionStatus::Active, Some(0)), "February is served");
+    assert_eq!((last.next_period, last.next_charge_on), (None, day("2027-03-01")));
+    world.clock.set("2027-03-02T09:00:00Z".parse().unwrap());
+    world.close_day("2027-03-01").await;
+    assert_eq!(world.seen(id).await.status, SubscriptionStatus::Completed);
+    assert_eq!(world.amounts(id).await.len(), 3);
     let refused = world.edit(id, json!({ "discount_percent": "1" })).await;
     assert_eq!(code(refused), "subscription-ended");
     world.edit(id, json!({ "description": "was good" })).await.unwrap();

@@ -31,6 +31,10 @@ on_both_engines!(
     a_cancelled_subscription_is_billed_up_to_its_end_and_for_what_comes_late,
     a_change_in_the_period_splits_use_by_time,
     every_aggregation_bills_its_figure,
+    counters_are_billed_by_what_they_advanced,
+    readings_that_come_late_are_billed_once_whichever_window_they_fall_into,
+    a_reading_below_an_earlier_one_is_refused_by_name,
+    use_of_days_that_are_not_charged_is_refused_by_name,
     whatever_changes_and_whenever_events_come_each_is_billed_once,
     a_plan_that_saw_other_events_is_not_confirmed,
     two_hosts_that_record_and_bill_at_once_lose_nothing,
@@ -504,6 +508,145 @@ async fn every_aggregation_bills_its_figure(world: &World) {
     recorded(world, vec![late("high", "11")]).await;
     world.close_day("2027-02-01").await;
     assert_eq!(usage_charges(world, contract).await.iter().filter(|charge| charge.amount_minor == 100).count(), 1);
+    world.prove().await;
+}
+
+fn reading(id: &str, subscription: SubscriptionId, at: &str, quantity: &str) -> UsageEvent {
+    UsageEvent { meter: "water".into(), ..event(id, subscription, at, quantity) }
+}
+
+/// A subscription from the first of November that pays 1.00 for each unit that its counters advance.
+async fn read(world: &World, number: &str) -> (ContractId, SubscriptionId) {
+    let meter = meter(world, "water", Aggregation::Difference).await;
+    plan(world, "water-1m", vec![terms(meter, "0", &[(None, "1")])]).await;
+    let contract = world.import_contract(number, "free-1m", 1, "2026-11-01").await;
+    let subscription = subscribe(world, contract, "water-1m", "2026-11-01").await;
+    world.close_day("2026-11-01").await;
+    (contract, subscription)
+}
+
+async fn amounts(world: &World, contract: ContractId) -> Vec<i64> {
+    let mut found = usage_charges(world, contract).await;
+    found.sort_by_key(|charge| charge.id);
+    found.iter().map(|charge| charge.amount_minor).collect()
+}
+
+async fn counters_are_billed_by_what_they_advanced(world: &World) {
+    let (contract, subscription) = read(world, "U-20").await;
+    let of = |item: &str, event: UsageEvent| UsageEvent { item: Some(item.into()), ..event };
+    let cold = |id: &str, at: &str, quantity: &str| of("cold", reading(id, subscription, at, quantity));
+    let hot = |id: &str, at: &str, quantity: &str| of("hot", reading(id, subscription, at, quantity));
+    // The first reading is where each stood; the last comes first.
+    let november = vec![
+        cold("c2", "2026-11-28T12:00:00Z", "112.5"),
+        cold("c1", "2026-11-02T12:00:00Z", "100"),
+        hot("h1", "2026-11-02T12:00:00Z", "7"),
+        hot("h2", "2026-11-28T12:00:00Z", "10"),
+    ];
+    recorded(world, november).await;
+    let seen = windows(world, subscription).await.remove(0);
+    assert_eq!((seen.used.as_str(), seen.amount_minor), ("15.5", 1_550));
+    world.close_day("2026-12-01").await;
+    assert_eq!(amounts(world, contract).await, [1_550]);
+
+    // December goes on from the last readings; the hot counter is replaced, and the new one names itself.
+    let december = vec![
+        cold("c3", "2026-12-30T12:00:00Z", "120"),
+        hot("h3", "2026-12-10T12:00:00Z", "11"),
+        of("hot, 2027", reading("n1", subscription, "2026-12-10T12:00:00Z", "0")),
+        of("hot, 2027", reading("n2", subscription, "2026-12-30T12:00:00Z", "2")),
+    ];
+    recorded(world, december).await;
+    let seen = windows(world, subscription).await;
+    assert_eq!((seen[0].used.as_str(), seen[0].billed_used.as_str()), ("15.5", "15.5"));
+    assert_eq!(seen[1].used, "10.5", "7.5 cold, 1 and 2 hot");
+    world.close_day("2027-01-01").await;
+    // A month without a reading costs nothing, and the month after it has the whole.
+    world.close_day("2027-02-01").await;
+    world.prove().await;
+    world.clock.set("2027-03-02T12:00:00Z".parse().unwrap());
+    recorded(world, vec![cold("c4", "2027-02-15T12:00:00Z", "150")]).await;
+    world.close_day("2027-03-01").await;
+    assert_eq!(amounts(world, contract).await, [1_550, 1_050, 3_000]);
+    world.prove().await;
+}
+
+async fn readings_that_come_late_are_billed_once_whichever_window_they_fall_into(world: &World) {
+    let (contract, subscription) = read(world, "U-21").await;
+    let at = |id: &str, at: &str, quantity: &str| reading(id, subscription, at, quantity);
+    recorded(world, vec![at("a", "2026-11-10T00:00:00Z", "100"), at("b", "2026-11-20T00:00:00Z", "130")]).await;
+    world.close_day("2026-12-01").await;
+    // Late in November, and one of December: each window has its own part.
+    let report =
+        recorded(world, vec![at("c", "2026-11-30T00:00:00Z", "140"), at("d", "2026-12-20T00:00:00Z", "170")]).await;
+    assert_eq!(report.late, 1);
+    let used: Vec<String> = windows(world, subscription).await.into_iter().map(|window| window.used).collect();
+    assert_eq!(used, ["40", "30"]);
+    world.close_day("2027-01-01").await;
+    let mut billed = amounts(world, contract).await;
+    billed.sort_unstable();
+    assert_eq!(billed, [1_000, 3_000, 3_000]);
+    world.prove().await;
+    // Between two that are billed: nothing more. Before the first: what lies between.
+    recorded(world, vec![at("e", "2026-12-10T00:00:00Z", "150"), at("f", "2026-11-02T00:00:00Z", "95")]).await;
+    world.close_day("2027-02-01").await;
+    let sum: i64 = amounts(world, contract).await.iter().sum();
+    assert_eq!(sum, 7_500, "95 to 170");
+    world.prove().await;
+}
+
+async fn a_reading_below_an_earlier_one_is_refused_by_name(world: &World) {
+    let (contract, subscription) = read(world, "U-22").await;
+    let at = |id: &str, at: &str, quantity: &str| reading(id, subscription, at, quantity);
+    recorded(world, vec![at("a", "2026-11-10T00:00:00Z", "100"), at("b", "2026-11-20T00:00:00Z", "130")]).await;
+    let report = record(
+        world,
+        vec![
+            at("below", "2026-11-21T00:00:00Z", "129.999999999"),
+            at("above", "2026-11-09T00:00:00Z", "101"),
+            at("between", "2026-11-15T00:00:00Z", "130"),
+            at("first", "2026-11-25T00:00:00Z", "150"),
+            at("second", "2026-11-26T00:00:00Z", "149"),
+            UsageEvent { item: Some("other".into()), ..at("other", "2026-11-26T00:00:00Z", "3") },
+            // The same again changes nothing.
+            at("a", "2026-11-10T00:00:00Z", "100"),
+        ],
+    )
+    .await;
+    let refused: Vec<_> =
+        report.refused.iter().map(|refused| (refused.id.as_deref().unwrap(), refused.code.as_str())).collect();
+    let falls = "reading-falls";
+    assert_eq!(refused, [("below", falls), ("above", falls), ("second", falls)], "{report:?}");
+    assert!(report.refused[0].message.contains("stood at 130 before it"), "{report:?}");
+    assert!(report.refused[1].message.contains("stood at 100 after it"), "{report:?}");
+    assert_eq!((report.accepted, report.repeated), (3, 1));
+    world.close_day("2026-12-01").await;
+    assert_eq!(amounts(world, contract).await, [5_000]);
+    world.prove().await;
+}
+
+async fn use_of_days_that_are_not_charged_is_refused_by_name(world: &World) {
+    let (contract, subscription) = metered(world, "U-23").await;
+    world.clock.set("2026-11-02T09:00:00Z".parse().unwrap());
+    let prolong = ChangeSubscription { days: Some(5), ..ChangeSubscription::of(ChangeKind::Prolong) };
+    change(world, subscription, prolong).await;
+    world.clock.set("2026-12-10T09:00:00Z".parse().unwrap());
+    world.close_day("2026-12-06").await;
+    // November is charged, the first five days of December are given, and from the sixth on is charged again.
+    let events = ["2026-11-30T12:00:00Z", "2026-12-03T12:00:00Z", "2026-12-07T12:00:00Z"];
+    let events =
+        events.into_iter().enumerate().map(|(n, at)| event(&format!("g{n}"), subscription, at, "20")).collect();
+    let report = record(world, events).await;
+    assert_eq!(report.accepted, 2, "{report:?}");
+    assert_eq!((report.refused[0].id.as_deref(), report.refused[0].code.as_str()), (Some("g1"), "not-in-service"));
+    // Whoever sends while the days are under way hears it then.
+    let again = subscribe(world, contract, "metered-1m", "2026-12-10").await;
+    world.close_day("2026-12-10").await;
+    let prolong = ChangeSubscription { days: Some(400), ..ChangeSubscription::of(ChangeKind::Prolong) };
+    change(world, again, prolong).await;
+    world.clock.set("2027-01-20T09:00:00Z".parse().unwrap());
+    let report = record(world, vec![event("h", again, "2027-01-19T12:00:00Z", "20")]).await;
+    assert_eq!(report.refused[0].code, "not-charged", "{report:?}");
     world.prove().await;
 }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use altyn_domain::{
     calendar::Cadence,
     catalogue::{BillingDay, ComponentKind, PlanStatus, StubPolicy},
+    change::ChangeKind,
     charge::{ChargeKind, ChargeStatus},
     id::{ContractId, Id as _, ProductId},
     run::{PlanState, RunMode},
     tax::PriceMode,
 };
 use altyn_service::{
+    changes::{ChangeSubscription, ExecuteChange},
     charges::{ChargeFilter, ChargeView},
     credits::CreditCharge,
     plans::{CreateComponent, CreatePlan, CreatePlanVersion},
@@ -32,6 +34,8 @@ on_both_engines!(
     a_part_is_taken_in_advance_and_the_rest_at_the_end,
     what_is_charged_once_is_charged_with_the_first_period_in_full,
     what_is_charged_once_is_charged_once_when_two_periods_are_charged_together,
+    what_is_charged_once_comes_with_a_renewal_by_hand_and_not_with_books_that_are_taken_over,
+    what_is_charged_once_is_full_price_when_the_first_days_are_free_and_a_sum_is_off_the_rest,
     a_day_with_more_to_realise_than_to_renew_reads_each_of_both_once,
 );
 
@@ -361,6 +365,87 @@ async fn what_is_charged_once_is_charged_once_when_two_periods_are_charged_toget
     // Fifteen of thirty days of November and what is charged once, and the whole December.
     let (start, december) = (day("2026-11-16"), day("2026-12-01"));
     assert_eq!(charged, [(start, 15_000), (start, 50_000), (start, 200_000), (december, 30_000)]);
+    world.prove().await;
+}
+
+async fn what_is_charged_once_comes_with_a_renewal_by_hand_and_not_with_books_that_are_taken_over(world: &World) {
+    let components = [
+        ("connection", ComponentKind::SetUp, 50_000, 100),
+        ("monthly", ComponentKind::Recurring, 30_000, 100),
+        ("router", ComponentKind::OneOff, 200_000, 50),
+    ];
+    plan(world, "kit-1m", &components).await;
+    // Charged by its own books when it began there.
+    let taken_over = world.import_contract("М-4", "kit-1m", 1, "2026-12-01").await;
+    let access = world.subscriptions(taken_over).await[0].id;
+    let access = world.altyn.subscription_access(&world.request(), access).await.unwrap();
+    assert!(access.allowed, "it is in service there before its first charge here: {access:?}");
+    let contract = world.import_contract("М-5", "free-1m", 1, "2026-11-01").await;
+    let wish = serde_json::json!({
+        "contract_id": contract, "plan_code": "kit-1m", "starts_on": "2026-11-16", "manual": true
+    });
+    let wish = serde_json::from_value(wish).unwrap();
+    let id = world.altyn.subscription_create(&world.request(), wish).await.unwrap().value.id;
+    world.clock.set("2026-11-16T09:00:00Z".parse().unwrap());
+    world.close_day("2026-11-16").await;
+    let renew = async || {
+        let change = ChangeSubscription::of(ChangeKind::Renew);
+        let seen = world.altyn.change_preview(&world.request(), id, change.clone()).await.unwrap();
+        let shown = seen.effects.charged_minor;
+        let command = ExecuteChange { change, plan_hash: seen.plan_hash, effects: None };
+        world.altyn.change_execute(&world.request(), id, command).await.unwrap();
+        shown
+    };
+    assert_eq!(renew().await, 50_000 + 15_000 + 200_000);
+    world.prove().await;
+    assert_eq!(renew().await, 30_000, "and not again");
+    world.clock.set("2026-12-02T09:00:00Z".parse().unwrap());
+    world.close_day("2026-12-01").await;
+    let mut told: Vec<_> = charges_of(world, contract)
+        .await
+        .into_iter()
+        .filter(|charge| charge.amount_minor > 0)
+        .map(|charge| (charge.kind, charge.used_start, charge.amount_minor, charge.realised_on.is_some()))
+        .collect();
+    told.sort_by_key(|told| (told.1, told.2));
+    let (start, december) = (day("2026-11-16"), day("2026-12-01"));
+    assert_eq!(
+        told,
+        [
+            (ChargeKind::Recurring, start, 15_000, true),
+            (ChargeKind::SetUp, start, 50_000, true),
+            (ChargeKind::OneOff, start, 200_000, true),
+            (ChargeKind::Recurring, december, 30_000, false),
+        ]
+    );
+    let kinds: Vec<_> = charges_of(world, taken_over).await.into_iter().map(|charge| charge.kind).collect();
+    assert_eq!(kinds, [ChargeKind::Recurring]);
+    world.prove().await;
+}
+
+async fn what_is_charged_once_is_full_price_when_the_first_days_are_free_and_a_sum_is_off_the_rest(world: &World) {
+    let components =
+        [("connection", ComponentKind::SetUp, 50_000, 100), ("monthly", ComponentKind::Recurring, 30_000, 100)];
+    plan_with_stub(world, "kit-1m", Some(StubPolicy::Free), &components).await;
+    let contract = world.import_contract("М-6", "free-1m", 1, "2026-11-01").await;
+    let wish = serde_json::json!({
+        "contract_id": contract, "plan_code": "kit-1m", "starts_on": "2026-11-16", "discount_minor": 10_000
+    });
+    let wish = serde_json::from_value(wish).unwrap();
+    let made = world.altyn.subscription_create(&world.request(), wish).await.unwrap().value;
+    assert_eq!(made.period_price_minor, 20_000);
+    for on in ["2026-11-16", "2026-12-01", "2027-01-01"] {
+        world.close_day(on).await;
+    }
+    let mut told: Vec<_> = charges_of(world, contract)
+        .await
+        .into_iter()
+        .filter(|charge| charge.subscription_id == made.id)
+        .map(|charge| (charge.used_start, charge.amount_minor))
+        .collect();
+    told.sort_unstable();
+    let start = day("2026-11-16");
+    assert_eq!(told, [(start, 0), (start, 50_000), (day("2026-12-01"), 20_000), (day("2027-01-01"), 20_000)]);
     world.prove().await;
 }
 

@@ -19,6 +19,7 @@ on_both_engines!(
     a_retried_period_that_nobody_pays_is_skipped,
     a_skipped_period_is_neither_served_nor_charged,
     a_suspended_subscription_is_charged_from_the_day_it_is_paid,
+    what_began_in_other_books_passes_a_period_that_nobody_pays,
     what_never_began_begins_later,
     money_for_one_renews_one_and_debt_is_taken_first,
     a_late_run_charges_what_can_be_paid_and_no_more,
@@ -134,6 +135,8 @@ async fn a_retried_period_that_nobody_pays_is_skipped(world: &World) {
     assert_eq!(world.left(contract).await, WEEK, "the period is over with");
     world.close_day("2027-01-18").await;
     assert_eq!(world.used(id).await, [span("2027-01-04", "2027-01-11"), span("2027-01-18", "2027-01-25")]);
+    assert_eq!(world.seen(id).await.status, SubscriptionStatus::Active, "its last period is served");
+    world.close_day("2027-01-25").await;
     assert_eq!(world.seen(id).await.status, SubscriptionStatus::Completed);
     world.prove().await;
 }
@@ -183,10 +186,39 @@ async fn a_suspended_subscription_is_charged_from_the_day_it_is_paid(world: &Wor
     world.prove().await;
 }
 
+async fn what_began_in_other_books_passes_a_period_that_nobody_pays(world: &World) {
+    let mut ids = Vec::new();
+    for policy in ["retry", "skip", "suspend"] {
+        ids.extend(world.weekly(&format!("SF-9-{policy}"), 1, "2027-01-04", policy).await.1);
+    }
+    world.close_day("2027-01-04").await;
+    world.clock.set("2027-01-06T09:00:00Z".parse().unwrap());
+    for id in &ids {
+        assert_eq!(world.denied(*id).await, ["short-funds"]);
+    }
+    world.clock.set("2027-02-01T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-11").await;
+    for id in &ids {
+        let seen = world.seen(*id).await;
+        assert_eq!(seen.starts_on, day("2027-01-04"), "{}", seen.short_funds);
+        world.pay(seen.contract_id, WEEK, &format!("pay-{id}")).await;
+    }
+    world.close_day("2027-01-18").await;
+    for id in &ids {
+        assert_eq!(world.used(*id).await.len(), 1);
+    }
+    world.prove().await;
+}
+
 async fn what_never_began_begins_later(world: &World) {
     let mut ids = Vec::new();
     for policy in ["retry", "skip", "suspend"] {
-        ids.extend(world.weekly(&format!("SF-5-{policy}"), 1, "2027-01-04", policy).await.1);
+        let contract = world.import_contract(&format!("SF-5-{policy}"), "free-1m", 1, "2027-01-04").await;
+        let wish = json!({
+            "contract_id": contract, "plan_code": "week-7d", "starts_on": "2027-01-04", "short_funds": policy
+        });
+        let wish = serde_json::from_value(wish).unwrap();
+        ids.push(world.altyn.subscription_create(&world.request(), wish).await.unwrap().value.id);
     }
     world.close_day("2027-01-04").await;
     world.close_day("2027-01-11").await;

@@ -766,7 +766,7 @@ fn usage(world: &World) -> Vec<Fault> {
         ),
         fault(
             "a charge bills the use of a window that is gone",
-            &["usage-charged"],
+            &["usage-charged", "usage-in-window"],
             format!("delete from usage_windows where {billed}"),
             usage.id.to_string(),
         ),
@@ -780,6 +780,23 @@ fn usage(world: &World) -> Vec<Fault> {
                 text.id(world.tenant)
             ),
             "3 events, 4 are recorded".to_owned(),
+        ),
+        fault(
+            "an event lies before the windows of its subscription",
+            &["usage-in-window"],
+            format!(
+                "insert into usage_events (tenant_id, event_id, subscription_id, meter_id, occurred_us, units, nanos,
+                received_us) select tenant_id, 'early', subscription_id, meter_id, (select min(starts_us) from usage_windows) - 1,
+                units, nanos, received_us from usage_events where tenant_id = {} and event_id = 'e-0'",
+                text.id(world.tenant)
+            ),
+            "event early lies between windows".to_owned(),
+        ),
+        fault(
+            "a counter is billed further than its windows",
+            &["usage-billed"],
+            "update usage_counters set highest_units = highest_units + 1".to_owned(),
+            "40.25 is billed of its counters, they advanced by 41.25".to_owned(),
         ),
         fault(
             "an event that was billed is gone",

@@ -458,36 +458,36 @@ async fn subscribe(
     altyn.subscription_create(request, subscription).await.unwrap().value.id
 }
 
-/// A contract of its own that pays 2.00 for each of the 7.5 units it used in November.
+/// A contract of its own that pays 2.00 for each of the 7.5 units it used in November, and as much for each of the 40.25
+/// that its counter advanced.
 async fn meter(altyn: &Altyn, request: &Request) {
-    let command = CreateMeter {
-        code: "traffic".into(),
-        title: "Трафик".into(),
-        unit: "GB".into(),
-        aggregation: Aggregation::Sum,
-    };
-    let meter_id = altyn.meter_create(request, command).await.unwrap().value.id;
-    let terms = MeteredTerms {
-        package: None,
-        meter_id,
-        included: Decimal::ZERO,
-        model: TierModel::Graduated,
-        tiers: vec![Tier { up_to: None, unit_price: Decimal::TWO }],
-        volume_discounts: Vec::new(),
-    };
-    let component = CreateComponent {
-        included: None,
-        min_quantity: None,
-        max_quantity: None,
-        code: "traffic".into(),
-        title: "Трафик".into(),
-        kind: Some(ComponentKind::Metered),
-        product_id: altyn.product_list(request, &page()).await.unwrap().data[0].id,
-        unit_price_minor: 0,
-        tax_category: Some("standard".into()),
-        prepayment_percent: None,
-        metered: Some(terms),
-    };
+    let product_id = altyn.product_list(request, &page()).await.unwrap().data[0].id;
+    let mut components = Vec::new();
+    for (code, aggregation) in [("traffic", Aggregation::Sum), ("water", Aggregation::Difference)] {
+        let command = CreateMeter { code: code.into(), title: code.into(), unit: "x".into(), aggregation };
+        let meter_id = altyn.meter_create(request, command).await.unwrap().value.id;
+        let terms = MeteredTerms {
+            package: None,
+            meter_id,
+            included: Decimal::ZERO,
+            model: TierModel::Graduated,
+            tiers: vec![Tier { up_to: None, unit_price: Decimal::TWO }],
+            volume_discounts: Vec::new(),
+        };
+        components.push(CreateComponent {
+            included: None,
+            min_quantity: None,
+            max_quantity: None,
+            code: code.into(),
+            title: code.into(),
+            kind: Some(ComponentKind::Metered),
+            product_id,
+            unit_price_minor: 0,
+            tax_category: Some("standard".into()),
+            prepayment_percent: None,
+            metered: Some(terms),
+        });
+    }
     let command = CreatePlan {
         visibility: None,
         code: "metered".into(),
@@ -501,7 +501,7 @@ async fn meter(altyn: &Altyn, request: &Request) {
             price_mode: PriceMode::Included,
             billing_day: Some(BillingDay::Anniversary),
             stub: None,
-            components: vec![component],
+            components,
         },
     };
     altyn.plan_create(request, command).await.unwrap();
@@ -516,8 +516,17 @@ async fn meter(altyn: &Altyn, request: &Request) {
         quantity: Some("2.5".into()),
         item: None,
     };
-    let batch = UsageEvents { events: (0..3).map(event).collect() };
-    assert_eq!(altyn.usage_ingest(request, batch).await.unwrap().value.accepted, 3);
+    let reading = |id: &str, on: &str, quantity: &str| UsageEvent {
+        id: id.into(),
+        subscription_id,
+        meter: "water".into(),
+        occurred_at: format!("2026-11-{on}T12:00:00Z").parse().unwrap(),
+        quantity: Some(quantity.into()),
+        item: None,
+    };
+    let read = [reading("w-0", "05", "100"), reading("w-1", "25", "140.25")];
+    let batch = UsageEvents { events: (0..3).map(event).chain(read).collect() };
+    assert_eq!(altyn.usage_ingest(request, batch).await.unwrap().value.accepted, 5);
 }
 
 /// Gives 50.00 of a contract's realised internet back, and 100.00 of the one that goes on.

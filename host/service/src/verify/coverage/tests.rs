@@ -21,6 +21,7 @@ fn subscription(starts_on: &str, schedule: Schedule, next_index: i32, next_charg
         ends_on: None,
         next_charge_on: day(next_charge_on),
         charges_left: None,
+        once_due: 0,
         discount_minor: 0,
         discount_from: None,
         discount_until: None,
@@ -57,6 +58,10 @@ fn charge(start: &str, end: &str) -> rows::ChargedPeriodRow {
 
 const MONTHLY: Cadence = Cadence::Months(1);
 
+fn renewing(on: NaiveDate) -> Schedule {
+    Schedule { anchor_on: on, next_index: 0 }
+}
+
 #[test]
 fn the_index_of_a_day_is_that_of_the_period_that_holds_it() {
     for (anchor, cadence) in [
@@ -77,7 +82,7 @@ fn the_index_of_a_day_is_that_of_the_period_that_holds_it() {
 
 #[test]
 fn the_last_day_of_short_months_is_no_gap() {
-    let row = subscription("2026-01-31", Schedule::imported(day("2026-01-31")), 3, "2026-04-30");
+    let row = subscription("2026-01-31", renewing(day("2026-01-31")), 3, "2026-04-30");
     let seen = add(&row, &[], Some(MONTHLY), &charge("2026-01-31", "2026-02-28"), None).unwrap();
     let seen = add(&row, &[], Some(MONTHLY), &charge("2026-02-28", "2026-03-31"), Some(seen)).unwrap();
     let seen = add(&row, &[], Some(MONTHLY), &charge("2026-03-31", "2026-04-30"), Some(seen)).unwrap();
@@ -87,14 +92,14 @@ fn the_last_day_of_short_months_is_no_gap() {
 
 #[test]
 fn a_drift_from_the_anchor_is_found_although_the_periods_touch() {
-    let row = subscription("2026-01-31", Schedule::imported(day("2026-01-31")), 2, "2026-03-31");
+    let row = subscription("2026-01-31", renewing(day("2026-01-31")), 2, "2026-03-31");
     let seen = add(&row, &[], Some(MONTHLY), &charge("2026-01-31", "2026-02-28"), None).unwrap();
     assert!(add(&row, &[], Some(MONTHLY), &charge("2026-02-28", "2026-03-28"), Some(seen)).is_err());
 }
 
 #[test]
 fn a_missing_period_in_the_middle_at_the_start_or_at_the_end_is_found() {
-    let row = subscription("2026-01-01", Schedule::imported(day("2026-01-01")), 3, "2026-04-01");
+    let row = subscription("2026-01-01", renewing(day("2026-01-01")), 3, "2026-04-01");
     let first = add(&row, &[], Some(MONTHLY), &charge("2026-01-01", "2026-02-01"), None).unwrap();
     assert!(add(&row, &[], Some(MONTHLY), &charge("2026-03-01", "2026-04-01"), Some(first)).is_err());
     let second = add(&row, &[], Some(MONTHLY), &charge("2026-02-01", "2026-03-01"), None).unwrap();
@@ -118,7 +123,7 @@ fn a_subscription_with_a_fixed_day_starts_inside_its_first_period() {
 
 #[test]
 fn an_end_comes_before_the_next_charge() {
-    let schedule = Schedule::imported(day("2026-01-01"));
+    let schedule = renewing(day("2026-01-01"));
     let mut row = subscription("2026-01-01", schedule, 1, "2026-01-15");
     row.ends_on = Some(day("2026-01-15"));
     assert_eq!(check_next(&row, &[], MONTHLY), Ok(()));
@@ -136,7 +141,7 @@ fn what_passed_out_of_service_is_no_gap_and_nothing_else_is_excused() {
         until_on: until.map(day),
     };
     // In service again on 10 May, in the middle of the fifth period.
-    let row = subscription("2026-01-01", Schedule::imported(day("2026-01-01")), 4, "2026-05-10");
+    let row = subscription("2026-01-01", renewing(day("2026-01-01")), 4, "2026-05-10");
     let first =
         |stops: &[lives::StopRow]| add(&row, stops, Some(MONTHLY), &charge("2026-01-01", "2026-02-01"), None).unwrap();
     let whole = [stop("2026-01-20", Some("2026-05-10"))];
