@@ -639,14 +639,16 @@ async fn use_of_days_that_are_not_charged_is_refused_by_name(world: &World) {
     let report = record(world, events).await;
     assert_eq!(report.accepted, 2, "{report:?}");
     assert_eq!((report.refused[0].id.as_deref(), report.refused[0].code.as_str()), (Some("g1"), "not-in-service"));
-    // Whoever sends while the days are under way hears it then.
-    let again = subscribe(world, contract, "metered-1m", "2026-12-10").await;
-    world.close_day("2026-12-10").await;
-    let prolong = ChangeSubscription { days: Some(400), ..ChangeSubscription::of(ChangeKind::Prolong) };
-    change(world, again, prolong).await;
-    world.clock.set("2027-01-20T09:00:00Z".parse().unwrap());
-    let report = record(world, vec![event("h", again, "2027-01-19T12:00:00Z", "20")]).await;
+    // What begins by hand is billed for the periods that did, and for no others.
+    let wish = serde_json::json!({
+        "contract_id": contract, "plan_code": "metered-1m", "starts_on": "2026-12-10", "manual": true
+    });
+    let wish = serde_json::from_value(wish).unwrap();
+    let by_hand = world.altyn.subscription_create(&world.request(), wish).await.unwrap().value.id;
+    let report = record(world, vec![event("h", by_hand, "2026-12-10T08:00:00Z", "20")]).await;
     assert_eq!(report.refused[0].code, "not-charged", "{report:?}");
+    change(world, by_hand, ChangeSubscription::of(ChangeKind::Renew)).await;
+    recorded(world, vec![event("h", by_hand, "2026-12-10T08:00:00Z", "20")]).await;
     world.prove().await;
 }
 
