@@ -98,6 +98,8 @@ async fn transaction_list(
 /// Posts a manual transaction.
 ///
 /// The entries must sum to zero. The source key makes the posting happen once, for ever; it is kept as `manual/<key>`.
+/// By hand are posted payments, settlements of gateways, refunds, transfers and adjustments; what charges, credits, promises
+/// and orders post follows from them, and so do the accounts that they answer for.
 #[utoipa::path(post, path = "/v1/ledger/transactions", operation_id = "ledger_transaction_post", tag = "ledger",
     request_body(content = PostTransaction, example = json!({
         "source_key": "receipt-1017", "effective_on": "2026-11-17", "currency": "RUB", "kind": "payment-received",
@@ -151,7 +153,8 @@ async fn transaction_get(
 
 /// Reverses a transaction.
 ///
-/// Posts its opposite; a transaction is reversed whole and at most once.
+/// Posts its opposite; a transaction is reversed whole and at most once. What a charge, a credit, a promise or an order
+/// posted is not reversed: credit the charge, revoke the promise or take the order back.
 #[utoipa::path(post, path = "/v1/ledger/transactions/{id}/reverse", operation_id = "ledger_transaction_reverse",
     tag = "ledger", params(("id" = TransactionId, Path, description = "The transaction")),
     request_body(content = ReverseTransaction, example = json!({

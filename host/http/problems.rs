@@ -254,6 +254,15 @@ catalogue! {
     AlreadyReversed = "already-reversed", CONFLICT, "Reversed already",
         "The transaction is reversed already.",
         "There is nothing to reverse.";
+    ChargeStands = "charge-stands", CONFLICT, "A charge stands",
+        "The transaction posted a charge that fell due or was realised; the charge would go on without it.",
+        "Credit the charge instead.";
+    CreditStands = "credit-stands", CONFLICT, "A credit stands",
+        "The transaction gave a part of a charge back; the credit would go on without it.",
+        "Post an adjustment that takes the money again.";
+    PromiseStands = "promise-stands", CONFLICT, "A promise stands",
+        "The transaction gave, ended or charged a promised payment; the promise would go on without it.",
+        "Revoke the promise instead; give its fee back by an adjustment.";
     ReversesAReversal = "reverses-a-reversal", CONFLICT, "A reversal is not reversed",
         "The transaction is itself a reversal.",
         "Post the right transaction instead.";

@@ -17,6 +17,7 @@ on_both_engines!(
     an_object_of_another_tenant_does_not_exist,
     an_id_of_another_tenant_is_no_reference,
     a_posting_is_reversed_once,
+    what_an_object_posted_is_neither_reversed_nor_posted_by_hand,
     a_file_is_imported_and_its_wrong_rows_are_named,
     a_component_that_is_none_is_refused,
     an_end_needs_the_version_that_was_read,
@@ -240,7 +241,7 @@ async fn an_id_of_another_tenant_is_no_reference(host: Host) {
         json!({ "contract_id": books.id("/v1/contracts"), "plan_id": books.id("/v1/plans"), "starts_on": DAY });
     post("/v1/subscriptions", subscription).await.problem(422, "invalid-request");
     let funds = format!("contract/{}/funds", books.id("/v1/contracts"));
-    let steal = json!({ "source_key": "steal", "effective_on": DAY, "currency": "RUB", "kind": "transfer",
+    let steal = json!({ "source_key": "steal", "effective_on": DAY, "currency": "RUB", "kind": "adjustment",
     "description": "steal", "entries": [
         { "account": funds, "amount_minor": 1 }, { "account": "adjustments", "amount_minor": -1 },
     ]});
@@ -256,11 +257,34 @@ async fn a_posting_is_reversed_once(host: Host) {
     host.post(&format!("{path}/reverse"), &reversal).await.problem(409, "already-reversed");
     let contract = host.get(&books.path("/v1/contracts")).await.expect(200);
     assert_eq!(contract["balance_minor"], 0);
-    let unbalanced = json!({ "source_key": "x", "effective_on": DAY, "currency": "RUB", "kind": "transfer",
+    let unbalanced = json!({ "source_key": "x", "effective_on": DAY, "currency": "RUB", "kind": "adjustment",
     "description": "x", "entries": [
         { "account": "cash", "amount_minor": 2 }, { "account": "adjustments", "amount_minor": -1 },
     ]});
     host.post("/v1/ledger/transactions", &unbalanced).await.problem(422, "invalid-request");
+}
+
+async fn what_an_object_posted_is_neither_reversed_nor_posted_by_hand(host: Host) {
+    let books = books::prepare(&host).await;
+    let posted = host.get("/v1/ledger/transactions?limit=100").await.expect(200);
+    let given = posted["data"].as_array().unwrap().iter().find(|one| one["kind"] == "promise-given").unwrap();
+    let path = format!("/v1/ledger/transactions/{}/reverse", given["id"].as_str().unwrap());
+    let reversal = json!({ "effective_on": DAY, "description": "by mistake" });
+    host.post(&path, &reversal).await.problem(409, "promise-stands");
+    let promised = format!("contract/{}/promised", books.id("/v1/contracts"));
+    for (kind, account, pointer) in
+        [("promise-given", "adjustments", "/kind"), ("adjustment", &promised, "/entries/1/account")]
+    {
+        let raised = json!({ "source_key": "x", "effective_on": DAY, "currency": "RUB", "kind": kind,
+        "description": "x", "entries": [
+            { "account": "adjustments", "amount_minor": 1 }, { "account": account, "amount_minor": -1 },
+        ]});
+        let problem = host.post("/v1/ledger/transactions", &raised).await.problem(422, "invalid-request");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+        let batch = json!({ "transactions": [raised] });
+        let problem = host.post("/v1/ledger/transactions/batch", &batch).await.problem(422, "invalid-request");
+        assert_eq!(problem["errors"][0]["pointer"], format!("/transactions/0{pointer}"), "{problem}");
+    }
 }
 
 async fn import(host: &Host, books: &books::Books, query: &str, csv: Vec<u8>) -> crate::support::Answer {

@@ -2,7 +2,7 @@
 //!
 //! Owns the posting table. Refuses to know stored balances. Invariants: amounts are signed, debit above zero, and the
 //! entries of a transaction sum to zero; a transaction has one currency and a source key that makes it happen once;
-//! nothing is edited, a mistake is reversed. A contract's funds are credit-normal: what the customer has is minus
+//! nothing is edited, a mistake is reversed, or the object is that posted it (see [`Owner`]). A contract's funds are credit-normal: what the customer has is minus
 //! the sum of the entries.
 
 use std::collections::HashMap;
@@ -15,8 +15,10 @@ use crate::money::{Currency, Money, MoneyError};
 use crate::text::{shorten, text_enum};
 
 pub use account::{AccountCode, Side};
+pub use owner::{Owner, owner};
 
 mod account;
+mod owner;
 
 /// Why a transaction was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +45,25 @@ pub enum LedgerError {
         what: &'static str,
         /// The amount.
         amount: Money,
+    },
+    /// The kind is not for people to post.
+    #[error("\"{0}\" {how}; by hand are posted {by_hand}", how = .0.comes(), by_hand = by_hand())]
+    KindNotByHand(TransactionKind),
+    /// An object of billing answers for the account.
+    #[error("{account} is moved {moves}")]
+    AccountNotByHand {
+        /// The account.
+        account: AccountCode,
+        /// How it is moved.
+        moves: &'static str,
+    },
+    /// The account has nothing to do with what the posting records.
+    #[error("a {kind} does not stand on {account}; post an adjustment if that is what it is")]
+    AccountOfOtherKind {
+        /// The account.
+        account: AccountCode,
+        /// What the posting records.
+        kind: TransactionKind,
     },
     /// Money moves from a contract to itself.
     #[error("a transfer needs two contracts, got {0} twice")]
@@ -86,6 +107,13 @@ text_enum! {
         /// A transaction was taken back.
         Reversal = "reversal",
     }
+}
+
+/// The kinds that people post, for a message.
+fn by_hand() -> String {
+    let kinds: Vec<&str> =
+        TransactionKind::ALL.iter().filter(|kind| kind.by_hand()).map(|kind| kind.as_str()).collect();
+    kinds.join(", ")
 }
 
 /// One side of a transaction.

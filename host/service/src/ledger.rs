@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     context::{Altyn, Begun, Reply, Request},
-    error::{Fields, Result, ServiceError},
+    error::{Fields, Result, ServiceError, stored},
     funds,
     page::{Listed, Page},
     ports::Ids,
@@ -266,9 +266,11 @@ pub struct PostTransaction {
     pub currency: Currency,
     /// Why, for people.
     pub description: String,
-    /// What is recorded.
+    /// What is recorded: `payment-received`, `gateway-settled`, `refund`, `transfer` or `adjustment`; everything else
+    /// follows from an object of billing.
     pub kind: TransactionKind,
-    /// 2 to 200 entries that sum to zero.
+    /// 2 to 200 entries that sum to zero, on accounts of that kind; an adjustment stands on every account but those that
+    /// charges, promises and orders answer for.
     pub entries: Vec<Entry>,
 }
 
@@ -288,10 +290,14 @@ impl PostTransaction {
         let mut fields = Fields::default();
         fields.text("/source_key", &self.source_key, 150);
         fields.text("/description", &self.description, 500);
-        for (index, entry) in self.entries.iter().enumerate() {
-            if matches!(entry.account, AccountCode::ContractBlocked(_)) {
-                let message = "is moved by orders alone; place an order, or take one back";
-                fields.refuse(format!("/entries/{index}/account"), message);
+        match self.kind.check_by_hand() {
+            Err(refused) => fields.refuse("/kind", refused.to_string()),
+            Ok(()) => {
+                for (index, entry) in self.entries.iter().enumerate().take(ledger::MAX_ENTRIES) {
+                    if let Err(refused) = entry.account.check_by_hand(self.kind) {
+                        fields.refuse(format!("/entries/{index}/account"), refused.to_string());
+                    }
+                }
             }
         }
         fields.finish()?;
@@ -353,7 +359,8 @@ impl Altyn {
         work.finish(201, view).await
     }
 
-    /// Reverses a transaction whole; a transaction is reversed at most once.
+    /// Reverses a transaction whole; a transaction is reversed at most once, and what an object of billing posted only
+    /// by way of that object: the conflict `charge-stands`, `credit-stands`, `promise-stands` or `order-stands`.
     pub async fn transaction_reverse(
         &self,
         request: &Request,
@@ -403,11 +410,12 @@ impl Altyn {
                 .amount_minor
                 .checked_neg()
                 .ok_or_else(|| ServiceError::Internal("an entry cannot be negated".into()))?;
-            if matches!(account, AccountCode::ContractBlocked(_)) {
-                let message = "the transaction moves money of an order; take the order back instead";
-                return Err(ServiceError::conflict("order-stands", message));
-            }
             entries.push(Entry { account, amount_minor });
+        }
+        let kind: TransactionKind = stored("ledger_transactions.kind", &original.kind)?;
+        if let Some(owner) = ledger::owner(kind, entries.iter().map(|entry| &entry.account)) {
+            let message = format!("the transaction follows from a {owner} that stands; {}", owner.instead());
+            return Err(ServiceError::conflict(owner.stands(), message));
         }
         // The source key makes a second reversal impossible, whoever asks at the same time.
         let about = ledger::About {

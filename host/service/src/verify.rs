@@ -222,3 +222,17 @@ pub(crate) fn check_percent(pointer: &str, percent: u8) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use altyn_domain::ledger::TransactionKind;
+    use altyn_store::verify::REVERSIBLE_KINDS;
+
+    #[test]
+    fn the_kinds_that_may_be_reversed_are_those_that_no_object_answers_for() {
+        let kinds = TransactionKind::ALL.iter().filter(|kind| kind.owner().is_none());
+        let kinds = kinds.filter(|kind| **kind != TransactionKind::Reversal);
+        let quoted: Vec<String> = kinds.map(|kind| format!("'{kind}'")).collect();
+        assert_eq!(quoted.join(", "), REVERSIBLE_KINDS);
+    }
+}

@@ -53,6 +53,8 @@ pub struct Counts {
     pub usage_windows: i64,
     /// Orders.
     pub orders: i64,
+    /// Changes of subscriptions that were executed.
+    pub changes: i64,
 }
 
 const COUNTS: &str = "select
@@ -73,7 +75,8 @@ const COUNTS: &str = "select
     (select count(*) from contract_controls where tenant_id = $1) as controls,
     (select count(*) from subscriptions where tenant_id = $1) as subscriptions,
     (select count(*) from usage_windows where tenant_id = $1) as usage_windows,
-    (select count(*) from orders where tenant_id = $1) as orders";
+    (select count(*) from orders where tenant_id = $1) as orders,
+    (select count(*) from subscription_changes where tenant_id = $1 and state = 'executed') as changes";
 /// How many rows there are to check.
 pub async fn counts(tx: &mut Tx, tenant: Uuid) -> Result<Counts> {
     tx.fetch_one(COUNTS, (tenant,)).await
@@ -237,6 +240,36 @@ const REVERSAL_BOUNDED: Rule = rule!(
     join ledger_transactions t on t.tenant_id = r.tenant_id and t.id = r.reverses_id
     where r.tenant_id = $1 and t.reverses_id is not null"
 );
+
+/// The kinds that may be reversed, as SQL writes them: no object of billing answers for them.
+macro_rules! reversible_kinds {
+    () => {
+        "'payment-received', 'gateway-settled', 'refund', 'transfer', 'opening-balance', 'adjustment'"
+    };
+}
+/// The same for whoever compares it with the domain's list.
+pub const REVERSIBLE_KINDS: &str = reversible_kinds!();
+
+// The rules about an object's posting read it by its source key or its id, and would not see that it was taken back.
+macro_rules! postings_stand {
+    () => {
+        broken!(
+            "select 'txn' as kind, t.id as subject, t.kind || ' ' || t.source_key || ' is reversed, what posted it is not' as detail
+            from ledger_transactions r
+            join ledger_transactions t on t.tenant_id = r.tenant_id and t.id = r.reverses_id
+            where r.tenant_id = $1 and r.reverses_id is not null and t.reverses_id is null and t.kind not in (",
+            reversible_kinds!(),
+            ")"
+        )
+    };
+}
+
+const POSTINGS_STAND: Rule = Rule {
+    code: "postings-stand",
+    title: "what a charge, a credit, a promise or an order posted is not reversed behind its back",
+    checked: |counts| counts.reversals,
+    statement: Sql::each(postings_stand!(), postings_stand!()),
+};
 
 const INVOICE_TOTALS: Rule = rule!(
     "invoice-totals",
@@ -452,6 +485,94 @@ const INVOICE_POSTED: Rule = Rule {
         ),
     ),
 };
+
+// A renewal of several subscriptions is several changes with one invoice; what they charge is posted under the first of them.
+macro_rules! change_posted {
+    ($hex:literal) => {
+        broken!(
+            "select 'inv' as kind, g.invoice_id as subject, 'a change asks for ' || cast(g.asked as text) || ' in advance, posted is '
+                || case when g.postings = 0 then 'nothing' else cast(g.posted as text) || ' by ' || cast(g.postings as text) end
+                as detail
+            from (
+                select a.invoice_id, a.asked, coalesce(p.postings, 0) as postings, coalesce(p.posted, 0) as posted
+                from (
+                    select g.invoice_id, sum(coalesce(c.prepaid_minor, l.gross_minor, 0)) as asked
+                    from subscription_changes g
+                    left join charges c on c.tenant_id = g.tenant_id and c.subscription_id = g.subscription_id
+                        and c.change_ordinal = g.ordinal and c.run_id is null
+                    left join invoice_lines l on l.tenant_id = c.tenant_id and l.invoice_id = c.invoice_id and l.charge_id = c.id
+                    where g.tenant_id = $1 and g.state = 'executed' and g.invoice_id is not null group by g.invoice_id
+                ) a
+                left join (
+                    select g.invoice_id, count(distinct t.id) as postings, sum(coalesce(e.amount_minor, 0)) as posted
+                    from subscription_changes g
+                    join ledger_transactions t on t.tenant_id = g.tenant_id and t.source_key = 'change/chn_' || ",
+            $hex,
+            "
+                    left join contracts k on k.tenant_id = g.tenant_id and k.id = g.contract_id
+                    left join ledger_entries e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
+                        and e.account_id = k.funds_account_id
+                    where g.tenant_id = $1 and g.invoice_id is not null group by g.invoice_id
+                ) p on p.invoice_id = a.invoice_id
+            ) g where g.asked <> g.posted or g.postings <> case when g.asked = 0 then 0 else 1 end
+            union all
+            select 'txn', t.id, t.source_key || ' is posted, but no such change charged anything'
+            from ledger_transactions t
+            left join (
+                select 'change/chn_' || ",
+            $hex,
+            " as source_key from subscription_changes g
+                where g.tenant_id = $1 and g.state = 'executed' and g.invoice_id is not null
+            ) r on r.source_key = t.source_key
+            where t.tenant_id = $1 and t.source_key like 'change/%' and r.source_key is null
+            union all
+            select 'inv', i.id, 'was issued by no run and by no change'
+            from invoices i
+            where i.tenant_id = $1 and i.run_id is null and not exists (
+                select 1 from invoice_lines l
+                join charges c on c.tenant_id = l.tenant_id and c.id = l.charge_id
+                join subscription_changes g on g.tenant_id = c.tenant_id and g.subscription_id = c.subscription_id
+                    and g.ordinal = c.change_ordinal and g.state = 'executed' and g.invoice_id is not null
+                where l.tenant_id = $1 and l.invoice_id = i.id)"
+        )
+    };
+}
+
+const CHANGE_POSTED: Rule = Rule {
+    code: "change-posted",
+    title: "a change posts the prepaid part of what it charges to the contract's funds, once, and nothing for zero",
+    checked: |counts| counts.changes,
+    statement: Sql::each(change_posted!("lower(hex(g.id))"), change_posted!("replace(cast(g.id as text), '-', '')")),
+};
+
+// What was never taken is given back first, so that credits beyond it left deferred revenue.
+const DEFERRED_REVENUE: Rule = rule!(
+    "deferred-revenue",
+    "deferred revenue is what was taken in advance for charges that are not realised, less what was given back of it",
+    |counts| counts.charges,
+    "select '' as kind, cast(null as uuid) as subject, s.currency || ': deferred revenue is ' || cast(s.deferred as text)
+        || ', charges that are not realised hold ' || cast(s.held as text) as detail
+    from (
+        select d.currency, sum(d.deferred) as deferred, sum(d.held) as held
+        from (
+            select a.currency, -a.balance_minor as deferred, 0 as held
+            from ledger_accounts a where a.tenant_id = $1 and a.code = 'deferred-revenue'
+            union all
+            select h.currency, 0, h.prepaid - case when h.given > h.gross - h.prepaid then h.given - (h.gross - h.prepaid)
+                else 0 end
+            from (
+                select c.currency, l.gross_minor as gross, coalesce(c.prepaid_minor, l.gross_minor) as prepaid,
+                    coalesce(k.gross, 0) as given
+                from charges c
+                join invoice_lines l on l.tenant_id = c.tenant_id and l.invoice_id = c.invoice_id and l.charge_id = c.id
+                left join (
+                    select charge_id, sum(gross_minor) as gross from charge_credits where tenant_id = $1 group by charge_id
+                ) k on k.charge_id = c.id
+                where c.tenant_id = $1 and c.realised_on is null
+            ) h
+        ) d group by d.currency
+    ) s where s.deferred <> s.held"
+);
 
 // What was given back before the realisation was never taken first, then left deferred revenue.
 macro_rules! realisation_posted {
@@ -856,11 +977,14 @@ pub const RULES: &[Rule] = &[
     TRIAL_BALANCE_ZERO,
     SOURCE_KEY_UNIQUE,
     REVERSAL_BOUNDED,
+    POSTINGS_STAND,
     INVOICE_TOTALS,
     INVOICE_POSTED,
+    CHANGE_POSTED,
     CHARGE_HAS_LINE,
     REALISATION_POSTED,
     REALISED_IN_TIME,
+    DEFERRED_REVENUE,
     CREDITS_BOUNDED,
     NUMBERS_GAPLESS,
     RUN_TOTALS,

@@ -303,3 +303,98 @@ proptest! {
         }
     }
 }
+
+/// An account of every sort.
+fn accounts() -> Vec<AccountCode> {
+    use AccountCode as Code;
+    vec![
+        Code::ContractFunds(id(1)),
+        Code::ContractBlocked(id(1)),
+        Code::ContractPromised(id(1)),
+        Code::Promises,
+        Code::PromiseFees,
+        Code::DeferredRevenue,
+        Code::Revenue(id(7)),
+        Code::TaxPayable("vat22".into()),
+        Code::Clearing(id(3)),
+        Code::Bank("acc".into()),
+        Code::Cash,
+        Code::GatewayFees,
+        Code::Discounts,
+        Code::Adjustments,
+        Code::OpeningBalances,
+    ]
+}
+
+#[test]
+fn what_billing_posts_belongs_to_an_object_and_the_rest_may_be_taken_back() {
+    let parts = [realised(7, "vat22", 100, 22)];
+    let of = |transaction: Result<Transaction, LedgerError>| {
+        let transaction = transaction.unwrap();
+        owner(transaction.kind, transaction.entries.iter().map(|entry| &entry.account))
+    };
+    let (a, b, sum) = (id(1), id(2), rub(122));
+    for (transaction, stands) in [
+        (charge_due(about(), a, sum), Owner::Charge),
+        (charge_realised(about(), a, sum, rub(0), &parts), Owner::Charge),
+        // Nothing of it was deferred: no account tells whose it is.
+        (charge_realised(about(), a, rub(0), sum, &parts), Owner::Charge),
+        (credit_unused(about(), a, rub(0), &parts), Owner::Credit),
+        (promise_given(about(), a, sum), Owner::Promise),
+        (promise_ended(about(), a, sum), Owner::Promise),
+        (promise_fee(about(), a, sum), Owner::Promise),
+        (funds_blocked(about(), a, sum), Owner::Order),
+        (funds_released(about(), a, sum), Owner::Order),
+    ] {
+        assert_eq!(of(transaction), Some(stands));
+    }
+    for transaction in [
+        payment_received(about(), a, Channel::Cash, sum),
+        gateway_settled(about(), id(3), "acc".into(), sum, rub(4)),
+        refund(about(), a, Channel::Cash, sum),
+        transfer(about(), a, b, sum),
+        opening_balance(about(), a, sum),
+    ] {
+        assert_eq!(of(transaction), None);
+    }
+    // Whatever it is called, what moves an object's account is the object's.
+    assert_eq!(owner(TransactionKind::Adjustment, &[AccountCode::ContractPromised(a)]), Some(Owner::Promise));
+    let codes: Vec<&str> = Owner::ALL.iter().map(|owner| owner.stands()).collect();
+    assert_eq!(codes, ["charge-stands", "credit-stands", "promise-stands", "order-stands"]);
+}
+
+#[test]
+fn people_post_what_no_object_answers_for_and_may_take_it_back() {
+    let by_hand = ["payment-received", "gateway-settled", "refund", "transfer", "adjustment"];
+    for kind in TransactionKind::ALL {
+        let allowed = kind.check_by_hand();
+        assert_eq!(allowed.is_ok(), by_hand.contains(&kind.as_str()), "{kind}");
+        if let Err(refused) = allowed {
+            let told = refused.to_string();
+            assert!(told.starts_with(&format!("\"{kind}\" comes ")) && told.ends_with(&by_hand.join(", ")), "{told}");
+            continue;
+        }
+        let fit: Vec<AccountCode> = accounts().into_iter().filter(|at| at.check_by_hand(*kind).is_ok()).collect();
+        assert_eq!(owner(*kind, &fit), None, "{kind}");
+    }
+}
+
+#[test]
+fn a_posting_by_hand_stands_on_the_accounts_of_its_kind() {
+    use TransactionKind as Kind;
+    let on = |kind: Kind| -> Vec<String> {
+        let fit = accounts().into_iter().filter(|account| account.check_by_hand(kind).is_ok());
+        fit.map(|account| account.to_string().replace(&"0".repeat(31), "")).collect()
+    };
+    let money = ["contract/ctr_1/funds", "clearing/bnd_3", "bank/acc", "cash", "gateway-fees"];
+    assert_eq!(on(Kind::PaymentReceived), money);
+    assert_eq!(on(Kind::Refund), money);
+    assert_eq!(on(Kind::GatewaySettled), ["clearing/bnd_3", "bank/acc", "gateway-fees"]);
+    assert_eq!(on(Kind::Transfer), ["contract/ctr_1/funds"]);
+    let all = accounts().len();
+    assert_eq!(on(Kind::Adjustment).len(), all - 4, "all but those of promises, orders and charges");
+    let told = AccountCode::ContractPromised(id(1)).check_by_hand(Kind::Adjustment).unwrap_err().to_string();
+    assert!(told.ends_with("/promised is moved by promises alone; give a promise, or revoke one"), "{told}");
+    let told = AccountCode::Adjustments.check_by_hand(Kind::Refund).unwrap_err().to_string();
+    assert_eq!(told, "a refund does not stand on adjustments; post an adjustment if that is what it is");
+}

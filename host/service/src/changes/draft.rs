@@ -181,9 +181,10 @@ fn covered_of(row: &rows::CoveredRow, currency: Currency) -> Result<Covered> {
     })
 }
 
-/// The day a scheduled change is executed by a run: the run's business day, and the day and timing it was scheduled with.
+/// A scheduled change that a run executes: which it is, the run's business day, and the day and timing it was scheduled with.
 #[derive(Clone, Copy)]
 pub(super) struct Scheduled {
+    pub change: ChangeId,
     pub business_on: NaiveDate,
     pub effective_on: NaiveDate,
     pub timing: Timing,
@@ -212,7 +213,8 @@ impl Altyn {
         business_on: NaiveDate,
     ) -> Result<Draft> {
         let timing = stored("subscription_changes.timing", &row.timing)?;
-        let scheduled = Scheduled { business_on, effective_on: row.effective_on, timing };
+        let change = ChangeId(row.id);
+        let scheduled = Scheduled { change, business_on, effective_on: row.effective_on, timing };
         let wish = (SubscriptionId(row.subscription_id), command.clone());
         self.draft(request, &[wish], Some(scheduled)).await
     }
@@ -388,7 +390,8 @@ impl Altyn {
             let target = moved.map_or(target.0, |moved| Arc::new(moved.clone()));
             items.push(Item {
                 effective_on: if command.kind == ChangeKind::Renew { today } else { on },
-                change: ChangeId(self.ids.next()),
+                // What it posts, credits and tells names the change by the id that callers know.
+                change: scheduled.map_or_else(|| ChangeId(self.ids.next()), |scheduled| scheduled.change),
                 command: command.clone(),
                 row,
                 subscription,

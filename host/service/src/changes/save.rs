@@ -117,8 +117,7 @@ impl Altyn {
             Err(error) => return Err(error),
         };
         for change in changes {
-            let executed = rows::ChangeRow { id: scheduled.id, ..change };
-            if !rows::executed(&mut tx, request.tenant.0, &executed, now).await? {
+            if !rows::executed(&mut tx, request.tenant.0, &change, now).await? {
                 // Withdrawn meanwhile: nothing of it is saved.
                 return Ok(Saved::Moved);
             }

@@ -4,12 +4,13 @@ use altyn_domain::{credit::PolicyScope, party::ContractKind};
 use altyn_service::{
     Request,
     credit::{CreditAllowance, SetContractControl},
+    ledger::ReverseTransaction,
     promises::GivePromise,
 };
 
 use crate::{
-    support::{Place, at, new_tenant, on_both_engines},
-    world::{World, code},
+    support::{Place, at, new_tenant, on_both_engines, page},
+    world::{World, code, day},
 };
 
 on_both_engines!(
@@ -23,6 +24,7 @@ on_both_engines!(
     a_group_allows_more_than_its_tenant,
     a_payment_and_a_promise_at_once_lose_nothing,
     a_repeated_request_gives_one_promise,
+    a_promise_is_taken_back_by_revoking_it_and_not_behind_its_back,
 );
 
 const TERMS: CreditAllowance = CreditAllowance {
@@ -78,7 +80,7 @@ async fn a_top_up_below_the_promise_leaves_the_rest_with_the_same_expiry(place: 
     assert_eq!(world.promises(contract).await, [(30_000, "reduced".to_owned()), (18_000, "active".to_owned())]);
     let filter = altyn_service::promises::PromiseFilter { contract_id: Some(contract) };
     let listed =
-        world.place.altyn.promise_list(&world.request(), filter, &crate::support::page(10, None)).await.unwrap();
+        world.place.altyn.promise_list(&world.request(), filter, &page(10, None)).await.unwrap();
     let rest = &listed.data[1];
     assert_eq!(
         (rest.replaces_id, rest.expires_on, rest.expires_at),
@@ -244,4 +246,26 @@ async fn futures_join<F: Future<Output = ()>>(tasks: Vec<F>) {
         if tasks.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
+}
+
+async fn a_promise_is_taken_back_by_revoking_it_and_not_behind_its_back(place: Place) {
+    let world = World::new(place).await;
+    world.allow(PolicyScope::Tenant, None, CreditAllowance { promise_fee_minor: Some(1_000), ..TERMS }).await;
+    let contract = world.contract("Д-1").await;
+    let (altyn, request) = (&world.place.altyn, world.request());
+    let ended = world.promise(contract, 30_000, None).await.unwrap();
+    altyn.promise_revoke(&request, ended.id).await.unwrap();
+    world.promise(contract, 20_000, None).await.unwrap();
+    let before = world.money(contract).await;
+    let posted = altyn.transaction_list(&request, &page(100, None)).await.unwrap().data;
+    for kind in ["promise-given", "promise-ended", "promise-fee"] {
+        for transaction in posted.iter().filter(|transaction| transaction.kind == kind) {
+            let back = ReverseTransaction { effective_on: day("2026-11-02"), description: "назад".into() };
+            assert_eq!(code(altyn.transaction_reverse(&request, transaction.id, back).await), "promise-stands");
+        }
+    }
+    let kinds: Vec<&str> = posted.iter().map(|transaction| transaction.kind.as_str()).collect();
+    assert_eq!(kinds, ["promise-given", "promise-fee", "promise-ended", "promise-given", "promise-fee"]);
+    assert_eq!(world.money(contract).await, before);
+    world.verify().await;
 }

@@ -23,6 +23,7 @@ on_both_engines!(
     a_batch_is_posted_whole_or_not_at_all,
     a_batch_repeated_changes_nothing_and_a_changed_one_is_refused,
     every_fault_of_a_batch_is_named_with_its_place,
+    what_objects_of_billing_answer_for_is_not_posted_by_hand,
 );
 
 const CALLERS: u8 = 48;
@@ -190,5 +191,51 @@ async fn every_fault_of_a_batch_is_named_with_its_place(place: Place) {
     assert_eq!(refused(post(&place, Vec::new()).await), ["/transactions"]);
     let many = (0..1_001).map(|n| put(&n.to_string(), contract, 1)).collect();
     assert_eq!(refused(post(&place, many).await), ["/transactions"]);
+    assert_eq!(books(&place, contract).await, (0, 0, true));
+}
+
+async fn what_objects_of_billing_answer_for_is_not_posted_by_hand(place: Place) {
+    let contract = new_contract(&place).await;
+    let available = async || {
+        let seen = place.altyn.contract_get(&place.request(), contract).await.unwrap();
+        (seen.balance_minor, seen.available_minor)
+    };
+    let on = |kind, account| {
+        let mut posting = put("x", contract, 100);
+        posting.kind = kind;
+        posting.entries[1].account = account;
+        posting
+    };
+    let mut batch = Vec::new();
+    let mut pointers = Vec::new();
+    for kind in TransactionKind::ALL.iter().filter(|kind| !kind.by_hand()) {
+        batch.push(on(*kind, AccountCode::ContractFunds(contract)));
+        pointers.push("/kind");
+    }
+    for account in [
+        AccountCode::ContractPromised(contract),
+        AccountCode::ContractBlocked(contract),
+        AccountCode::Promises,
+        AccountCode::DeferredRevenue,
+    ] {
+        batch.push(on(TransactionKind::Adjustment, account));
+        pointers.push("/entries/1/account");
+    }
+    for kind in [TransactionKind::PaymentReceived, TransactionKind::Refund] {
+        batch.push(on(kind, AccountCode::Adjustments));
+        pointers.push("/entries/1/account");
+    }
+    assert_eq!(batch.len(), 16);
+    for (posting, pointer) in batch.iter().zip(&pointers) {
+        let alone = place.altyn.transaction_post(&place.request(), posting.clone()).await;
+        assert_eq!(refused(alone), [*pointer], "{} on {}", posting.kind, posting.entries[1].account);
+    }
+    for (at, posting) in batch.iter_mut().enumerate() {
+        posting.source_key = format!("x-{at}");
+    }
+    let places: Vec<String> =
+        pointers.iter().enumerate().map(|(at, pointer)| format!("/transactions/{at}{pointer}")).collect();
+    assert_eq!(refused(post(&place, batch).await), places);
+    assert_eq!(available().await, (0, 0), "nothing was raised");
     assert_eq!(books(&place, contract).await, (0, 0, true));
 }

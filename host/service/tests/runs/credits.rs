@@ -2,13 +2,14 @@
 
 use altyn_domain::{
     charge::{ChargeStatus, CreditAmount},
-    id::{ChargeId, Id as _},
+    id::{ChargeId, Id as _, TransactionId},
     ledger::{AccountCode, Entry},
 };
 use altyn_service::{
     IdempotencyKey, Request,
     charges::{ChargeFilter, ChargeView},
     credits::{ChargeCredit, CreditCharge, charges_credit},
+    ledger::ReverseTransaction,
 };
 use altyn_store::Scope;
 
@@ -19,6 +20,7 @@ on_both_engines!(
     no_two_credits_at_once_give_back_more_than_was_charged,
     a_credit_that_is_not_possible_writes_nothing,
     credits_of_one_change_follow_one_another,
+    what_billing_posted_is_not_reversed_behind_its_back,
 );
 
 fn ask(amount_minor: Option<i64>) -> CreditCharge {
@@ -132,5 +134,29 @@ async fn credits_of_one_change_follow_one_another(world: &World) {
     assert_eq!(made.iter().map(|credit| credit.gross_minor).collect::<Vec<_>>(), [20_000, 39_000]);
     assert_eq!(made.iter().map(|credit| credit.tax_minor).sum::<i64>(), 10_639);
     assert_eq!(made[0].used_start, day("2026-11-20"));
+    world.prove().await;
+}
+
+async fn what_billing_posted_is_not_reversed_behind_its_back(world: &World) {
+    world.close_day("2026-11-01").await;
+    let charge = charge(world, 0).await;
+    let (altyn, request) = (&world.altyn, world.request());
+    altyn.charge_credit(&request, charge.id, ask(Some(10_000))).await.unwrap();
+    world.close_day("2026-12-01").await;
+    let before = world.state().await;
+    for (kind, stands) in
+        [("charge-due", "charge-stands"), ("charge-realised", "charge-stands"), ("credit-unused", "credit-stands")]
+    {
+        let posted: Vec<(uuid::Uuid,)> = world
+            .rows(
+                "select id from ledger_transactions where tenant_id = $1 and kind = $2 order by id limit 1",
+                (world.tenant.0, kind.to_owned()),
+            )
+            .await;
+        let back = ReverseTransaction { effective_on: day("2026-12-02"), description: "назад".into() };
+        let reversed = altyn.transaction_reverse(&request, TransactionId(posted[0].0), back).await;
+        assert_eq!(code(reversed), stands, "{kind}");
+    }
+    assert_eq!(before, world.state().await);
     world.prove().await;
 }

@@ -1,6 +1,9 @@
 //! The faults: statements that spoil a copy of the books, and the rules that must find them.
 
-use altyn_domain::{charge::ChargeKind, id::Id};
+use altyn_domain::{
+    charge::ChargeKind,
+    id::{ChargeId, Id},
+};
 use altyn_service::{evidence::sha256, ledger::TransactionView};
 use altyn_store::Engine;
 use uuid::Uuid;
@@ -83,6 +86,7 @@ pub fn all(world: &World) -> Vec<Fault> {
     faults.extend(invoices(world));
     faults.extend(numbers(world));
     faults.extend(coverage(world));
+    faults.extend(changed(world));
     faults.extend(runs(world));
     faults.extend(realisations(world));
     faults.extend(credits(world));
@@ -139,7 +143,30 @@ fn ledger(world: &World) -> Vec<Fault> {
         values.iter().enumerate().map(row).collect()
     };
     let again = nobody(3);
+    let reversed = |of: &TransactionView| {
+        let negated: Vec<(Uuid, i64)> =
+            of.entries.iter().map(|entry| (entry.account_id.uuid(), -entry.amount_minor)).collect();
+        let balances: String = negated.iter().map(|(account, amount)| cached(*account, *amount, 1)).collect();
+        header(again, of, "reversal/again", &text.id(of.id)) + &entries(again, &negated) + &balances
+    };
+    let given_back = world.transactions.iter().find(|transaction| {
+        transaction.kind == "credit-unused" && transaction.entries.iter().any(|entry| entry.account.starts_with("revenue/"))
+    });
+    let given_back = given_back.unwrap();
     vec![
+        Fault {
+            // Nothing but the reversal itself tells: the credit, its charge and the accounts agree.
+            name: "a credit stands and its posting is taken back",
+            sql: reversed(given_back),
+            rules: &["postings-stand"],
+            names: vec![given_back.id.to_string()],
+        },
+        Fault {
+            name: "a charge stands and its posting is taken back",
+            sql: reversed(a),
+            rules: &["postings-stand", "deferred-revenue"],
+            names: vec![a.id.to_string()],
+        },
         Fault {
             name: "two transactions are out of balance by the same amount",
             sql: add(a, deferred, 1) + &add(b, deferred, -1),
@@ -426,6 +453,94 @@ fn coverage(world: &World) -> Vec<Fault> {
     ]
 }
 
+/// A subscription that was changed on 2 December: what was charged before the change ends there, what it charged begins.
+fn changed(world: &World) -> Vec<Fault> {
+    let text = Text(world.engine);
+    let [cut, made] = world.around_the_change();
+    let subscription = world.change.subscription_id;
+    let posting = world.transaction(&format!("change/{}", world.change.id));
+    let set = |what: &str, of: ChargeId| format!("update charges set {what} where id = {};", text.id(of));
+    let coverage = |name, sql: String, told: &str| Fault {
+        name,
+        sql,
+        rules: &["recurring-disjoint-gapless"],
+        names: vec![subscription.to_string(), told.to_owned()],
+    };
+    let change = |name, sql: String, names: Vec<String>| Fault { name, sql, rules: &["change-posted"], names };
+    let invoice = made.invoice_id.to_string();
+    vec![
+        coverage(
+            "a day behind a change is not charged",
+            set("used_start = '2026-12-03'", made.id),
+            "under terms 1: [2026-12-03, 2027-01-01) is charged, the days before end on 2026-12-02",
+        ),
+        coverage(
+            "a day before a change is charged under its terms, too",
+            set("used_start = '2026-12-01'", made.id),
+            "under terms 1: [2026-12-01, 2027-01-01) is charged, the days before end on 2026-12-02",
+        ),
+        coverage(
+            "what was charged before a change goes on behind it",
+            set("covered_until = '2026-12-05'", cut.id),
+            "under terms 0: days up to 2026-12-05 are charged, due were those up to 2026-12-02",
+        ),
+        coverage(
+            "what was charged before a change ends before it",
+            set("covered_until = '2026-12-01'", cut.id),
+            "under terms 0: days up to 2026-12-01 are charged, due were those up to 2026-12-02",
+        ),
+        coverage(
+            "what a change charged is cut by nobody",
+            set("covered_until = '2026-12-20'", made.id),
+            "under terms 1: days up to 2026-12-20 are charged, due were those up to 2027-01-01",
+        ),
+        coverage(
+            "a subscription counts a change that is not recorded",
+            format!("update subscriptions set change_ordinal = 2 where id = {}", text.id(subscription)),
+            "1 changes are recorded, it counts 2",
+        ),
+        change(
+            "a change is posted under another",
+            format!(
+                "update ledger_transactions set source_key = 'change/chn_{}' where id = {}",
+                nobody(7).simple(),
+                text.id(posting.id)
+            ),
+            vec![invoice.clone(), posting.id.to_string()],
+        ),
+        change(
+            "a posting of a change names none",
+            format!(
+                "update ledger_transactions set source_key = 'change/half' where id = {}",
+                text.id(world.transaction("manual/third").id)
+            ),
+            vec![world.transaction("manual/third").id.to_string()],
+        ),
+        change(
+            "the invoice of a change is nobody's",
+            format!("update subscription_changes set invoice_id = null where id = {}", text.id(world.change.id)),
+            vec![invoice, posting.id.to_string()],
+        ),
+        Fault {
+            name: "a change took less in advance than it charged",
+            sql: move_entry(text, posting, "contract/", -1) + &move_entry(text, posting, "deferred-revenue", 1),
+            rules: &["change-posted", "deferred-revenue"],
+            names: vec![made.invoice_id.to_string()],
+        },
+    ]
+}
+
+/// Moves an amount on an account of a posting, and on the account.
+fn move_entry(text: Text, of: &TransactionView, account: &str, amount: i64) -> String {
+    let account = entry(of, account);
+    format!(
+        "update ledger_entries set amount_minor = amount_minor + {amount} where transaction_id = {of} and account_id = {account};
+        update ledger_accounts set balance_minor = balance_minor + {amount} where id = {account};",
+        of = text.id(of.id),
+        account = text.uuid(account)
+    )
+}
+
 fn runs(world: &World) -> Vec<Fault> {
     let text = Text(world.engine);
     let run = world.invoices_of(0, DECEMBER)[0].run_id.unwrap();
@@ -451,22 +566,14 @@ fn runs(world: &World) -> Vec<Fault> {
 fn realisations(world: &World) -> Vec<Fault> {
     let text = Text(world.engine);
     let posted = world.realisation(DECEMBER, 0);
-    let (revenue, deferred) = (entry(posted, "revenue/"), entry(posted, "deferred-revenue"));
-    let move_entry = |account: Uuid, amount: i64| {
-        format!(
-            "update ledger_entries set amount_minor = amount_minor + {amount} where transaction_id = {of} and account_id = {account};
-            update ledger_accounts set balance_minor = balance_minor + {amount} where id = {account};",
-            of = text.id(posted.id),
-            account = text.uuid(account)
-        )
-    };
     let realised = world.credited(true);
     let open = world.credited(false);
+    let third = world.transaction("manual/third");
     vec![
         Fault {
             name: "a kopeck more became revenue than was provided",
-            sql: move_entry(revenue, -1) + &move_entry(deferred, 1),
-            rules: &["realisation-posted"],
+            sql: move_entry(text, posted, "revenue/", -1) + &move_entry(text, posted, "deferred-revenue", 1),
+            rules: &["realisation-posted", "deferred-revenue"],
             names: vec![world.contracts[0].to_string()],
         },
         Fault {
@@ -480,12 +587,27 @@ fn realisations(world: &World) -> Vec<Fault> {
             names: vec![posted.id.to_string(), world.contracts[0].to_string()],
         },
         Fault {
+            name: "money stands in deferred revenue for nothing",
+            sql: format!(
+                "update ledger_entries set account_id = {deferred} where transaction_id = {} and account_id = {funds};
+                update ledger_accounts set balance_minor = balance_minor + 1000, entry_count = entry_count - 1
+                    where id = {funds};
+                update ledger_accounts set balance_minor = balance_minor - 1000, entry_count = entry_count + 1
+                    where id = {deferred}",
+                text.id(third.id),
+                funds = text.uuid(entry(third, "contract/")),
+                deferred = text.uuid(entry(posted, "deferred-revenue")),
+            ),
+            rules: &["deferred-revenue"],
+            names: vec!["RUB: deferred revenue is ".to_owned()],
+        },
+        Fault {
             name: "a service that ended is not realised",
             sql: format!(
                 "update charges set realised_on = null, status = 'blocked' where id = {}",
                 text.id(realised.id)
             ),
-            rules: &["realised-in-time", "realisation-posted", "run-totals"],
+            rules: &["realised-in-time", "realisation-posted", "run-totals", "deferred-revenue"],
             names: vec![realised.id.to_string()],
         },
         Fault {

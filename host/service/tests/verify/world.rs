@@ -8,9 +8,10 @@ use std::{
 
 use altyn_domain::{
     calendar::Cadence,
+    change::ChangeKind,
     catalogue::{BillingDay, ComponentKind, PlanStatus},
     credit::PolicyScope,
-    id::{ContractId, ProductId, SellerId, SubscriptionId, TenantId},
+    id::{ComponentId, ContractId, ProductId, SellerId, SubscriptionId, TenantId},
     ledger::{AccountCode, Entry, TransactionKind},
     metered::{Aggregation, MeteredTerms, Tier, TierModel},
     money::Currency,
@@ -22,6 +23,7 @@ use altyn_runtime::{Runtime, RuntimeConfig};
 use altyn_service::{
     Altyn, Request,
     blocks::{LiftBlock, SetBlock},
+    changes::{ChangeSubscription, ChangeView, ExecuteChange},
     charges::{ChargeFilter, ChargeView},
     contracts::CreateContract,
     credit::{CreateCreditPolicy, CreditAllowance, SetContractControl},
@@ -86,6 +88,8 @@ pub struct World {
     pub calls: Vec<CallView>,
     /// All transactions with their entries.
     pub transactions: Vec<TransactionView>,
+    /// The change that a subscription of a contract of its own went through in its second month.
+    pub change: ChangeView,
     altyn: Altyn,
     url: String,
     directory: tempfile::TempDir,
@@ -123,6 +127,7 @@ impl World {
         pay(&altyn, &request, contracts[0]).await;
         control(&altyn, &request, contracts).await;
         meter(&altyn, &request).await;
+        let doubled = home_alone(&altyn, &request).await;
         for (on, mode) in [("2026-11-01", RunMode::Automatic), ("2026-12-01", RunMode::WithConfirmation)] {
             let command = StartRun { business_on: day(on), mode: Some(mode) };
             let run = altyn.run_start(&request, command).await.unwrap().value;
@@ -135,6 +140,7 @@ impl World {
             assert_eq!(altyn.run_get(&request, run.id).await.unwrap().state, RunState::Done);
         }
         give_back(&altyn, &request, contracts[0]).await;
+        let change = double(&altyn, &request, doubled).await;
         let mut invoices = Vec::new();
         for invoice in altyn.invoice_list(&request, InvoiceFilter::default(), &page()).await.unwrap().data {
             invoices.push(altyn.invoice_get(&request, invoice.id).await.unwrap());
@@ -156,6 +162,7 @@ impl World {
             charges,
             calls,
             transactions,
+            change,
             altyn,
             url,
             directory,
@@ -188,6 +195,23 @@ impl World {
     /// The realisation of a run for a contract (by its place).
     pub fn realisation(&self, on: &str, contract: usize) -> &TransactionView {
         self.transaction(&format!("realise/{on}/{}", self.contracts[contract]))
+    }
+
+    /// The charges of the internet of the changed subscription: cut by the change, and made by it.
+    pub fn around_the_change(&self) -> [&ChargeView; 2] {
+        let of = |change: bool| {
+            self.charges.iter().find(|charge| {
+                charge.subscription_id == self.change.subscription_id
+                    && charge.component_id == self.internet()
+                    && if change { charge.run_id.is_none() } else { charge.covered_until.is_some() }
+            })
+        };
+        [of(false).unwrap(), of(true).unwrap()]
+    }
+
+    /// The component of the plan `home` that costs 590.00.
+    fn internet(&self) -> ComponentId {
+        self.credited(true).component_id
     }
 
     /// The charge of a contract's internet (by its place) that is credited, realised or not.
@@ -527,6 +551,23 @@ async fn meter(altyn: &Altyn, request: &Request) {
     let read = [reading("w-0", "05", "100"), reading("w-1", "25", "140.25")];
     let batch = UsageEvents { events: (0..3).map(event).chain(read).collect() };
     assert_eq!(altyn.usage_ingest(request, batch).await.unwrap().value.accepted, 5);
+}
+
+/// A contract of its own at home since November.
+async fn home_alone(altyn: &Altyn, request: &Request) -> SubscriptionId {
+    let seller_id = altyn.seller_list(request, &page()).await.unwrap().data[0].id;
+    let contract_id = contract(altyn, request, seller_id, "Д-7").await;
+    subscribe(altyn, request, contract_id, "home", "2026-11-01").await
+}
+
+/// From today on it is two of them: the rest of the month is given back and charged anew.
+async fn double(altyn: &Altyn, request: &Request, id: SubscriptionId) -> ChangeView {
+    let change = ChangeSubscription { quantity: Some("2".into()), ..ChangeSubscription::of(ChangeKind::ChangeQuantity) };
+    let seen = altyn.change_preview(request, id, change.clone()).await.unwrap();
+    let command = ExecuteChange { change, plan_hash: seen.plan_hash, effects: None };
+    let made = altyn.change_execute(request, id, command).await.unwrap().value;
+    assert_eq!((made.state.as_str(), made.effective_on), ("executed", day("2026-12-02")));
+    made
 }
 
 /// Gives 50.00 of a contract's realised internet back, and 100.00 of the one that goes on.
