@@ -15,6 +15,7 @@ use std::{
 
 use altyn_runtime::RuntimeConfig;
 use altyn_service::{
+    egress::{Own, OwnError},
     settings::{Settings, TrustSettings},
     vault::{MasterKey, MasterKeys, SecretText},
 };
@@ -38,6 +39,8 @@ pub struct Config {
     pub database: Database,
     /// The HTTP interface.
     pub http: Http,
+    /// The way out, for payment gateways.
+    pub egress: Outgoing,
     /// The plugin host.
     pub plugins: RuntimeConfig,
     /// Whose plugins are installed.
@@ -135,6 +138,29 @@ impl Serialize for Hidden {
 pub struct Http {
     /// Address and port.
     pub listen: String,
+}
+
+/// The way out, for payment gateways.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outgoing {
+    /// Names and addresses of this installation, which no gateway speaks to; in a variable, separated by commas.
+    #[serde(deserialize_with = "listed")]
+    pub own: Vec<String>,
+}
+
+/// A list, or a text with commas.
+fn listed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Listed {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(match Listed::deserialize(deserializer)? {
+        Listed::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+        Listed::List(list) => list,
+    })
 }
 
 /// The work that starts by itself.
@@ -278,6 +304,8 @@ impl Config {
             "http.listen",
             "must be ADDRESS:PORT, such as 127.0.0.1:8080",
         );
+        let own = self.own().map_err(|error| error.to_string());
+        must(own.is_ok(), "egress.own", own.as_ref().err().map_or("", String::as_str));
         must(self.plugins.instances > 0, "plugins.instances", "must be above zero");
         must(self.plugins.tick_ms > 0, "plugins.tick_ms", "must be above zero");
         must((1..=100_000).contains(&self.runs.run_chunk), "runs.run_chunk", "must be between 1 and 100000");
@@ -286,6 +314,15 @@ impl Config {
         let filter = EnvFilter::builder().parse(&self.log.level).is_ok();
         must(filter, "log.level", "must be a level or filter directives, such as info or info,altyn=debug");
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+    }
+
+    /// What belongs to this installation: what is set, and the address that it listens on.
+    pub fn own(&self) -> Result<Own, OwnError> {
+        let mut own = Own::read(&self.egress.own)?;
+        if let Ok(address) = self.http.listen.parse::<SocketAddr>() {
+            own.add(address.ip());
+        }
+        Ok(own)
     }
 
     /// The settings with passwords hidden, fit to be shown.
@@ -431,12 +468,25 @@ mod tests {
         let environment = [
             ("ALTYN__DATABASE__URL", "mysql://root:pw@host/altyn"),
             ("ALTYN__HTTP__LISTEN", "everywhere"),
+            ("ALTYN__EGRESS__OWN", "billing.example.com, https://billing.example.com"),
             ("ALTYN__LOG__LEVEL", "altyn=loud"),
         ];
         let Err(ConfigError::Invalid(wrong)) = load(&Flags::default(), &environment) else { panic!("accepted") };
         let keys: Vec<_> = wrong.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, ["database.url", "http.listen", "log.level"]);
+        assert_eq!(keys, ["database.url", "http.listen", "egress.own", "log.level"]);
         assert!(wrong.iter().all(|(_, message)| !message.contains("pw")));
+    }
+
+    #[test]
+    fn what_is_ours_is_a_list_in_a_file_and_a_text_in_a_variable() {
+        let (_folder, flags) = with_file("[egress]\nown = [\"billing.example.com\", \"203.0.113.7\"]");
+        let own = ["billing.example.com".to_owned(), "203.0.113.7".to_owned()];
+        assert_eq!(load(&flags, &[]).unwrap().egress.own, own);
+        let variable = [("ALTYN__EGRESS__OWN", "billing.example.com, 203.0.113.7")];
+        assert_eq!(load(&Flags::default(), &variable).unwrap().egress.own, own);
+        let listening = [("ALTYN__HTTP__LISTEN", "203.0.113.9:443")];
+        let expected = Own::read(&["203.0.113.9".to_owned()]).unwrap();
+        assert_eq!(load(&Flags::default(), &listening).unwrap().own().unwrap(), expected);
     }
 
     #[test]

@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 use altyn_runtime::{Runtime, RuntimeError};
 use altyn_service::{
+    egress::{Egress, OwnError},
     plugins::Plugins,
     ports::{Clock, SystemClock, SystemIds},
 };
@@ -69,6 +70,9 @@ pub enum ComposeError {
     /// A master key cannot be used.
     #[error("the master key cannot be used")]
     Secrets(#[from] config::SecretsError),
+    /// What belongs to this installation cannot be told.
+    #[error("egress.own is not usable")]
+    Egress(#[from] OwnError),
     /// The plugin host did not start.
     #[error("the plugin host did not start")]
     Plugins(#[from] RuntimeError),
@@ -89,5 +93,6 @@ pub async fn compose_at(config: &Config, clock: Arc<dyn Clock>) -> Result<Altyn,
         .map_err(|source| ComposeError::Database { url: config::redacted(&database.url), source })?;
     let plugins = Plugins::new(Runtime::new(&config.plugins)?);
     let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone());
+    let altyn = altyn.with_egress(Egress::public().without(config.own()?));
     Ok(altyn.with_trust(config.trust).with_master_keys(config.secrets.master_keys()?))
 }

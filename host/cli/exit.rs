@@ -165,6 +165,7 @@ impl From<ComposeError> for Failure {
             ComposeError::Database { .. } => "database-unavailable",
             ComposeError::Plugins(_) => "plugin-host",
             ComposeError::Secrets(_) => "wrong-master-key",
+            ComposeError::Egress(_) => "invalid-configuration",
         };
         Self::new(Exit::Failure, code, chain(&error))
     }

@@ -190,6 +190,11 @@ fn decision_text(decision: &Decision) -> String {
     let named = call.plugin_id.as_deref().unwrap_or("a component that is gone");
     let version = call.plugin_version.as_deref().unwrap_or("");
     let mut text = format!("  {:<9}  {named} {version}  sha256 {}\n", decision.about, call.component);
+    let level = call.trust_level.as_deref().unwrap_or("no longer installed");
+    let _ = match &call.publisher {
+        Some(publisher) => writeln!(text, "             signed by {publisher} ({level})"),
+        None => writeln!(text, "             signed by nobody ({level})"),
+    };
     let _ = writeln!(text, "             {}", said(&decision.answer));
     let _ = match &decision.difference {
         None => writeln!(text, "             asked again: identical  ({}, {} µs)", call.id, call.duration_us),

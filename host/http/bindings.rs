@@ -22,7 +22,7 @@ use super::{
     etag::IfMatch,
     idempotency::{Answer, Command, Found, Order, Resource, Upload},
     page::{At, Filter, Paged},
-    plugins::{LARGEST_COMPONENT, Manifest, WASM},
+    plugins::{Manifest, WASM},
 };
 
 /// The routes of this file.
@@ -38,12 +38,12 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(deciding))
 }
 
-/// Shadow runs, which take as long as the history is, or the run.
-pub fn shadow() -> OpenApiRouter<Edge> {
+/// Shadow runs, which take as long as the history is, or the run; `largest` is the size of the largest component, bytes.
+pub fn shadow(largest: usize) -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(shadow_run))
         .routes(routes!(shadow_next_run))
-        .layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
+        .layer(DefaultBodyLimit::max(largest))
 }
 
 impl Resource for BindingView {
@@ -153,6 +153,7 @@ async fn rollback(
 /// Shares a binding with the tenants below.
 ///
 /// `optional` for whoever has none of its own, `required` for everybody, `none` for the owner alone; with limits for all.
+/// A gateway is not shared.
 #[utoipa::path(post, path = "/v1/bindings/{id}/share", operation_id = "binding_share", tag = "bindings",
     params(("id" = BindingId, Path, description = "The binding")),
     request_body(content = ShareBinding, example = json!({ "inheritance": "optional", "limits": { "fuel": 1_000_000 } })),
@@ -207,7 +208,8 @@ struct DayQuery {
 
 /// Tells what decides.
 ///
-/// The binding of each extension point on a business date: the tenant's own, or one from above.
+/// The binding of each extension point on a business date: the tenant's own, or one from above. Gateways are not among them:
+/// a payment names its own.
 #[utoipa::path(get, path = "/v1/extension-points", operation_id = "binding_deciding", tag = "bindings",
     params(DayQuery), responses((status = 200, description = "Each extension point", body = Vec<DecidingView>)))]
 async fn deciding(

@@ -112,12 +112,13 @@ pub async fn serve(
 
 /// Puts the layers around the operations; the outermost is added last.
 fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
+    let largest_component = altyn.plugins.runtime().config().limits.largest_component_bytes();
     let open = OpenApiRouter::with_openapi(openapi::empty())
         .merge(health::routes())
         .merge(problems::routes())
         .merge(metrics::routes());
     let (open, mut document) = open.route_layer(middleware::from_fn(around::in_time)).split_for_parts();
-    let (keyed, operations) = operations().split_for_parts();
+    let (keyed, operations) = operations(largest_component).split_for_parts();
     document.merge(operations);
     let document = openapi::finish(&document);
     let rules = Arc::new(openapi::Rules::of(&document));
@@ -135,7 +136,7 @@ fn build(altyn: Altyn, stopping: watch::Receiver<bool>) -> Router {
 }
 
 /// Every operation that needs a key.
-fn operations() -> OpenApiRouter<Edge> {
+fn operations(largest_component: usize) -> OpenApiRouter<Edge> {
     let timed = OpenApiRouter::default()
         .merge(tenants::routes())
         .merge(api_keys::routes())
@@ -164,7 +165,7 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(runs::routes())
         .merge(sandbox::routes())
         .merge(ledger::routes())
-        .merge(plugins::routes())
+        .merge(plugins::routes(largest_component))
         .merge(plugin_keys::routes())
         .merge(secrets::routes())
         .merge(grants::routes())
@@ -179,6 +180,6 @@ fn operations() -> OpenApiRouter<Edge> {
         .merge(imports::upload())
         .merge(verify::routes())
         .merge(exchanges::talking())
-        .merge(bindings::shadow())
+        .merge(bindings::shadow(largest_component))
         .merge(run_events::routes())
 }

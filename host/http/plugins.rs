@@ -5,7 +5,7 @@ use altyn_service::{
     declared::{AppliedReport, ApplyPlugins},
     forms::FormView,
     grants::CapabilitiesView,
-    install::{InspectionView, InstallPlugin, read_manifest},
+    install::{ExaminationView, InspectionView, InstallPlugin, read_manifest},
     page::{Listed, Page},
     plugins::ComponentView,
     usage::{UsageFilter, UsageView},
@@ -15,7 +15,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRequestParts},
     http::request::Parts,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -26,12 +26,10 @@ use super::{
     page::{At, Filter, Paged},
 };
 
-/// The largest component, in bytes.
-pub(super) const LARGEST_COMPONENT: usize = 16 << 20;
 pub(super) const WASM: &str = "application/wasm";
 
-/// The routes of this file.
-pub fn routes() -> OpenApiRouter<Edge> {
+/// The routes of this file; `largest` is the size of the largest component that is taken, bytes.
+pub fn routes(largest: usize) -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(list, install))
         .routes(routes!(inspect))
@@ -40,7 +38,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(form))
         .routes(routes!(capabilities))
         .routes(routes!(apply))
-        .layer(DefaultBodyLimit::max(LARGEST_COMPONENT))
+        .layer(DefaultBodyLimit::max(largest))
 }
 
 impl Resource for ComponentView {
@@ -74,7 +72,7 @@ struct InstallQuery {
 
 /// Installs a component.
 ///
-/// The body is the component's bytes, at most 16 MiB. It is checked, compiled, compared with its signed manifest and asked who
+/// The body is the component's bytes, at most as many as the limits of components allow. It is checked, compiled, compared with its signed manifest and asked who
 /// it is; the same bytes are installed once and then answer 200. A root tenant's administrator does this for the platform.
 #[utoipa::path(post, path = "/v1/plugins", operation_id = "plugin_install", tag = "plugins",
     params(InstallQuery, ("Altyn-Manifest" = Option<String>, Header,
@@ -93,20 +91,45 @@ async fn install(
     Ok(Answer(altyn.plugin_install_signed(&request, command).await?))
 }
 
+/// How far a component is looked into.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct InspectQuery {
+    /// Stops before anything of the component runs: what its bytes and its manifest say.
+    #[serde(default, rename = "static")]
+    #[param(required = false, rename = "static")]
+    only_static: bool,
+}
+
+/// What is known of a component that is not installed: what it says about itself, or what its bytes say.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+enum InspectedView {
+    Asked(Box<InspectionView>),
+    Read(ExaminationView),
+}
+
 /// Looks into a component.
 ///
-/// The body is the component's bytes; nothing is kept. Answers what it is, what it asks for and what its publisher signed.
+/// The body is the component's bytes; nothing is kept. Answers what it is, what it asks for and what its publisher signed. With
+/// `static` nothing of it runs: its world, imports, exports, digest and signature.
 #[utoipa::path(post, path = "/v1/plugins/inspect", operation_id = "plugin_inspect", tag = "plugins",
-    params(("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),
+    params(InspectQuery, ("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A WebAssembly component"),
-    responses((status = 200, description = "What the component says about itself", body = InspectionView)))]
+    responses((status = 200, description = "What the component says about itself", body = InspectedView)))]
 async fn inspect(
     App(altyn): App,
+    Filter(query): Filter<InspectQuery>,
     Manifest(manifest): Manifest,
     upload: Upload,
-) -> Result<Json<InspectionView>, Problem> {
+) -> Result<Json<InspectedView>, Problem> {
     let Upload { bytes, .. } = upload.expect(WASM)?;
-    Ok(Json(altyn.plugin_inspect(bytes.into(), manifest).await?))
+    Ok(Json(if query.only_static {
+        InspectedView::Read(altyn.plugin_examine(bytes.into(), manifest).await?)
+    } else {
+        InspectedView::Asked(Box::new(altyn.plugin_inspect(bytes.into(), manifest).await?))
+    }))
 }
 
 /// Lists the installed components.

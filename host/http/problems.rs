@@ -335,6 +335,12 @@ catalogue! {
     BindingEnded = "binding-ended", CONFLICT, "The binding has ended",
         "A binding that has ended decides nothing and begins no payment; payments in flight go on.",
         "Use another binding.";
+    BindingNotBegun = "binding-not-begun", CONFLICT, "The binding has not begun",
+        "A binding of a gateway takes payments from its `effective_from` on, by the calendar of the tenant's zone.",
+        "Use another binding until then, or bind the gateway from an earlier day.";
+    GatewayNotShared = "gateway-not-shared", CONFLICT, "A gateway is not shared",
+        "Tenants below cannot pay through the gateway of a tenant above: its account, secrets and notifications are that tenant's.",
+        "Bind the gateway in each tenant that takes payments, with the secrets of that tenant's account.";
     PaymentNotTaken = "payment-not-taken", CONFLICT, "The payment was not taken",
         "Only money that was taken is given back.",
         "Ask how the payment stands; cancel one that is only held.";

@@ -146,6 +146,8 @@ fn a_day_is_closed_confirmed_explained_and_verified() {
     assert_eq!(decisions.len(), 3, "share, tax and number");
     assert!(decisions.iter().all(|decision| decision["replayed_identical"] == true));
     assert_eq!((&explained["tax_minor"], &explained["tax_rate"]), (&11_500.into(), &"20".into()));
+    let told = desk.run(&["explain", &line]).succeeded().stdout();
+    assert_eq!(told.matches("signed by nobody (unsigned-dev)").count(), 3, "{told}");
 
     let call = decisions[1]["call"]["id"].as_str().unwrap();
     let calls = desk.json(&["plugin", "call", "list", "--run", run["id"].as_str().unwrap()]);

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use altyn_domain::id::RunId;
-use altyn_service::runs::Advanced;
+use altyn_domain::{id::RunId, manifest::Manifest};
+use altyn_service::{runs::Advanced, signing::PublisherKey};
 use reqwest::Method;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::support::{Host, send};
 
@@ -37,6 +38,22 @@ pub fn plugin(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; build the guests with `cargo xtask plugins` or run `cargo xtask test`", path.display())
     })
+}
+
+/// Installs a guest that is installed once more, signed by a publisher who is trusted.
+pub async fn sign(host: &Host, name: &str, publisher: &str) {
+    let key = PublisherKey::new(&Zeroizing::new([5; 32]));
+    let examined = host.altyn.plugins.examine(plugin(name), None).await.unwrap();
+    let descriptor = host.altyn.plugins.describe(&examined).await.unwrap();
+    let facts = examined.facts();
+    let manifest = Manifest::new(&facts.digest.to_string(), &facts.contract_version, facts.world, &descriptor);
+    let manifest = serde_json::to_string(&key.sign(manifest).unwrap()).unwrap();
+    let trust = host.ask_as(&host.root, Method::POST, "/v1/plugin-keys").header("idempotency-key", host.fresh());
+    let trusted = json!({ "public_key": key.public().to_string(), "publisher": publisher });
+    send(trust.json(&trusted)).await.expect(201);
+    let install = host.ask_as(&host.root, Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
+    let install = install.header("content-type", "application/wasm").header("altyn-manifest", manifest);
+    send(install.body(plugin(name))).await.expect(200);
 }
 
 /// Installs a guest for the platform and binds it from the beginning of 2026.

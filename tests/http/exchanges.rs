@@ -1,8 +1,11 @@
 //! Exchanges with gateways over the interface, and the one path that gateways themselves use.
 
+use std::time::Duration;
+
 use altyn_service::api_keys::Role;
 use reqwest::Method;
 use serde_json::json;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     books::bind,
@@ -13,6 +16,7 @@ on_both_engines!(
     a_payment_is_begun_asked_about_and_given_back,
     a_repeated_request_is_the_same_payment,
     a_notification_needs_no_key_and_is_answered_in_the_gateways_words,
+    notifications_that_never_come_to_an_end_keep_nobody_waiting,
 );
 
 fn pay(binding: &serde_json::Value, amount_minor: i64) -> serde_json::Value {
@@ -96,4 +100,23 @@ async fn a_notification_needs_no_key_and_is_answered_in_the_gateways_words(host:
     send(host.client.post(nowhere).body("x")).await.problem(404, "not-found");
     send(host.client.post(&address).body(vec![b'x'; (64 << 10) + 1])).await.problem(413, "body-too-large");
     send(host.client.delete(&address)).await.problem(405, "method-not-allowed");
+}
+
+async fn notifications_that_never_come_to_an_end_keep_nobody_waiting(host: Host) {
+    let (_, binding) = bind(&host, "pay-sandbox", json!({})).await;
+    let path = format!("/v1/gateways/{}/notifications", binding["id"].as_str().unwrap());
+    let address = host.url.strip_prefix("http://").unwrap();
+    // More than are ever worked on at once, each with a body that is promised and does not come.
+    let mut unfinished = Vec::new();
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 10\r\n\r\n{{");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        unfinished.push(stream);
+    }
+    // Long enough for the host to have read what there is.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let answer = send(host.client.post(format!("{}{path}", host.url)).body("{}")).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (403, "REJECTED"));
+    drop(unfinished);
 }

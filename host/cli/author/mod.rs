@@ -80,7 +80,7 @@ impl Project {
 pub struct New {
     /// The folder to make; its name is the plugin's id
     folder: PathBuf,
-    /// What the plugin decides: proration-strategy, tax-rule or numbering-scheme
+    /// What the plugin decides: proration-strategy, tax-rule, numbering-scheme or, in Rust only, payment-gateway
     #[arg(long)]
     world: World,
     /// What it is written in

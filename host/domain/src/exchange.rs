@@ -286,12 +286,17 @@ impl HttpRequest {
 
     /// The names of the secrets that are sent as they are, each once; those that only go into digests are not.
     pub fn secrets(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .segments()
-            .filter(|segment| !matches!(segment, Segment::Digest(_)))
-            .flat_map(Segment::pieces)
-            .filter_map(|piece| if let Piece::Secret(name) = piece { Some(name.as_str()) } else { None })
-            .collect();
+        self.sent_as_they_are(|piece| if let Piece::Secret(name) = piece { Some(name) } else { None })
+    }
+
+    /// The names of the captured values that are sent as they are, each once.
+    pub fn captured(&self) -> Vec<&str> {
+        self.sent_as_they_are(|piece| if let Piece::Captured(name) = piece { Some(name) } else { None })
+    }
+
+    fn sent_as_they_are<'a>(&'a self, named: impl Fn(&'a Piece) -> Option<&'a String>) -> Vec<&'a str> {
+        let plain = self.segments().filter(|segment| !matches!(segment, Segment::Digest(_)));
+        let mut names: Vec<&str> = plain.flat_map(Segment::pieces).filter_map(named).map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
         names

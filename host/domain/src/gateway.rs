@@ -345,6 +345,13 @@ pub enum ReceiveStep {
     Done(Received),
 }
 
+impl ExchangeKind {
+    /// Whether it would move money, or hold it, or let it go; the others only ask or listen.
+    pub fn moves_money(self) -> bool {
+        matches!(self, Self::Pay | Self::Capture | Self::Cancel | Self::Refund)
+    }
+}
+
 impl Operation {
     /// The kind of exchange that it makes.
     pub fn kind(&self) -> ExchangeKind {
@@ -392,6 +399,14 @@ impl Outcome {
 }
 
 impl Verdict {
+    /// What is known of an exchange that ended with a fault; `unsent` when no request was made and no outcome was told.
+    ///
+    /// Only what would have moved money is then certainly not attempted, and may be begun again. A question that failed
+    /// is an answer to nothing.
+    pub fn of_fault(kind: ExchangeKind, unsent: bool, reason: String) -> Self {
+        if unsent && kind.moves_money() { Self::NotAttempted { reason } } else { Self::Unknown { reason } }
+    }
+
     /// Its name.
     pub fn name(&self) -> VerdictName {
         match self {
@@ -470,6 +485,18 @@ mod tests {
             (V::Authorized, V::Pending, false),
         ] {
             assert_eq!(known.gives_way_to(later), replaces, "{known} then {later}");
+        }
+    }
+
+    #[test]
+    fn only_what_would_have_moved_money_is_known_not_to_be_attempted_after_a_fault() {
+        use ExchangeKind as K;
+        let name = |kind, unsent| Verdict::of_fault(kind, unsent, "a trap".into()).name();
+        for kind in [K::Pay, K::Capture, K::Cancel, K::Refund] {
+            assert_eq!((name(kind, true), name(kind, false)), (VerdictName::NotAttempted, VerdictName::Unknown));
+        }
+        for kind in [K::Status, K::RefundStatus, K::Notification] {
+            assert_eq!((name(kind, true), name(kind, false)), (VerdictName::Unknown, VerdictName::Unknown), "{kind}");
         }
     }
 

@@ -165,6 +165,11 @@ impl LimitsTable {
         }
     }
 
+    /// The size of the largest component that any world and build takes, bytes.
+    pub fn largest_component_bytes(&self) -> usize {
+        self.largest(Build::Plain).component_bytes.max(self.composed.component_bytes)
+    }
+
     /// The highest limits that a component of this build can have, of those that are known before its world is.
     pub(crate) fn largest(&self, build: Build) -> Limits {
         let all = World::ALL.iter().map(|&world| *self.of(world, build));

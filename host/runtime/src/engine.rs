@@ -70,8 +70,10 @@ pub(crate) struct Shared {
     pub(crate) places: Places,
     pub(crate) breakers: Breakers,
     pub(crate) meter: Meter,
-    /// Held while a component is compiled.
+    /// Held while a component is compiled that is to be called.
     pub(crate) compiling: Mutex<()>,
+    /// Held while a component is compiled that somebody wants to know something of.
+    pub(crate) examining: Mutex<()>,
     started: Instant,
 }
 
@@ -114,6 +116,7 @@ impl Runtime {
                 breakers: Breakers::new(config.breaker),
                 meter: Meter::new(config.metrics.series)?,
                 compiling: Mutex::default(),
+                examining: Mutex::default(),
                 started: Instant::now(),
             }),
         })

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use altyn_domain::grant::{LoweredLimits, host_name, secret_name};
 use altyn_domain::plugin::{Descriptor, World};
@@ -259,8 +259,10 @@ impl Plugin {
 
 impl Runtime {
     /// Reads what a component is from its bytes alone: it is compiled and linked, nothing is instantiated.
+    ///
+    /// One is examined at a time; those that are loaded to be called do not wait for it.
     pub fn examine(&self, bytes: &[u8]) -> Result<(Plugin, Examination), InstallError> {
-        let (plugin, shape) = self.shared.load(bytes)?;
+        let (plugin, shape) = self.shared.load(bytes, &self.shared.examining)?;
         let examination = Examination {
             digest: plugin.digest(),
             world: plugin.world(),
@@ -290,20 +292,19 @@ impl Runtime {
 
     /// Compiles a component, or takes it from the cache, and links it. Keep the result: the digest names it.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, InstallError> {
-        self.shared.load(bytes).map(|(plugin, _)| plugin)
+        self.shared.load(bytes, &self.shared.compiling).map(|(plugin, _)| plugin)
     }
 }
 
 impl Shared {
-    fn load(&self, bytes: &[u8]) -> Result<(Plugin, Shape), InstallError> {
+    fn load(&self, bytes: &[u8], alone: &Mutex<()>) -> Result<(Plugin, Shape), InstallError> {
         let table = &self.config.limits;
-        let widest = table.largest(Build::Plain).at_least(&table.largest(Build::Composed));
-        refuse_unfit(bytes, widest.component_bytes)?;
+        refuse_unfit(bytes, table.largest_component_bytes())?;
         let build = shape::examine(bytes, table).map_err(InstallError::Unsound)?;
         // Before a compiler sees it; what its world allows is checked when its world is known.
         refuse_unfit(bytes, table.largest(build).component_bytes)?;
         // One at a time: whoever installs much must not take all processors from those who call.
-        let _alone = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         let realm = self.realm(build).map_err(|error| InstallError::Malformed(error.to_string()))?;
         let component =
             Component::from_binary(&realm.engine, bytes).map_err(|error| unfit(error.root_cause().to_string()))?;

@@ -4,11 +4,11 @@
 //! prints, logs or serialises a secret; errors name secrets, never show them.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use altyn_domain::exchange::{Algorithm, DigestOrder, Encoding, Piece, Segment};
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 use ripemd::Ripemd160;
@@ -23,6 +23,8 @@ const MAX_PIECES: usize = 64;
 const MAX_TEMPLATE_BYTES: usize = 256 << 10;
 /// Shortest value that is looked for when an answer is masked: shorter ones would mask ordinary text.
 const SHORTEST_MASKED: usize = 4;
+/// Longest value that is looked for in other codings than its own: secrets are shorter, and whole bodies are not.
+const LONGEST_RECODED: usize = 4 << 10;
 
 /// Why the vault gives no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,9 +47,16 @@ pub enum VaultError {
 #[derive(Clone, Default)]
 pub struct Keyring(BTreeMap<String, Zeroizing<Vec<u8>>>);
 
-/// Values that were taken out of responses of one exchange, by name.
+/// What one exchange keeps in memory alone: values that were taken out of responses, by name, each with the host that
+/// answered it; and what was sent with secrets in it, as it was sent.
 #[derive(Clone, Default)]
-pub struct Captured(BTreeMap<String, Zeroizing<Vec<u8>>>);
+pub struct Captured {
+    values: BTreeMap<String, (Zeroizing<Vec<u8>>, String)>,
+    sent: Vec<(Zeroizing<Vec<u8>>, String)>,
+}
+
+/// Everything that must not be shown, in every form in which it may come back, with what stands in its place.
+pub struct Masks(Vec<(Zeroizing<Vec<u8>>, String)>);
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,14 +66,52 @@ impl fmt::Debug for Keyring {
 
 impl fmt::Debug for Captured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
 impl Captured {
-    /// Keeps a value; a later one of the same name replaces it.
-    pub fn keep(&mut self, name: &str, value: &[u8]) {
-        self.0.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
+    /// Keeps a value that a host answered; a later one of the same name replaces it.
+    pub fn keep(&mut self, name: &str, value: &[u8], origin: &str) {
+        self.values.insert(name.to_owned(), (Zeroizing::new(value.to_vec()), origin.to_owned()));
+    }
+
+    /// The host that answered the value.
+    pub fn origin(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(_, origin)| origin.as_str())
+    }
+
+    /// Notes the bytes of a segment that is about to be sent, when there is a secret or a captured value in it.
+    pub fn note_sent(&mut self, segment: &Segment, bytes: &[u8]) {
+        if matches!(segment, Segment::Digest(_)) || bytes.len() < SHORTEST_MASKED {
+            return;
+        }
+        let marks: Vec<String> = segment
+            .pieces()
+            .filter_map(|piece| match piece {
+                Piece::Secret(name) => Some(format!("secret {}", shown(name))),
+                Piece::Captured(name) => Some(format!("captured {}", shown(name))),
+                Piece::Text(_) | Piece::Bytes(_) => None,
+            })
+            .collect();
+        if marks.is_empty() {
+            return;
+        }
+        let mark = format!("[{}]", marks.join(", "));
+        // What was encoded may come back in another coding.
+        let plain = matches!(segment, Segment::Base64(_)).then(|| BASE64_STANDARD.decode(bytes).ok()).flatten();
+        for bytes in [Some(bytes.to_vec()), plain].into_iter().flatten().map(Zeroizing::new) {
+            if !self.sent.iter().any(|(known, _)| *known == bytes) {
+                self.sent.push((bytes, mark.clone()));
+            }
+        }
+    }
+}
+
+impl Masks {
+    /// The text with all of it masked, the longest forms first.
+    pub fn apply(&self, text: &[u8]) -> Vec<u8> {
+        self.0.iter().fold(text.to_vec(), |text, (form, mark)| replaced(text, form, mark.as_bytes()))
     }
 }
 
@@ -113,8 +160,9 @@ impl Keyring {
                     filled.extend_from_slice(self.0.get(name).ok_or_else(|| VaultError::UnknownSecret(shown(name)))?);
                 }
                 Piece::Captured(name) => {
-                    let value = captured.and_then(|captured| captured.0.get(name));
-                    filled.extend_from_slice(value.ok_or_else(|| VaultError::NotCaptured(shown(name)))?);
+                    let value = captured.and_then(|captured| captured.values.get(name));
+                    let (value, _) = value.ok_or_else(|| VaultError::NotCaptured(shown(name)))?;
+                    filled.extend_from_slice(value);
                 }
             }
         }
@@ -166,31 +214,30 @@ impl Keyring {
             Segment::Base64(template) => {
                 Zeroizing::new(BASE64_STANDARD.encode(self.fill(template, captured)?.as_slice()).into_bytes())
             }
-            Segment::Percent(template) => Zeroizing::new(percent(&self.fill(template, captured)?)),
+            Segment::Percent(template) => Zeroizing::new(percent(&self.fill(template, captured)?, CAPITALS)),
             Segment::Digest(order) => Zeroizing::new(self.digest(order, captured)?.into_bytes()),
         })
     }
 
-    /// The text with every secret and captured value in it replaced by its name, written plainly, in base64, in
-    /// hexadecimal digits or percent-encoded. A server that echoes what it was sent tells the plugin nothing.
-    pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
-        let mut masked = text.to_vec();
-        let secrets = self.0.iter().map(|entry| ("secret", entry));
-        for (kind, (name, value)) in secrets.chain(captured.0.iter().map(|entry| ("captured", entry))) {
-            if value.len() < SHORTEST_MASKED {
-                continue;
-            }
-            let mark = format!("[{kind} {name}]");
-            let encoded = Zeroizing::new(BASE64_STANDARD.encode(value.as_slice()).into_bytes());
-            let escaped = Zeroizing::new(percent(value));
-            let digits = Zeroizing::new(hex::encode(value.as_slice()));
-            let capitals = Zeroizing::new(hex::encode_upper(value.as_slice()));
-            let written = [value.as_slice(), encoded.as_slice(), escaped.as_slice()];
-            for form in written.into_iter().chain([digits.as_bytes(), capitals.as_bytes()]) {
-                masked = replaced(&masked, form, mark.as_bytes());
+    /// Masks for every secret and captured value, each replaced by its name, and for what was sent with them in it. A
+    /// server that echoes what it was sent tells the plugin nothing, in whatever coding it answers; see [`forms`].
+    pub fn masks(&self, captured: &Captured) -> Masks {
+        let secrets = self.0.iter().map(|(name, value)| (value, format!("[secret {name}]")));
+        let values = captured.values.iter().map(|(name, (value, _))| (value, format!("[captured {name}]")));
+        let sent = captured.sent.iter().map(|(bytes, mark)| (bytes, mark.clone()));
+        let mut masks = Vec::new();
+        for (value, mark) in secrets.chain(values).chain(sent) {
+            if value.len() >= SHORTEST_MASKED {
+                masks.extend(forms(value).into_iter().map(|form| (form, mark.clone())));
             }
         }
-        masked
+        masks.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        Masks(masks)
+    }
+
+    /// The text with every secret and captured value in it masked.
+    pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
+        self.masks(captured).apply(text)
     }
 }
 
@@ -215,23 +262,90 @@ fn shown(name: &str) -> String {
     name.chars().take(64).collect::<String>().escape_debug().to_string()
 }
 
+const CAPITALS: &[u8; 16] = b"0123456789ABCDEF";
+
 /// Percent-encoding of everything but the unreserved characters of RFC 3986.
-fn percent(bytes: &[u8]) -> Vec<u8> {
+fn percent(bytes: &[u8], digits: &[u8; 16]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(bytes.len());
     for &byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(byte);
         } else {
-            let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+            let digit = |nibble: u8| digits[usize::from(nibble)];
             encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
     encoded
 }
 
-fn replaced(text: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
+/// The ways in which a value may be written in an answer: plainly, in base64 of either alphabet, alone or amid other
+/// bytes, in hexadecimal digits, percent-encoded, and in a JSON text as the usual writers escape it.
+fn forms(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut forms = vec![Zeroizing::new(value.to_vec())];
+    if value.len() > LONGEST_RECODED {
+        return forms;
+    }
+    let mut add = |form: Vec<u8>| {
+        let form = Zeroizing::new(form);
+        if form.len() >= SHORTEST_MASKED && !forms.contains(&form) {
+            forms.push(form);
+        }
+    };
+    add(percent(value, CAPITALS));
+    add(percent(value, b"0123456789abcdef"));
+    add(hex::encode(value).into_bytes());
+    add(hex::encode_upper(value).into_bytes());
+    for engine in [&BASE64_STANDARD, &BASE64_URL_SAFE] {
+        let written = Zeroizing::new(engine.encode(value));
+        add(written.as_bytes().to_vec());
+        add(written.trim_end_matches('=').as_bytes().to_vec());
+        // Whatever stands before it shifts it by 0, 1 or 2 bytes; the digits that its bits alone make up stay the same.
+        for (before, own) in [(0, 0), (1, 2), (2, 3)] {
+            let mut amid = Zeroizing::new(vec![0; before]);
+            amid.extend_from_slice(value);
+            let written = Zeroizing::new(engine.encode(amid.as_slice()));
+            add(written.as_bytes()[own..amid.len() * 8 / 6].to_vec());
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(value) {
+        for slashes in [false, true] {
+            for ascii in [false, true] {
+                add(json_escaped(text, slashes, ascii).into_bytes());
+            }
+        }
+    }
+    forms
+}
+
+/// A text between the quotes of JSON; some writers escape slashes, and some all that is not ASCII.
+fn json_escaped(text: &str, slashes: bool, ascii: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => escaped.extend(['\\', c]),
+            '/' if slashes => escaped.push_str("\\/"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            '\u{8}' => escaped.push_str("\\b"),
+            '\u{c}' => escaped.push_str("\\f"),
+            c if c.is_control() || (ascii && !c.is_ascii()) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(escaped, "\\u{unit:04x}");
+                }
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn replaced(text: Vec<u8>, what: &[u8], with: &[u8]) -> Vec<u8> {
+    if what.len() > text.len() || !text.windows(what.len()).any(|window| window == what) {
+        return text;
+    }
     let mut result = Vec::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_slice();
     while let Some(at) = rest.windows(what.len()).position(|window| window == what) {
         result.extend_from_slice(&rest[..at]);
         result.extend_from_slice(with);

@@ -104,7 +104,7 @@ fn an_empty_text_equals_nothing() {
 fn what_is_sent_is_filled_and_what_comes_back_is_masked() {
     let keyring = keyring(&[("id", "shop"), ("key", "p@ss word")]);
     let mut captured = Captured::default();
-    captured.keep("token", b"A21AAF");
+    captured.keep("token", b"A21AAF", "api.example");
     let basic = Segment::Base64(vec![secret("id"), text(":"), secret("key")]);
     assert_eq!(keyring.segment(&basic, &captured).unwrap().as_slice(), b"c2hvcDpwQHNzIHdvcmQ=");
     let form = Segment::Percent(vec![secret("key")]);
@@ -119,4 +119,57 @@ fn what_is_sent_is_filled_and_what_comes_back_is_masked() {
     let digits = keyring.masked(b"7040737320776f7264 7040737320776F7264", &captured);
     assert_eq!(String::from_utf8(digits).unwrap(), "[secret key] [secret key]");
     assert!(!format!("{keyring:?}{captured:?}").contains("A21AAF"));
+}
+
+/// A value inside other bytes, in base64 of either alphabet, whatever stands around it.
+#[test]
+fn a_secret_inside_of_base64_is_masked() {
+    let keyring = keyring(&[("key", "p@ss?word>~ÿ")]);
+    for before in ["", "i", "id", "shop:", "демо:"] {
+        for after in ["", ":", "::", ":::"] {
+            let sent = format!("{before}p@ss?word>~ÿ{after}");
+            for written in [BASE64_STANDARD.encode(&sent), BASE64_URL_SAFE_NO_PAD.encode(&sent)] {
+                let masked = String::from_utf8(keyring.masked(written.as_bytes(), &Captured::default())).unwrap();
+                assert!(masked.contains("[secret key]"), "{before}…{after}: {written} became {masked}");
+                let left = masked.replace("[secret key]", "");
+                let around = BASE64_STANDARD.encode(format!("{before}{after}")).len();
+                assert!(left.len() <= around + 4, "{before}…{after}: {left} is left of {written}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_with_secrets_in_it_is_masked_as_it_was_sent() {
+    let keyring = keyring(&[("id", "shop"), ("pin", "123")]);
+    let mut captured = Captured::default();
+    for segment in [
+        Segment::Base64(vec![secret("id"), text(":"), secret("pin")]),
+        Segment::Filled(vec![text("pin="), secret("pin")]),
+        Segment::Digest(order(Algorithm::Md5, vec![secret("pin")])),
+        Segment::Text("plain text".into()),
+    ] {
+        let bytes = keyring.segment(&segment, &captured).unwrap();
+        captured.note_sent(&segment, &bytes);
+    }
+    let digest = keyring.digest(&order(Algorithm::Md5, vec![secret("pin")]), None).unwrap();
+    let echoed = format!("Basic c2hvcDoxMjM= c2hvcDoxMjM pin=123 plain text {digest}");
+    let masked = String::from_utf8(keyring.masked(echoed.as_bytes(), &captured)).unwrap();
+    let both = "[secret id, secret pin]";
+    assert_eq!(masked, format!("Basic {both} {both} [secret pin] plain text {digest}"));
+}
+
+#[test]
+fn a_secret_in_a_json_text_is_masked_however_its_writer_escapes() {
+    let keyring = keyring(&[("key", "a/b\"c\\d\tж")]);
+    for written in [
+        r#"a/b\"c\\d\tж"#,
+        r#"a\/b\"c\\d\tж"#,
+        r#"a/b\"c\\d\t\u0436"#,
+        r#"a\/b\"c\\d\t\u0436"#,
+        "a%2fb%22c%5cd%09%d0%b6",
+    ] {
+        let masked = keyring.masked(written.as_bytes(), &Captured::default());
+        assert_eq!(String::from_utf8(masked).unwrap(), "[secret key]", "{written}");
+    }
 }

@@ -49,7 +49,7 @@ pub use evidence::{Side, as_json};
 pub use failure::{Bulkhead, CallFailure, FaultKind};
 pub use gateway::{GatewayAnswer, read_gateway_answer};
 pub use install::{DescriptorError, Examination, Inspection, InstallError, Plugin, check_descriptor};
-pub use keyring::{Captured, Keyring, VaultError};
+pub use keyring::{Captured, Keyring, Masks, VaultError};
 pub use meter::{Purpose, Usage, UsageKey};
 pub use rehearsal::{Answer, Batch, Element};
 pub use shape::{Build, Unsound};

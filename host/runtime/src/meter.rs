@@ -106,6 +106,9 @@ pub(crate) struct Meter {
 /// What is kept of one tenant's calls of one export: usage to be stored, and its counters looked up once.
 struct Line {
     usage: Usage,
+    own_answered: IntCounter,
+    own_failed: IntCounter,
+    own_peak: IntGauge,
     answered: IntCounter,
     seconds: Histogram,
     fuel: IntCounter,
@@ -124,6 +127,8 @@ struct Metrics {
     bytes: IntCounterVec,
     duration_us: IntCounterVec,
     peak: IntGaugeVec,
+    own_calls: IntCounterVec,
+    own_peak: IntGaugeVec,
     running: IntGauge,
     waiting: IntGauge,
     open_circuits: IntGauge,
@@ -162,8 +167,14 @@ impl Meter {
         let line = kept.entry((key, record.export)).or_insert_with_key(|(key, export)| self.metrics.line(key, export));
         line.usage.add(&used);
         match code {
-            None => line.answered.inc(),
-            Some(code) => self.metrics.failed(record, code),
+            None => {
+                line.answered.inc();
+                line.own_answered.inc();
+            }
+            Some(code) => {
+                self.metrics.failed(record, code);
+                line.own_failed.inc();
+            }
         }
         line.seconds.observe(Duration::from_micros(used.duration_us).as_secs_f64());
         line.fuel.inc_by(used.fuel);
@@ -171,8 +182,10 @@ impl Meter {
         line.bytes_out.inc_by(used.bytes_out);
         line.duration_us.inc_by(used.duration_us);
         let peak = i64::try_from(used.peak_memory_bytes).unwrap_or(i64::MAX);
-        if peak > line.peak.get() {
-            line.peak.set(peak);
+        for gauge in [&line.peak, &line.own_peak] {
+            if peak > gauge.get() {
+                gauge.set(peak);
+            }
         }
     }
 
@@ -232,6 +245,19 @@ impl Metrics {
             &["component"],
         )?;
         registry.register(Box::new(peak.clone()))?;
+        let own_calls = counter(
+            "altyn_plugin_tenant_calls_total",
+            "Plugin calls of a tenant by outcome: answered or failed.",
+            &["tenant", "component", "outcome"],
+        )?;
+        let own_peak = IntGaugeVec::new(
+            Opts::new(
+                "altyn_plugin_tenant_peak_memory_bytes",
+                "The largest memory of one call of a tenant since the process began.",
+            ),
+            whose,
+        )?;
+        registry.register(Box::new(own_peak.clone()))?;
         Ok(Self {
             calls,
             seconds,
@@ -239,6 +265,8 @@ impl Metrics {
             bytes,
             duration_us,
             peak,
+            own_calls,
+            own_peak,
             running: gauge("altyn_plugin_calls_running", "Plugin calls under way.")?,
             waiting: gauge("altyn_plugin_calls_waiting", "Plugin calls that wait for a place.")?,
             open_circuits: gauge("altyn_plugin_circuits_open", "Bindings that are not asked because they only fail.")?,
@@ -268,6 +296,9 @@ impl Metrics {
         let whose = &[tenant, component.as_str()];
         Line {
             usage: Usage::default(),
+            own_answered: self.own_calls.with_label_values(&[tenant, component.as_str(), "answered"]),
+            own_failed: self.own_calls.with_label_values(&[tenant, component.as_str(), "failed"]),
+            own_peak: self.own_peak.with_label_values(whose),
             answered: self.calls.with_label_values(&[component.as_str(), export, "answered"]),
             seconds: self.seconds.with_label_values(&[component.as_str(), export]),
             fuel: self.fuel.with_label_values(whose),
@@ -349,6 +380,39 @@ mod tests {
         let mut again = meter.take();
         again.sort_by_key(|(key, _)| key.purpose.as_str());
         assert_eq!(again.iter().map(|(_, usage)| usage.calls).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn failures_and_memory_are_told_by_tenant() {
+        let meter = Meter::new(10).unwrap();
+        meter.count("ten_a", Purpose::Decision, 1, &record(1), None);
+        meter.count(
+            "ten_a",
+            Purpose::Decision,
+            1,
+            &CallRecord { peak_memory_bytes: 7, ..record(1) },
+            Some("plugin-trap"),
+        );
+        meter.count("ten_b", Purpose::Decision, 1, &CallRecord { peak_memory_bytes: 9, ..record(1) }, None);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&meter.metrics.registry.gather(), &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let labels = |tenant: &str| format!("component=\"0101010101010101\",tenant=\"{tenant}\"");
+        let calls = |tenant: &str, outcome: &str, count: u64| {
+            let component = "component=\"0101010101010101\"";
+            let line = format!(
+                "altyn_plugin_tenant_calls_total{{{component},outcome=\"{outcome}\",tenant=\"{tenant}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{line} is not in {text}");
+        };
+        calls("ten_a", "answered", 1);
+        calls("ten_a", "failed", 1);
+        calls("ten_b", "answered", 1);
+        calls("ten_b", "failed", 0);
+        for (tenant, bytes) in [("ten_a", 64 << 10), ("ten_b", 9)] {
+            let line = format!("altyn_plugin_tenant_peak_memory_bytes{{{}}} {bytes}\n", labels(tenant));
+            assert!(text.contains(&line), "{line} is not in {text}");
+        }
     }
 
     #[test]

@@ -373,6 +373,8 @@ impl Altyn {
             Begun::Work(work) => work,
         };
         let (tenant, limits) = (request.tenant.0, limits_text(&command.limits));
+        let row = rows::binding_find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("binding"))?;
+        shareable(&row.extension_point, command.inheritance)?;
         let shared =
             history::share(&mut work.tx, tenant, id.0, if_match, command.inheritance.as_str(), &limits).await?;
         let row = rows::binding_find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("binding"))?;
@@ -404,7 +406,10 @@ impl Altyn {
                 }
             }
         }
-        let shared = above.filter(|(_, row)| row.inheritance != Inheritance::None.as_str() && row.ended_at.is_none());
+        let shared = above.filter(|(_, row)| {
+            let gateway = row.extension_point == World::PaymentGateway.as_str();
+            row.inheritance != Inheritance::None.as_str() && row.ended_at.is_none() && !gateway
+        });
         // What is not shared does not exist for those below.
         let (owner, row) = shared.ok_or(ServiceError::NotFound("binding"))?;
         let mut fields = Fields::default();
@@ -492,6 +497,9 @@ impl Altyn {
 
     /// Refuses a binding of the tenant's own where one from above is required.
     async fn not_required_from_above(&self, tenant: TenantId, point: &str, on: NaiveDate) -> Result<()> {
+        if point == World::PaymentGateway.as_str() {
+            return Ok(());
+        }
         let mut ancestry = self.ancestry(tenant).await?;
         ancestry.pop();
         for above in ancestry {
@@ -549,10 +557,11 @@ impl Altyn {
         Ok(owner.zip(row).map(|(owner, row)| (TenantId(owner), row, limits)))
     }
 
-    /// What decides at each extension point of the acting tenant on a business date.
+    /// What decides at each extension point of the acting tenant on a business date. Gateways decide nothing by themselves:
+    /// a payment names its own.
     pub async fn binding_deciding(&self, request: &Request, on: NaiveDate) -> Result<Vec<DecidingView>> {
-        let mut views = Vec::with_capacity(World::ALL.len());
-        for world in World::ALL.iter().copied() {
+        let mut views = Vec::with_capacity(World::BILLING.len());
+        for world in World::BILLING.iter().copied() {
             let decides = self.deciding(request.tenant, world, on).await?;
             let (owner, row, limits) = match decides {
                 Some((owner, row, limits)) => (Some(owner), Some(row), limits),
@@ -626,6 +635,15 @@ impl Altyn {
         history::inherited_note(&mut tx, tenant.0, binding, owner.0, self.clock.now()).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Refuses to share a gateway: payments name their binding, which is of the tenant that takes them.
+pub(crate) fn shareable(point: &str, inheritance: Inheritance) -> Result<()> {
+    if inheritance == Inheritance::None || point != World::PaymentGateway.as_str() {
+        return Ok(());
+    }
+    let message = "tenants below cannot use the gateway of a tenant above; bind it in each tenant that takes payments";
+    Err(ServiceError::conflict("gateway-not-shared", message))
 }
 
 fn required() -> ServiceError {

@@ -205,13 +205,7 @@ impl Altyn {
                 let stored = idempotency::stored(&mut tx, &claim).await?;
                 tx.rollback().await?;
                 let stored = stored.ok_or_else(|| ServiceError::Internal("the idempotency record vanished".into()))?;
-                if stored.fingerprint != key.fingerprint {
-                    return Err(ServiceError::KeyReused);
-                }
-                let value = serde_json::from_str(&stored.body)
-                    .map_err(|error| ServiceError::Internal(format!("stored answer is unreadable: {error}")))?;
-                let status = u16::try_from(stored.status).unwrap_or(200);
-                return Ok(Begun::Replay(Reply { status, replayed: true, value }));
+                return Ok(Begun::Replay(replay(key, &stored)?));
             }
         }
         Ok(Begun::Work(Work {
@@ -223,10 +217,35 @@ impl Altyn {
         }))
     }
 
+    /// The answer that this very request was given before, for a use case that must look further before it begins; a
+    /// request under way at the same moment is met by [`Self::begin`].
+    pub(crate) async fn answered_before<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<Reply<T>>> {
+        let Some(key) = &request.key else { return Ok(None) };
+        let mut tx = self.read(request).await?;
+        let claim = idempotency::Claim {
+            tenant: request.tenant.0,
+            credential: &request.credential,
+            request: &key.request,
+            key: &key.key,
+            fingerprint: &key.fingerprint,
+        };
+        idempotency::stored(&mut tx, &claim).await?.map(|stored| replay(key, &stored)).transpose()
+    }
+
     /// Begins a transaction that only reads the request's tenant.
     pub async fn read(&self, request: &Request) -> Result<Tx> {
         Ok(self.db.read(request.scope()).await?)
     }
+}
+
+/// The stored answer of a request, if it is the same one.
+fn replay<T: DeserializeOwned>(key: &IdempotencyKey, stored: &idempotency::Stored) -> Result<Reply<T>> {
+    if stored.fingerprint != key.fingerprint {
+        return Err(ServiceError::KeyReused);
+    }
+    let value = serde_json::from_str(&stored.body)
+        .map_err(|error| ServiceError::Internal(format!("stored answer is unreadable: {error}")))?;
+    Ok(Reply { status: u16::try_from(stored.status).unwrap_or(200), replayed: true, value })
 }
 
 impl Work {

@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bindings::{BindingView, CreateBinding, ShareBinding, UpgradeBinding},
+    bindings::{BindingView, CreateBinding, ShareBinding, UpgradeBinding, shareable},
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError},
     grants::SetGrant,
@@ -427,6 +427,7 @@ impl Altyn {
         let request = Request { tenant: declared.tenant, ..root.clone() };
         let DeclaredBinding { from, priority, config, inheritance, limits, .. } = declared;
         let world = self.plugin_get(&component).await?.world;
+        shareable(&world, inheritance)?;
         let there = self.binding_there(&request, &world, from, priority).await?;
         let (view, mut outcome) = match there {
             None => {

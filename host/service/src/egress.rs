@@ -6,13 +6,20 @@
 //! was verified.
 
 mod address;
+mod own;
 mod target;
 
-use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use altyn_domain::exchange::{HttpResponse, MAX_BODY_BYTES, Method};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
@@ -22,6 +29,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 pub use address::is_global;
+pub use own::{Own, OwnError};
 pub use target::{Target, TargetError};
 
 /// How long a name may take to resolve.
@@ -44,6 +52,8 @@ pub struct Egress {
     tls: Arc<ClientConfig>,
     /// Names that a test maps to its own servers; empty in every application that is composed from settings.
     tests: Arc<HashMap<String, SocketAddr>>,
+    /// What is never spoken to because it is this installation.
+    own: Arc<Own>,
     /// Whether nothing is sent at all.
     closed: bool,
 }
@@ -96,12 +106,17 @@ impl Egress {
     /// To the public internet, by the machine's resolver and the public roots.
     pub fn public() -> Self {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self { resolve: Arc::new(system), tls: tls(roots), tests: Arc::default(), closed: false }
+        Self { resolve: Arc::new(system), tls: tls(roots), tests: Arc::default(), own: Arc::default(), closed: false }
     }
 
     /// The same way, closed: every request is refused as not sent.
     pub fn closed(self) -> Self {
         Self { closed: true, ..self }
+    }
+
+    /// The same, but never to what belongs to the installation itself.
+    pub fn without(self, own: Own) -> Self {
+        Self { own: Arc::new(own), ..self }
     }
 
     /// The same by another resolver: for a host with its own name servers, and to try what names may say.
@@ -138,7 +153,7 @@ impl Egress {
         let Outgoing { method, target, headers, body } = outgoing;
         let host = target.host();
         let addresses = self.addresses(&target).await?;
-        let stream = timeout(CONNECT, connected(host, &addresses))
+        let stream = timeout(CONNECT, connected(host, &addresses, self.tests.is_empty()))
             .await
             .map_err(|_| format!("{host} does not take connections"))??;
         let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name for TLS"))?;
@@ -180,15 +195,13 @@ impl Egress {
     /// The addresses of the target, all of them fit to be spoken to.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, String> {
         let host = target.host();
+        if self.own.has_name(host) {
+            return Err(format!("{host} is this installation itself"));
+        }
         if let Some(server) = self.tests.get(host) {
             return Ok(vec![*server]);
         }
-        let found = timeout(RESOLVE, (self.resolve)(host.to_owned(), target.port())).await;
-        let found = match found {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => return Err(format!("{host} does not resolve: {error}")),
-            Err(_) => return Err(format!("{host} does not resolve in time")),
-        };
+        let found = self.resolved(host, target.port()).await?;
         if found.is_empty() {
             return Err(format!("{host} has no address"));
         }
@@ -198,7 +211,33 @@ impl Egress {
                 tracing::warn!(target: "altyn::egress", host, address = %address.ip(), "a name points inside; nothing was sent");
                 Err(format!("{host} has the address {}, which is not a public one", address.ip()))
             }
-            None => Ok(found.into_iter().map(|address| SocketAddr::new(address.ip(), target.port())).collect()),
+            None => self
+                .not_own(host, &found)
+                .await
+                .map(|()| found.into_iter().map(|address| SocketAddr::new(address.ip(), target.port())).collect()),
+        }
+    }
+
+    async fn resolved(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        match timeout(RESOLVE, (self.resolve)(host.to_owned(), port)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(format!("{host} does not resolve: {error}")),
+            Err(_) => Err(format!("{host} does not resolve in time")),
+        }
+    }
+
+    /// Refuses addresses of this installation, under whatever name: those that are set, and those of its names just now.
+    async fn not_own(&self, host: &str, found: &[SocketAddr]) -> Result<(), String> {
+        let named = join_all(self.own.names().map(|name| self.resolved(name, 443))).await;
+        // A name of ours that does not resolve leads nobody here.
+        let named: Vec<IpAddr> = named.into_iter().flatten().flatten().map(|address| address.ip()).collect();
+        match found.iter().map(SocketAddr::ip).find(|address| self.own.has_address(*address) || named.contains(address))
+        {
+            Some(address) => {
+                tracing::warn!(target: "altyn::egress", host, %address, "a name points at this installation; nothing was sent");
+                Err(format!("{host} has the address {address}, which is that of this installation"))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -229,13 +268,19 @@ fn tls(roots: RootCertStore) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Connects to the first of the checked addresses that answers.
-async fn connected(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream, String> {
+/// Connects to the first of the checked addresses that answers; `elsewhere` refuses the machine itself, which a connection
+/// to any of its own addresses comes from, too.
+async fn connected(host: &str, addresses: &[SocketAddr], elsewhere: bool) -> Result<TcpStream, String> {
     let mut last = String::new();
     for address in addresses {
         match TcpStream::connect(address).await {
             // The address that was connected to is the one that was checked, not another one of the same name.
-            Ok(stream) if stream.peer_addr().is_ok_and(|peer| peer == *address) => return Ok(stream),
+            Ok(stream) if stream.peer_addr().is_ok_and(|peer| peer == *address) => {
+                if elsewhere && stream.local_addr().is_ok_and(|local| local.ip() == address.ip()) {
+                    return Err(format!("{host} is this machine itself"));
+                }
+                return Ok(stream);
+            }
             Ok(_) => return Err(format!("{host} answers from another address")),
             Err(error) => last = error.to_string(),
         }
@@ -262,4 +307,18 @@ async fn read(response: hyper::Response<hyper::body::Incoming>, host: &str) -> R
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     Ok(HttpResponse { status: parts.status.as_u16(), headers: headers.collect(), body: bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_the_machine_itself_is_given_up_before_anything_is_sent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = [listener.local_addr().unwrap()];
+        let refused = connected("evil.example", &address, true).await.unwrap_err();
+        assert_eq!(refused, "evil.example is this machine itself");
+        assert!(connected("a.test", &address, false).await.is_ok(), "servers of tests are on the machine");
+    }
 }

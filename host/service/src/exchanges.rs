@@ -6,6 +6,7 @@
 //! whose id is the gateway's key for ever, so an exchange that is taken up again never pays twice.
 
 mod claims;
+mod lessons;
 mod machine;
 
 use altyn_domain::{
@@ -23,6 +24,7 @@ pub use machine::ANSWERED_IN_MS;
 use crate::{
     context::{Altyn, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
+    gateways::{Gateway, Origin},
     page::{Listed, Page},
 };
 
@@ -184,10 +186,15 @@ impl Altyn {
     /// The exchange and its key are stored first; then the gateway is talked to, outside any transaction. A repeated
     /// request finds the same exchange and goes on with it.
     pub async fn exchange_begin(&self, request: &Request, command: BeginExchange) -> Result<Reply<ExchangeView>> {
-        let planned = self.exchange_plan(request, command).await?;
-        let reply = match self.begin::<ExchangeView>(request).await? {
-            Begun::Replay(reply) => reply,
-            Begun::Work(work) => self.exchange_store(request, work, planned).await?,
+        // Before anything is asked: what became of the binding since then is no matter of a repeated request.
+        let reply = if let Some(reply) = self.answered_before::<ExchangeView>(request).await? {
+            reply
+        } else {
+            let planned = self.exchange_plan(request, command).await?;
+            match self.begin::<ExchangeView>(request).await? {
+                Begun::Replay(reply) => reply,
+                Begun::Work(work) => self.exchange_store(request, work, planned).await?,
+            }
         };
         let Reply { status, replayed, value } = reply;
         self.exchange_advance(request.tenant, value.id, &owner(self)).await?;
@@ -283,9 +290,12 @@ impl Altyn {
             | BeginExchange::Refund { payment_id, .. } => self.about(request, *payment_id, ExchangeKind::Pay).await?,
             BeginExchange::RefundStatus { refund_id } => self.about(request, *refund_id, ExchangeKind::Refund).await?,
         };
-        // A payment in flight stays with the component that began it.
-        let component = about.as_ref().map(|row| crate::plugins::digest_of(&row.component_digest)).transpose()?;
-        let gateway = self.gateway_open(request.tenant, binding, component).await?;
+        // A payment in flight stays with the component that began it, and with its configuration.
+        let origin = about.as_ref().map(Origin::of).transpose()?;
+        let gateway = self.gateway_open(request.tenant, binding, origin).await?;
+        if matches!(command, BeginExchange::Pay { .. }) {
+            self.takes_payments(&gateway)?;
+        }
         let can = gateway.capabilities(self.clock.now()).await?;
         let refuse = |able: bool, what: &str| {
             let message = format!("the gateway does not {what} with its configuration; use another binding");
@@ -293,12 +303,6 @@ impl Altyn {
         };
         match &command {
             BeginExchange::Pay { currency, capture, saved_method, save_method, .. } => {
-                if !gateway.open_for_payments {
-                    return Err(ServiceError::conflict(
-                        "binding-ended",
-                        "the binding takes no new payments; use another",
-                    ));
-                }
                 refuse(can.currencies.is_empty() || can.currencies.contains(currency), &format!("take {currency}"))?;
                 refuse(*capture || can.two_stage, "hold money without taking it")?;
                 refuse(can.saved_methods || (saved_method.is_none() && !save_method), "keep methods")?;
@@ -312,7 +316,21 @@ impl Altyn {
             }
             BeginExchange::RefundStatus { .. } => refuse(can.refund_status, "tell how a refund stands")?,
         }
-        Ok(Planned { command, binding, component: gateway.digest.0.to_vec() })
+        Ok(Planned { command, binding, origin: gateway.origin() })
+    }
+
+    /// Refuses a payment through a binding that has ended, or has not begun.
+    fn takes_payments(&self, gateway: &Gateway) -> Result<()> {
+        if !gateway.open_for_payments {
+            let message = "the binding takes no new payments; use another";
+            return Err(ServiceError::conflict("binding-ended", message));
+        }
+        if !gateway.has_begun(self.clock.now())? {
+            let from = gateway.effective_from;
+            let message = format!("the binding takes payments from {from} on; use another, or wait until then");
+            return Err(ServiceError::conflict("binding-not-begun", message));
+        }
+        Ok(())
     }
 
     /// The binding of an exchange of a kind, and its row.
@@ -332,7 +350,7 @@ impl Altyn {
     }
 
     async fn exchange_store(&self, request: &Request, mut work: Work, planned: Planned) -> Result<Reply<ExchangeView>> {
-        let Planned { command, binding, component } = planned;
+        let Planned { command, binding, origin } = planned;
         let (tenant, id) = (request.tenant.0, self.ids.next());
         let tx = &mut work.tx;
         let (operation, about) = match command {
@@ -408,7 +426,8 @@ impl Altyn {
         let row = rows::ExchangeRow {
             id,
             binding_id: binding.0,
-            component_digest: component,
+            component_digest: origin.digest.0.to_vec(),
+            config: origin.config,
             kind: operation.kind().as_str().to_owned(),
             about_id: about.map(ExchangeId::uuid),
             number: i64::try_from(number).unwrap_or_default(),
@@ -464,7 +483,7 @@ impl Altyn {
 struct Planned {
     command: BeginExchange,
     binding: BindingId,
-    component: Vec<u8>,
+    origin: Origin,
 }
 
 #[derive(Serialize, Deserialize)]

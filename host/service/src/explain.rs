@@ -41,6 +41,10 @@ pub struct CallView {
     pub plugin_id: Option<String>,
     /// The plugin's version.
     pub plugin_version: Option<String>,
+    /// Who signed the component; absent when nobody did.
+    pub publisher: Option<String>,
+    /// On whose word it was installed: `core`, `trusted` or `unsigned-dev`.
+    pub trust_level: Option<String>,
     /// SHA-256 of the component that answered.
     pub component: String,
     /// Its world, which names the extension point.
@@ -146,13 +150,15 @@ pub struct LineExplanation {
 }
 
 fn view(row: rows::NamedCallRow) -> CallView {
-    let rows::NamedCallRow { call, plugin_id, plugin_version } = row;
+    let rows::NamedCallRow { call, plugin_id, plugin_version, publisher, trust_level } = row;
     CallView {
         id: CallId(call.id),
         run_id: call.run_id.map(RunId),
         binding_id: BindingId(call.binding_id),
         plugin_id,
         plugin_version,
+        publisher,
+        trust_level,
         component: hex::encode(&call.component_digest),
         world: call.world,
         export: call.export,

@@ -1,6 +1,9 @@
 //! Configurations of plugins: checked against the schema that the plugin brings, and the form that follows from it.
 //!
-//! A schema is a guest's word: it reads no file and no network, its patterns run in time that grows with the text only.
+//! A schema is a guest's word: it reads no file and no network, its patterns run in time that grows with the text only, and
+//! its references do not multiply without end.
+
+use std::collections::HashMap;
 
 use altyn_domain::form::{FormField, form};
 use jsonschema::PatternOptions;
@@ -20,6 +23,9 @@ const LONGEST_MESSAGE: usize = 300;
 /// The largest configuration, bytes of its JSON.
 const LARGEST_CONFIG: usize = 64 << 10;
 
+/// The most parts of a schema whose references are followed: objects, lists and values.
+const MOST_PARTS: u64 = 10_000;
+
 /// The settings form of a plugin.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FormView {
@@ -33,7 +39,65 @@ pub struct FormView {
     pub fields: Vec<FormField>,
 }
 
+/// How much of a schema there is when each reference is followed, saturating; an error for one that is never at its end.
+///
+/// A validator follows references again and again, so what stands in few bytes may cost more than anybody waits for. Only
+/// pointers into the schema itself are followed here, and nothing that gives them another meaning is taken.
+fn expanded<'a>(
+    root: &'a Value,
+    part: &'a Value,
+    known: &mut HashMap<*const Value, Option<u64>>,
+) -> std::result::Result<u64, String> {
+    match known.insert(part, None) {
+        Some(Some(size)) => {
+            known.insert(part, Some(size));
+            return Ok(size);
+        }
+        Some(None) => return Err("it contains itself; write out as many levels as are needed".to_owned()),
+        None => {}
+    }
+    let mut size = 1_u64;
+    match part {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if let Value::String(text) = value {
+                    match name.as_str() {
+                        "$ref" => {
+                            let target = text.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+                            let target = target.ok_or_else(|| {
+                                format!("$ref {text:?} is no pointer into the schema, such as #/$defs/name")
+                            })?;
+                            size = size.saturating_add(expanded(root, target, known)?);
+                        }
+                        "$dynamicRef" | "$recursiveRef" => return Err(format!("{name} is not taken; use $ref")),
+                        "$id" if !std::ptr::eq(root, part) => {
+                            return Err("$id inside of the schema is not taken; remove it".to_owned());
+                        }
+                        // There, `id` is what `$id` is now.
+                        "$schema" if text.contains("draft-03") || text.contains("draft-04") => {
+                            return Err("it is written in draft 4; write it in draft 6 or later".to_owned());
+                        }
+                        _ => {}
+                    }
+                }
+                size = size.saturating_add(expanded(root, value, known)?);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                size = size.saturating_add(expanded(root, item, known)?);
+            }
+        }
+        _ => {}
+    }
+    known.insert(part, Some(size));
+    Ok(size)
+}
+
 fn compiled(schema: &Value) -> std::result::Result<jsonschema::Validator, String> {
+    if expanded(schema, schema, &mut HashMap::new())? > MOST_PARTS {
+        return Err(format!("with its references followed it has more than {MOST_PARTS} parts; use fewer $ref"));
+    }
     let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
     options.build(schema).map_err(|error| error.to_string().chars().take(LONGEST_MESSAGE).collect())
 }
@@ -112,6 +176,41 @@ mod tests {
             let error = check_schema(&schema).await.unwrap_err();
             assert_eq!(error.code(), "plugin-refused", "{elsewhere}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn references_that_multiply_are_refused_at_once() {
+        let started = std::time::Instant::now();
+        let mut defs = serde_json::Map::new();
+        for level in 0..30 {
+            let next = format!("#/$defs/b{}", level + 1);
+            defs.insert(format!("b{level}"), serde_json::json!({ "allOf": [{ "$ref": next }, { "$ref": next }] }));
+        }
+        defs.insert("b30".into(), serde_json::json!({ "type": "object" }));
+        let bomb = serde_json::json!({ "$defs": defs, "$ref": "#/$defs/b0" }).to_string();
+        for refused in [check_schema(&bomb).await, check_config(&bomb, &serde_json::json!({})).await] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code(), "plugin-refused");
+            assert!(refused.to_string().contains("more than 10000 parts"), "{refused}");
+        }
+        for (schema, why) in [
+            (serde_json::json!({ "$ref": "#" }), "contains itself"),
+            (
+                serde_json::json!({ "properties": { "a": { "items": { "$ref": "#/properties/a" } } } }),
+                "contains itself",
+            ),
+            (serde_json::json!({ "properties": { "a": { "$ref": "#a" }, "b": { "$anchor": "a" } } }), "no pointer"),
+            (serde_json::json!({ "allOf": [{ "$id": "x", "properties": {} }] }), "$id"),
+            (serde_json::json!({ "$dynamicRef": "#a" }), "$dynamicRef"),
+            (serde_json::json!({ "$schema": "http://json-schema.org/draft-04/schema#" }), "draft 4"),
+        ] {
+            let refused = check_schema(&schema.to_string()).await.unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+        let shared = serde_json::json!({ "$defs": { "rate": { "type": "string" } },
+            "properties": { "a": { "$ref": "#/$defs/rate" }, "b": { "$ref": "#/$defs/rate" }, "$ref": { "type": "string" } } });
+        assert!(check_schema(&shared.to_string()).await.is_ok(), "what is used twice is no bomb");
     }
 
     #[tokio::test]

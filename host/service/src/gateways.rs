@@ -10,21 +10,23 @@ use std::{
 };
 
 use altyn_domain::{
+    calendar::local_date,
     exchange::{HttpCall, Incoming, Segment},
     gateway::{Capabilities, Operation, ReceiveStep, Received, Step},
     grant::Asked,
     id::{BindingId, TenantId},
 };
-use altyn_runtime::{CallContext, CallFailure, CallRecord, Captured, Digest, Keyring, Plugin, Runtime, World};
-use altyn_store::{Scope, plugins as bindings, tenants};
-use chrono::{DateTime, Utc};
+use altyn_runtime::{CallContext, CallFailure, CallRecord, Captured, Digest, Keyring, Masks, Plugin, Runtime, World};
+use altyn_store::{Scope, exchanges, plugins as bindings, tenants};
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
     context::{Altyn, Request},
     egress::{Outgoing, Target},
-    error::{Result, ServiceError},
+    error::{Result, ServiceError, stored},
     grants::asked,
     plugins::{blocking, digest_of},
     secrets::OpenSecret,
@@ -58,6 +60,8 @@ pub(crate) struct Gateway {
     pub(crate) digest: Digest,
     /// Whether new payments may begin through it.
     pub(crate) open_for_payments: bool,
+    /// The first day, in the tenant's zone, on which they may.
+    pub(crate) effective_from: NaiveDate,
     runtime: Arc<Runtime>,
     plugin: Plugin,
     config: String,
@@ -70,6 +74,21 @@ pub(crate) struct Gateway {
     /// The secrets that it was granted and the tenant keeps.
     secrets: BTreeMap<String, OpenSecret>,
     keyring: Arc<Keyring>,
+}
+
+/// What an exchange is begun with, and goes on with whatever its binding has meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) digest: Digest,
+    /// None for exchanges from before configurations were kept: they go on with the binding's present one.
+    pub(crate) config: Option<String>,
+}
+
+impl Origin {
+    /// The origin of an exchange.
+    pub(crate) fn of(row: &exchanges::ExchangeRow) -> Result<Self> {
+        Ok(Self { digest: digest_of(&row.component_digest)?, config: row.config.clone() })
+    }
 }
 
 /// What a gateway is asked.
@@ -111,12 +130,12 @@ impl Altyn {
         })
     }
 
-    /// Opens a gateway: with the component of the binding, or with the one that began an exchange.
+    /// Opens a gateway: with what the binding has now, or with what began an exchange.
     pub(crate) async fn gateway_open(
         &self,
         tenant: TenantId,
         binding: BindingId,
-        component: Option<Digest>,
+        origin: Option<Origin>,
     ) -> Result<Gateway> {
         let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
         let row = bindings::binding_find(&mut tx, tenant.0, binding.0).await?;
@@ -125,7 +144,10 @@ impl Altyn {
         let row = row
             .filter(|row| row.extension_point == World::PaymentGateway.as_str())
             .ok_or(ServiceError::NotFound("gateway"))?;
-        let digest = component.map_or_else(|| digest_of(&row.component_digest), Ok)?;
+        let (digest, config) = match origin {
+            Some(Origin { digest, config }) => (digest, config.unwrap_or(row.config)),
+            None => (digest_of(&row.component_digest)?, row.config),
+        };
         let asked = asked(&self.plugin_row(&digest.to_string()).await?)?;
         let granted = self.granted(tenant, digest).await?;
         let limits = limits_read("bindings.limits", &row.limits)?.narrowed(granted.limits);
@@ -147,9 +169,10 @@ impl Altyn {
             binding,
             digest,
             open_for_payments: row.ended_at.is_none(),
+            effective_from: row.effective_from,
             runtime: self.plugins.runtime(),
             plugin,
-            config: row.config,
+            config,
             tenant,
             zone: settings.zone,
             locale: settings.locale,
@@ -171,6 +194,16 @@ impl Gateway {
             zone: self.zone.clone(),
             locale: self.locale.clone(),
         }
+    }
+
+    /// Whether it takes payments already: the day of an instant, in the tenant's zone, against the binding's first.
+    pub(crate) fn has_begun(&self, now: DateTime<Utc>) -> Result<bool> {
+        Ok(self.effective_from <= local_date(now, stored::<Tz>("tenants.zone", &self.zone)?))
+    }
+
+    /// What an exchange that begins now is begun with.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { digest: self.digest, config: Some(self.config.clone()) }
     }
 
     /// What it can do with its configuration.
@@ -210,7 +243,8 @@ impl Gateway {
     }
 
     /// Fills a request in: the only place where a secret meets what is sent. The text of an error names, never shows.
-    pub(crate) fn fill(&self, call: &HttpCall, captured: &Captured) -> std::result::Result<Outgoing, String> {
+    /// What is sent with a secret in it is noted in `captured`, so that no answer shows it.
+    pub(crate) fn fill(&self, call: &HttpCall, captured: &mut Captured) -> std::result::Result<Outgoing, String> {
         let request = &call.request;
         request.check().map_err(|error| error.to_string())?;
         let url = self.joined(&request.url, captured)?;
@@ -220,6 +254,11 @@ impl Gateway {
             // An unknown secret is named by the filling below.
             if self.secrets.get(name).is_some_and(|secret| secret.for_host(&target.authority()).is_none()) {
                 return Err(format!("the secret {name} is not bound to {}", target.authority()));
+            }
+        }
+        for name in request.captured() {
+            if let Some(origin) = captured.origin(name).filter(|origin| !self.carries(origin, &target.authority())) {
+                return Err(format!("the captured value {name} is of {origin} and not sent to {}", target.authority()));
             }
         }
         let mut headers = Vec::with_capacity(request.headers.len());
@@ -233,18 +272,26 @@ impl Gateway {
         Ok(Outgoing { method: request.method, target, headers, body: self.joined(&request.body, captured)? })
     }
 
-    fn joined(&self, segments: &[Segment], captured: &Captured) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
+    /// Whether what a host answered may be sent to another one. It may hold whatever was sent to the first, so that every
+    /// secret that may be sent there must be bound to the other, too.
+    fn carries(&self, origin: &str, to: &str) -> bool {
+        let mut known = self.secrets.values().filter(|secret| secret.for_host(origin).is_some()).peekable();
+        origin == to || (known.peek().is_some() && known.all(|secret| secret.for_host(to).is_some()))
+    }
+
+    fn joined(&self, segments: &[Segment], captured: &mut Captured) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
         let mut joined = Zeroizing::new(Vec::with_capacity(1_024));
         for segment in segments {
             let part = self.keyring.segment(segment, captured).map_err(|error| error.to_string())?;
+            captured.note_sent(segment, &part);
             joined.extend_from_slice(&part);
         }
         Ok(joined)
     }
 
-    /// The text with every secret and captured value in it masked.
-    pub(crate) fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
-        self.keyring.masked(text, captured)
+    /// What is taken out of whatever comes back.
+    pub(crate) fn masks(&self, captured: &Captured) -> Masks {
+        self.keyring.masks(captured)
     }
 }
 

@@ -187,8 +187,7 @@ pub fn read_manifest(text: &str) -> Result<SignedManifest> {
 impl Plugins {
     /// Reads a component's bytes and compares them with the manifest; nothing of it runs.
     pub async fn examine(&self, wasm: Vec<u8>, signed: Option<SignedManifest>) -> Result<Examined> {
-        let runtime = self.runtime();
-        let (plugin, facts) = blocking(move || runtime.examine(&wasm)).await?.map_err(|error| refused(&error))?;
+        let (plugin, facts) = self.examined(wasm).await?;
         if let Some(signed) = &signed {
             let manifest = &signed.manifest;
             manifest.check().map_err(|error| of_manifest(&error))?;
@@ -233,6 +232,11 @@ impl Plugins {
 }
 
 impl Altyn {
+    /// Looks into a component without keeping it and without running anything of it: what its bytes say.
+    pub async fn plugin_examine(&self, wasm: Vec<u8>, signed: Option<SignedManifest>) -> Result<ExaminationView> {
+        Ok(self.plugins.examine(wasm, signed).await?.view())
+    }
+
     /// Looks into a component without keeping it: compiles it, instantiates it with nothing granted, asks it who it is.
     pub async fn plugin_inspect(&self, wasm: Vec<u8>, signed: Option<SignedManifest>) -> Result<InspectionView> {
         self.plugins.inspect(wasm, signed).await

@@ -9,10 +9,11 @@ use std::{
 };
 
 use altyn_domain::trust::TrustLevel;
-use altyn_runtime::{Digest, InstallError, Plugin, Runtime};
+use altyn_runtime::{Digest, Examination, InstallError, Plugin, Runtime};
 use altyn_store::{Db, Scope, StoreError, plugins as rows};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 pub use crate::{
     bindings::{BindingView, Bound, CreateBinding},
@@ -24,16 +25,45 @@ use crate::{
     page::{LARGEST_PAGE, Listed, Page},
 };
 
+/// Most components that are looked into at one moment, one of them being read and the others waiting.
+const MOST_EXAMINED: usize = 8;
+
 /// The plugin host with its compiled components.
 pub struct Plugins {
     runtime: Arc<Runtime>,
     loaded: Mutex<HashMap<Digest, Plugin>>,
+    /// Who examines a component, one at a time, and who waits for that.
+    examining: Arc<Semaphore>,
+    queue: Semaphore,
 }
 
 impl Plugins {
     /// Around a runtime, with nothing loaded.
     pub fn new(runtime: Runtime) -> Self {
-        Self { runtime: Arc::new(runtime), loaded: Mutex::new(HashMap::new()) }
+        Self {
+            runtime: Arc::new(runtime),
+            loaded: Mutex::new(HashMap::new()),
+            examining: Arc::new(Semaphore::new(1)),
+            queue: Semaphore::new(MOST_EXAMINED),
+        }
+    }
+
+    /// Reads what a component is from its bytes. Who waits for others does so without a thread, so that any number of
+    /// components that somebody looks into takes none from those who call.
+    pub(crate) async fn examined(&self, wasm: Vec<u8>) -> Result<(Plugin, Examination)> {
+        let busy = "too many components are looked into at once; repeat it in a minute";
+        let busy = |_| ServiceError::Plugin { code: "plugin-busy", message: busy.to_owned() };
+        let _waiting = self.queue.try_acquire().map_err(busy)?;
+        let stopped = |_| ServiceError::Internal("nothing is examined any more".to_owned());
+        let turn = Arc::clone(&self.examining).acquire_owned().await.map_err(stopped)?;
+        let runtime = self.runtime();
+        // Whoever gives up waiting leaves the turn to the work that goes on.
+        let examined = blocking(move || {
+            let examined = runtime.examine(&wasm);
+            drop(turn);
+            examined
+        });
+        examined.await?.map_err(|error| refused(&error))
     }
 
     /// The runtime.

@@ -14,6 +14,10 @@ pub struct NamedCallRow {
     pub plugin_id: Option<String>,
     /// The component's version.
     pub plugin_version: Option<String>,
+    /// Who signed it; absent when nobody did.
+    pub publisher: Option<String>,
+    /// On whose word it was installed.
+    pub trust_level: Option<String>,
 }
 
 /// The columns of a named call; what follows is the condition.
@@ -22,7 +26,7 @@ macro_rules! named_calls {
         concat!(
             "select p.id, p.run_id, p.binding_id, p.component_digest, p.world, p.export, p.input_digest,
                 p.output_digest, p.fault_code, p.fault, p.fuel, p.peak_memory_bytes, p.duration_us, p.called_at,
-                c.plugin_id, c.version as plugin_version
+                c.plugin_id, c.version as plugin_version, c.publisher, c.trust_level
             from plugin_calls p left join components c on c.digest = p.component_digest
             where p.tenant_id = $1 and ",
             $condition

@@ -2,8 +2,8 @@
 //! only a gateway can try. A payment is named by its minor units; a notification by its body.
 
 use altyn_plugin::gateway::{
-    Action, Answer, Call, Capabilities, Claim, Field, Header, Incoming, Method, Operation, Outcome, ReceiptOfClaims,
-    ReceiveStep, Received, Repetition, Reply, Request, Segment, Step, Subject, Verdict, reply, text,
+    Action, Answer, Call, Capabilities, Capture, Claim, Field, Header, Incoming, Method, Operation, Outcome,
+    ReceiptOfClaims, ReceiveStep, Received, Repetition, Reply, Request, Segment, Step, Subject, Verdict, reply, text,
 };
 use altyn_plugin::vault::{Algorithm, digest, equals, template};
 use altyn_plugin::{Context, Descriptor, Fault, Money, PaymentGateway, describe_gateway};
@@ -15,6 +15,8 @@ pub struct Hostile;
 
 /// The host that it asks for.
 const HOST: &str = "auth.robokassa.ru";
+/// Another one.
+const OTHER: &str = "api.sandbox.paypal.com";
 /// The secret that it asks for.
 const KEY: &str = "hostile-key";
 
@@ -52,6 +54,10 @@ pub enum Ruse {
     Endless,
     /// Sends its secret, and tells what comes back.
     Echo,
+    /// Sends its secret among other bytes in base64, and tells what comes back.
+    Basic,
+    /// Sends its secret, keeps what comes back, and sends that to another host.
+    Carry,
     /// Sends a secret that it does not ask for.
     StrangeSecret,
     /// Writes its secret into a URL.
@@ -93,7 +99,14 @@ impl PaymentGateway for Hostile {
 
     fn describe() -> Descriptor {
         let version = env!("CARGO_PKG_VERSION");
-        describe_gateway("hostile-gateway", version, "Test double that misbehaves on demand", SCHEMA, &[KEY], &[HOST])
+        describe_gateway(
+            "hostile-gateway",
+            version,
+            "Test double that misbehaves on demand",
+            SCHEMA,
+            &[KEY],
+            &[HOST, OTHER],
+        )
     }
 
     fn capabilities(config: &Config) -> Result<Capabilities, Fault> {
@@ -124,6 +137,13 @@ impl PaymentGateway for Hostile {
         config.provoke("resume")?;
         if config.ruse == Ruse::Endless {
             return Ok(Step::Send(call(Request::new(Method::Get, format!("https://{HOST}/")), continuation)));
+        }
+        if config.ruse == Ruse::Carry && continuation.is_empty() {
+            let kept = Segment::Filled(template().captured("echo").build());
+            return Ok(Step::Send(call(
+                Request::form(format!("https://{OTHER}/"), vec![text("kept="), kept]),
+                b"carried",
+            )));
         }
         let told = match answer {
             Answer::Response(response) => String::from_utf8_lossy(&response.body).into_owned(),
@@ -181,6 +201,15 @@ fn try_out(config: &Config, outcome: Outcome) -> Result<Step, Fault> {
     let request = match config.ruse {
         Ruse::Send => Request::new(Method::Get, config.url.clone()),
         Ruse::Endless | Ruse::LongContinuation => get(),
+        Ruse::Basic => {
+            let value = vec![text("Basic "), Segment::Base64(template().text("shop:").secret(KEY).build())];
+            get().with(Header { name: "authorization".into(), value })
+        }
+        Ruse::Carry => {
+            let request = Request::form(format!("https://{HOST}/echo"), vec![text("key="), secret(KEY)]);
+            let captures = vec![Capture { name: "echo".into(), pointer: "/echo".into() }];
+            return Ok(Step::Send(Call { captures, ..call(request, b"") }));
+        }
         Ruse::Echo => Request::form(format!("https://{HOST}/echo"), vec![text("key="), secret(KEY)]),
         Ruse::StrangeSecret => Request::form(format!("https://{HOST}/"), vec![secret("password-1")]),
         Ruse::SecretInUrl => Request { url: vec![text(format!("https://{HOST}/?key=")), secret(KEY)], ..get() },

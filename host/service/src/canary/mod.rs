@@ -323,12 +323,12 @@ impl Altyn {
         if_match: i64,
     ) -> Result<Reply<CanaryView>> {
         self.binding_get(request, binding).await?;
+        if let Some(reply) = self.answered_before(request).await? {
+            return Ok(reply);
+        }
         let mut tx = self.read(request).await?;
-        let waiting = running(&mut tx, request.tenant, binding).await;
+        let row = running(&mut tx, request.tenant, binding).await?;
         drop(tx);
-        let Some(row) = self.unless_replayed(request, waiting).await? else {
-            return self.replay(request).await;
-        };
         let component =
             self.bindable(request.tenant, &hex::encode(&row.component_digest), &schema(&row.config)).await?;
         let mut work = match self.begin(request).await? {
@@ -364,24 +364,6 @@ impl Altyn {
         }
         let row = rows::latest(&mut work.tx, owner, binding.0).await?.ok_or(ServiceError::NotFound("canary"))?;
         work.finish(200, view(row)?).await
-    }
-
-    /// The value; nothing when it is absent and this very request was answered before; or the refusal.
-    async fn unless_replayed<T>(&self, request: &Request, found: Result<T>) -> Result<Option<T>> {
-        match found {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => match self.begin::<CanaryView>(request).await? {
-                Begun::Replay(_) => Ok(None),
-                Begun::Work(_) => Err(error),
-            },
-        }
-    }
-
-    async fn replay(&self, request: &Request) -> Result<Reply<CanaryView>> {
-        match self.begin(request).await? {
-            Begun::Replay(reply) => Ok(reply),
-            Begun::Work(_) => Err(ServiceError::NotFound("canary")),
-        }
     }
 
     /// Refuses tenants that do not use the binding.

@@ -10,27 +10,38 @@ use altyn_domain::{
     id::{BindingId, ExchangeId, Id as _, TenantId},
     money::{Currency, Money},
 };
-use altyn_runtime::Captured;
 use altyn_store::{Scope, Tx, exchanges as rows};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Asked,
-    machine::{Hold, learn, step},
+    lessons::learn,
+    machine::{Hold, step},
     written,
 };
 use crate::{
     context::Altyn,
     error::{Result, ServiceError},
-    gateways::{Question, Told},
+    gateways::{Gateway, Origin, Question, Told},
+    plugins::digest_of,
     ports::{Clock as _, SystemClock},
 };
+
+/// Most components that a binding had before and that are asked about one notification: anybody may send one.
+const MOST_FORMER: usize = 3;
 
 /// What became of the claims of a notification.
 pub(super) struct Judged {
     pub(super) reply: HttpReply,
     /// Why they were not taken.
     pub(super) refused: Option<String>,
+}
+
+/// What became of a notification with one component.
+struct Heard {
+    /// Whether it was proven and says something.
+    recognised: bool,
+    reply: HttpReply,
 }
 
 /// The answer when nothing could be decided: gateways send a notification again.
@@ -42,37 +53,77 @@ pub(super) fn try_again() -> HttpReply {
 impl Altyn {
     /// Takes a notification that came to the address of a binding, and answers what the gateway wants to hear.
     pub async fn gateway_notification(&self, binding: BindingId, incoming: Incoming) -> Result<HttpReply> {
-        let mut tx = self.db.read(Scope::Platform).await?;
-        let tenant = rows::endpoint_tenant(&mut tx, binding.0).await?.ok_or(ServiceError::NotFound("gateway"))?;
-        drop(tx);
-        let tenant = TenantId(tenant);
+        let tenant = self.gateway_tenant(binding).await?;
         self.acting_for(tenant).await?.notification_of(tenant, binding, incoming).await
     }
 
+    /// Whose gateway has the address of a binding.
+    pub async fn gateway_tenant(&self, binding: BindingId) -> Result<TenantId> {
+        let mut tx = self.db.read(Scope::Platform).await?;
+        let tenant = rows::endpoint_tenant(&mut tx, binding.0).await?;
+        tenant.map(TenantId).ok_or(ServiceError::NotFound("gateway"))
+    }
+
+    /// Asks what the binding has now and, when that does not recognise the notification, what it had when payments that
+    /// are still in flight were begun: they stay with it, and so does what is said of them.
     async fn notification_of(&self, tenant: TenantId, binding: BindingId, incoming: Incoming) -> Result<HttpReply> {
         let gateway = self.gateway_open(tenant, binding, None).await?;
-        let now = self.clock.now();
+        let present = gateway.origin();
+        let heard = self.notification_to(tenant, gateway, &incoming).await?;
+        if heard.recognised {
+            return Ok(heard.reply);
+        }
+        for former in self.former_origins(tenant, binding, &present).await? {
+            let component = former.digest;
+            let asked = match self.gateway_open(tenant, binding, Some(former)).await {
+                Ok(gateway) => self.notification_to(tenant, gateway, &incoming).await,
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(heard) if heard.recognised => return Ok(heard.reply),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(target: "altyn::gateway", %binding, %component, %error, "a former gateway was not asked");
+                }
+            }
+        }
+        Ok(heard.reply)
+    }
+
+    /// What the binding had before, of which payments are in flight; the latest first, and few.
+    async fn former_origins(&self, tenant: TenantId, binding: BindingId, present: &Origin) -> Result<Vec<Origin>> {
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        let limit = i64::try_from(MOST_FORMER + 1).unwrap_or(i64::MAX);
+        let found = rows::in_flight(&mut tx, tenant.0, binding.0, limit).await?;
+        let origins = found
+            .into_iter()
+            .map(|(digest, config)| Ok(Origin { digest: digest_of(&digest)?, config: Some(config) }))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(origins.into_iter().filter(|origin| origin != present).take(MOST_FORMER).collect())
+    }
+
+    async fn notification_to(&self, tenant: TenantId, gateway: Gateway, incoming: &Incoming) -> Result<Heard> {
+        let (binding, now) = (gateway.binding, self.clock.now());
         let (record, told) = gateway.ask(Question::Receive(incoming.clone()), now).await?;
         match &told {
             Ok(Told::Received(Received::Rejected { reason, reply })) => {
                 tracing::warn!(target: "altyn::gateway", %binding, source = incoming.source, reason, "a notification proves nothing");
-                return Ok(reply.clone());
+                return Ok(Heard { recognised: false, reply: reply.clone() });
             }
             Err(failure) => {
                 tracing::warn!(target: "altyn::gateway", %binding, code = failure.code(), "a notification was not understood");
-                return Ok(try_again());
+                return Ok(Heard { recognised: false, reply: try_again() });
             }
             Ok(_) => {}
         }
-        let asked = Asked::Notification(incoming);
-        let row = self.notification_store(tenant, binding, gateway.digest.0.to_vec(), &asked, now).await?;
-        let captured = Captured::default();
-        let mut hold = Hold { altyn: self, tenant, gateway, row, asked, captured, reply: None };
+        let asked = Asked::Notification(incoming.clone());
+        let row = self.notification_store(tenant, binding, gateway.origin(), &asked, now).await?;
+        let mut hold = Hold::new(self, tenant, gateway, row, asked);
         let mut fresh = None;
         if hold.store_told(&record, told, &mut fresh).await? {
             hold.go_on(fresh).await?;
         }
-        Ok(hold.reply.take().unwrap_or_else(try_again))
+        Ok(Heard { recognised: hold.recognised, reply: hold.reply.take().unwrap_or_else(try_again) })
     }
 
     /// Begins the exchange of a notification, held by this host.
@@ -80,14 +131,15 @@ impl Altyn {
         &self,
         tenant: TenantId,
         binding: BindingId,
-        component: Vec<u8>,
+        origin: Origin,
         asked: &Asked,
         now: DateTime<Utc>,
     ) -> Result<rows::ExchangeRow> {
         let row = rows::ExchangeRow {
             id: self.ids.next(),
             binding_id: binding.0,
-            component_digest: component,
+            component_digest: origin.digest.0.to_vec(),
+            config: origin.config,
             kind: ExchangeKind::Notification.as_str().to_owned(),
             about_id: None,
             number: 0,

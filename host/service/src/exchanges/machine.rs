@@ -11,7 +11,7 @@ use altyn_domain::{
     exchange::{
         Answer, Capture, HttpCall, HttpReply, HttpRequest, HttpResponse, MAX_REQUESTS, Piece, Repetition, Segment,
     },
-    gateway::{ExchangeKind, Operation, Outcome, Received, Verdict, check_outcome},
+    gateway::{ExchangeKind, Outcome, Received, Verdict, check_outcome},
     id::{BindingId, CallId, ExchangeId, TenantId},
     money::{Currency, Money},
 };
@@ -20,14 +20,17 @@ use altyn_store::{Scope, Tx, exchanges as rows, plugins as calls};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, claims, known, read_asked, read_json, written};
+use super::{
+    Asked, claims,
+    lessons::{learn, lesson},
+    read_asked, read_json, written,
+};
 use crate::{
     context::Altyn,
     egress::SendError,
     error::{Result, ServiceError, stored},
     evidence,
-    gateways::{Gateway, Question, Told, plugin_failed},
-    plugins::digest_of,
+    gateways::{Gateway, Origin, Question, Told, plugin_failed},
     ports::{Clock as _, SystemClock},
 };
 
@@ -68,6 +71,24 @@ pub(super) struct Hold<'a> {
     pub(super) captured: Captured,
     /// What is answered to a notification, once it is decided.
     pub(super) reply: Option<HttpReply>,
+    /// Whether a notification was proven and says something.
+    pub(super) recognised: bool,
+    /// Whether the last request was answered; true while there was none.
+    heard: bool,
+}
+
+impl<'a> Hold<'a> {
+    /// A host's hold on an exchange that it took up.
+    pub(super) fn new(
+        altyn: &'a Altyn,
+        tenant: TenantId,
+        gateway: Gateway,
+        row: rows::ExchangeRow,
+        asked: Asked,
+    ) -> Self {
+        let captured = Captured::default();
+        Self { altyn, tenant, gateway, row, asked, captured, reply: None, recognised: false, heard: true }
+    }
 }
 
 impl Altyn {
@@ -81,12 +102,9 @@ impl Altyn {
         if !taken {
             return Ok(if row.state == "done" { Progress::Done } else { Progress::Busy });
         }
-        let component = digest_of(&row.component_digest)?;
-        let gateway = self.gateway_open(tenant, BindingId(row.binding_id), Some(component)).await?;
+        let gateway = self.gateway_open(tenant, BindingId(row.binding_id), Some(Origin::of(&row)?)).await?;
         let asked = read_asked(&row.asked)?;
-        let captured = Captured::default();
-        let mut hold = Hold { altyn: self, tenant, gateway, row, asked, captured, reply: None };
-        hold.go_on(None).await
+        Hold::new(self, tenant, gateway, row, asked).go_on(None).await
     }
 }
 
@@ -113,6 +131,7 @@ impl Hold<'_> {
                 }
                 "answered" => {
                     let (continuation, answer, at) = self.last_answer().await?;
+                    self.heard = matches!(answer, Answer::Response(_));
                     let notification = matches!(self.asked, Asked::Notification(_));
                     let question = Question::Resume { notification, continuation, answer };
                     let (record, told) = self.gateway.ask(question, at).await?;
@@ -128,14 +147,14 @@ impl Hold<'_> {
 
     /// Sends a request; None never, but shaped as [`Self::send_again`].
     async fn send(&mut self, call: &HttpCall) -> Option<Answer> {
-        let outgoing = match self.gateway.fill(call, &self.captured) {
+        let outgoing = match self.gateway.fill(call, &mut self.captured) {
             Ok(outgoing) => outgoing,
             Err(reason) => return Some(Answer::NotSent(reason)),
         };
-        let host = outgoing.target.host().to_owned();
+        let host = outgoing.target.authority();
         let answer = self.altyn.egress.send(outgoing).await;
         Some(match answer {
-            Ok(response) => self.received(call, response),
+            Ok(response) => self.received(call, response, &host),
             Err(error) => {
                 let reason = self.masked_text(&error.to_string());
                 tracing::warn!(target: "altyn::gateway", exchange = %ExchangeId(self.row.id), host, reason, "no answer");
@@ -168,7 +187,7 @@ impl Hold<'_> {
     }
 
     /// Takes out what is to be kept, and masks what must not be shown.
-    fn received(&mut self, call: &HttpCall, response: HttpResponse) -> Answer {
+    fn received(&mut self, call: &HttpCall, response: HttpResponse, host: &str) -> Answer {
         for Capture { name, pointer } in &call.captures {
             if !(200..300).contains(&response.status) {
                 break;
@@ -179,22 +198,22 @@ impl Hold<'_> {
             if !CAPTURED.contains(&value.len()) || !plain {
                 return Answer::Lost(format!("the answer has no value to keep at {pointer}"));
             }
-            self.captured.keep(name, value.as_bytes());
+            self.captured.keep(name, value.as_bytes(), host);
         }
-        let masked = |text: &[u8]| self.gateway.masked(text, &self.captured);
+        let masks = self.gateway.masks(&self.captured);
         let headers = response
             .headers
             .into_iter()
-            .map(|(name, value)| (name, String::from_utf8_lossy(&masked(value.as_bytes())).into_owned()));
+            .map(|(name, value)| (name, String::from_utf8_lossy(&masks.apply(value.as_bytes())).into_owned()));
         Answer::Response(HttpResponse {
             status: response.status,
             headers: headers.collect(),
-            body: masked(&response.body),
+            body: masks.apply(&response.body),
         })
     }
 
     fn masked_text(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.gateway.masked(text.as_bytes(), &self.captured)).into_owned()
+        String::from_utf8_lossy(&self.gateway.masks(&self.captured).apply(text.as_bytes())).into_owned()
     }
 
     async fn trail(&self) -> Result<Vec<rows::StepRow>> {
@@ -349,7 +368,7 @@ impl Hold<'_> {
         let (code, text) = (fault.0, short(&fault.1));
         let reason = format!("the plugin failed: {code}");
         let unsent = self.row.requests == 0 && code != "gateway-invalid-outcome";
-        let verdict = if unsent { Verdict::NotAttempted { reason } } else { Verdict::Unknown { reason } };
+        let verdict = Verdict::of_fault(self.kind()?, unsent, reason);
         let outcome = Outcome {
             verdict,
             external_id: String::new(),
@@ -368,7 +387,8 @@ impl Hold<'_> {
         self.end(tx, failed, outcome, Some((code, &text)), now).await
     }
 
-    /// Ends with an outcome: what is learnt goes to the exchange, and to the payment or refund that it is about.
+    /// Ends with an outcome: what is learnt goes to the exchange and, unless a fault ended it, to the payment or refund
+    /// that it is about.
     async fn end(
         &mut self,
         tx: &mut Tx,
@@ -383,7 +403,8 @@ impl Hold<'_> {
         let note = if last.note.is_some() { last.note.clone() } else { Some(written(&outcome)?) };
         rows::step_insert(tx, self.tenant.0, self.row.id, rows::StepRow { note, ..last }).await?;
         learn(tx, self.tenant, self.row.id, outcome.clone(), now).await?;
-        if let (Some(about), Some(lesson)) = (self.row.about_id, lesson(&self.asked, outcome)) {
+        let lesson = if fault.is_none() { lesson(&self.asked, outcome, self.heard) } else { None };
+        if let (Some(about), Some(lesson)) = (self.row.about_id, lesson) {
             learn(tx, self.tenant, about, lesson, now).await?;
         }
         Ok(true)
@@ -399,6 +420,7 @@ impl Hold<'_> {
         if !rows::end(tx, self.tenant.0, self.row.id, self.row.fence, None, now).await? {
             return Ok(false);
         }
+        self.recognised = matches!(&received, Received::Authentic { claims, .. } if !claims.is_empty());
         let judged = claims::judge(tx, self.tenant, BindingId(self.row.binding_id), received, now).await?;
         let kind = if judged.refused.is_some() { "refused" } else { "claim" };
         let last = rows::StepRow {
@@ -413,41 +435,6 @@ impl Hold<'_> {
         self.reply = Some(judged.reply);
         Ok(true)
     }
-}
-
-/// What an exchange teaches about the payment or the refund that it was about.
-fn lesson(asked: &Asked, outcome: Outcome) -> Option<Outcome> {
-    let Asked::Operation(operation) = asked else { return None };
-    let succeeded = outcome.verdict == Verdict::Succeeded;
-    match operation {
-        Operation::Status(_) | Operation::RefundStatus(_) => Some(outcome),
-        // A capture that was refused leaves the money held.
-        Operation::Capture(_) if succeeded => Some(outcome),
-        Operation::Cancel(_) if succeeded => {
-            let message = "the payment was given up".to_owned();
-            let verdict = Verdict::Declined { code: "cancelled".to_owned(), message, retryable: false };
-            Some(Outcome { verdict, amount: None, fee: None, ..outcome })
-        }
-        _ => None,
-    }
-}
-
-/// Adds an outcome to what is known of an exchange.
-pub(super) async fn learn(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: uuid::Uuid,
-    outcome: Outcome,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let Some(row) = rows::lock(tx, tenant.0, id).await? else { return Ok(()) };
-    let known = match known(&row)? {
-        Some(known) => known.followed_by(outcome),
-        None => outcome,
-    };
-    let (verdict, text) = (known.verdict.name().as_str(), written(&known)?);
-    rows::learn(tx, tenant.0, id, verdict, &known.external_id, &text, now).await?;
-    Ok(())
 }
 
 /// The last request of a trail with its place.

@@ -5,12 +5,14 @@ use altyn_service::verify::VerifyOptions;
 use serde_json::json;
 
 use crate::support::{Place, on_both_engines, page};
-use crate::wire::{Deed, Server, begin, bind, binding, connect, install, kept, pay, trail, verdict};
+use crate::wire::{Deed, Server, begin, bind, binding, connect, install, keep, kept, pay, trail, verdict};
 
 on_both_engines!(
     a_gateway_that_crashes_begins_nothing_and_harms_no_other,
     a_gateway_that_sends_for_ever_is_stopped,
     an_echo_of_a_secret_tells_the_plugin_nothing,
+    an_echo_of_credentials_tells_the_plugin_nothing_in_any_coding,
+    a_captured_value_goes_only_where_the_secrets_of_its_host_may_go,
     a_request_to_an_address_inside_never_leaves,
     an_unproven_claim_moves_only_what_it_agrees_with,
 );
@@ -70,6 +72,43 @@ async fn an_echo_of_a_secret_tells_the_plugin_nothing(mut place: Place) {
     assert_eq!(told.details, [("told".to_owned(), masked.to_owned())]);
     let kept = kept(&place, told.id).await.to_lowercase();
     assert!(!kept.contains("kl1tschk0") && !kept.contains("6b6c3174"), "{kept}");
+}
+
+async fn an_echo_of_credentials_tells_the_plugin_nothing_in_any_coding(mut place: Place) {
+    let server = Server::start(|seen| {
+        let sent = seen.header("authorization").strip_prefix("Basic ").unwrap_or_default().to_owned();
+        let url = sent.replace('+', "-").replace('/', "_");
+        let percent = sent.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let (url, json) = (url.trim_end_matches('='), sent.replace('/', "\\/"));
+        Deed::Answer(200, format!("{sent}|{url}|{json}|{percent}"))
+    })
+    .await;
+    connect(&mut place, &server, &[("hostile-key", "k>>>???schk0-73")]).await;
+    let gateway = bind(&place, "hostile-gateway", json!({ "ruse": "basic" })).await;
+    let told = begin(&place, pay(gateway, 100, "RUB")).await;
+    assert_eq!(server.seen()[0].header("authorization"), "Basic c2hvcDprPj4+Pz8/c2NoazAtNzM=");
+    let masked = ["[secret hostile-key]"; 4].join("|");
+    assert_eq!(told.details, [("told".to_owned(), masked)]);
+}
+
+async fn a_captured_value_goes_only_where_the_secrets_of_its_host_may_go(mut place: Place) {
+    let server = Server::start(|seen| {
+        let value = seen.body.strip_prefix("key=").unwrap_or_default();
+        Deed::Answer(200, json!({ "echo": value }).to_string())
+    })
+    .await;
+    connect(&mut place, &server, &SECRETS).await;
+    keep(&mut place, &SECRETS, &["auth.robokassa.ru"]).await;
+    let gateway = bind(&place, "hostile-gateway", json!({ "ruse": "carry" })).await;
+    let told = begin(&place, pay(gateway, 100, "RUB")).await;
+    assert_eq!(trail(&place, told.id).await, ["send", "response", "send", "not-sent", "outcome"]);
+    assert!(kept(&place, told.id).await.contains("is of auth.robokassa.ru and not sent to api.sandbox.paypal.com"));
+    assert_eq!(server.seen().len(), 1, "the secret came no further than where it is bound to");
+    // A token that one host gives and another takes: both may have the secret it was given for.
+    keep(&mut place, &SECRETS, &["auth.robokassa.ru", "api.sandbox.paypal.com"]).await;
+    let told = begin(&place, pay(gateway, 100, "RUB")).await;
+    assert_eq!(trail(&place, told.id).await, ["send", "response", "send", "response", "outcome"]);
+    assert_eq!(server.seen()[2].body, "kept=kl1tschk0-73");
 }
 
 async fn a_request_to_an_address_inside_never_leaves(mut place: Place) {

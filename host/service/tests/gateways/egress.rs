@@ -11,7 +11,7 @@ use std::{
 };
 
 use altyn_domain::exchange::{HttpResponse, Method};
-use altyn_service::egress::{Egress, Outgoing, SendError, Target};
+use altyn_service::egress::{Egress, Outgoing, Own, SendError, Target};
 use zeroize::Zeroizing;
 
 use crate::wire::{Deed, Server, root};
@@ -103,6 +103,21 @@ async fn the_real_resolver_is_held_to_the_same_rules() {
     for host in ["localhost", "foo.localhost", "metadata.google.internal"] {
         refused(&Egress::public(), host).await;
     }
+}
+
+#[tokio::test]
+async fn this_installation_is_not_spoken_to_under_any_name() {
+    let own = |entries: &[&str]| Own::read(&entries.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+    // Whoever has a name of his own may point it at us: the address decides, after it was resolved.
+    for address in ["8.8.4.4", "2a02:5180::7"] {
+        let egress = resolving(move || vec!["8.8.8.8", address]).without(own(&["8.8.4.4:443", "2a02:5180::7"]));
+        let reason = refused(&egress, "evil.example").await;
+        assert!(reason.contains(address) && reason.contains("this installation"), "{reason}");
+    }
+    let egress = resolving(|| vec!["8.8.8.8"]).without(own(&["billing.example"]));
+    assert!(refused(&egress, "billing.example").await.contains("this installation"));
+    let reason = refused(&egress, "evil.example").await;
+    assert!(reason.contains("8.8.8.8") && reason.contains("this installation"), "{reason}: as our name resolves");
 }
 
 async fn with(script: impl Fn(&crate::wire::Seen) -> Deed + Send + Sync + 'static) -> (Server, Egress) {

@@ -10,6 +10,7 @@ mod attacks;
 mod crashes;
 mod egress;
 mod granted;
+mod in_flight;
 mod paypal;
 mod robokassa;
 mod sandbox;

@@ -123,7 +123,7 @@ fn hmac(key: &[u8], message: &[u8]) -> String {
     hex::encode(outer)
 }
 
-fn notification(payment: ExchangeId, verdict: &str, minor: i64) -> Incoming {
+pub fn notification(payment: ExchangeId, verdict: &str, minor: i64) -> Incoming {
     let body = format!(r#"{{"payment":"{payment}","verdict":"{verdict}","amount_minor":{minor},"currency":"RUB"}}"#);
     Incoming {
         method: "POST".into(),
