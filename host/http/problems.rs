@@ -359,8 +359,11 @@ catalogue! {
     ChangeNotScheduled = "change-not-scheduled", CONFLICT, "The change is not scheduled",
         "Only a change whose day has not come can be withdrawn.",
         "Make another change that leads back.";
+    CancellationScheduled = "cancellation-scheduled", CONFLICT, "The end is scheduled",
+        "The subscription ends on a day to come; a change that waits, too, would replace that.",
+        "Withdraw the scheduled cancellation first if the subscription shall go on.";
     NothingToRenew = "nothing-to-renew", CONFLICT, "Nothing to renew",
-        "The contract has no subscription in service.",
+        "The contract has no subscription that can be renewed; `details` names each with the reason.",
         "Subscribe it to a plan first.";
     SafetyBound = "safety-bound", CONFLICT, "A safety bound was reached",
         "The change has too many lines, or charges too far ahead.",

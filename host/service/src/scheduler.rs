@@ -18,7 +18,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    blocks::BLOCK_END_JOB,
+    blocks::{BLOCK_END_JOB, BLOCK_HOLD_JOB},
     context::{Altyn, Begun, Reply, Request},
     dunning::DUNNING_JOB,
     error::{Result, ServiceError, stored},
@@ -354,6 +354,7 @@ impl Altyn {
         match job.kind.as_str() {
             RUN_JOB => return self.run_advance(tenant, run_of_job(&job.payload)?, owner).await,
             EXCHANGE_JOB => return self.exchange_job(tenant, &job.payload, owner).await,
+            BLOCK_HOLD_JOB => self.block_begin(tenant, &job.payload).await?,
             BLOCK_END_JOB => self.block_end(tenant, &job.payload).await?,
             PROMISE_END_JOB => self.promise_expire(tenant, stored("jobs.payload", &job.payload)?).await?,
             ORDER_EXPIRE_JOB => self.order_expire(tenant, stored("jobs.payload", &job.payload)?).await?,

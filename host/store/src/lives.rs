@@ -301,6 +301,14 @@ pub struct HoldRow {
     pub held_at: DateTime<Utc>,
 }
 
+const HELD_UNDER: &str = "select subscription_id from subscription_holds where tenant_id = $1 and hold_key = $2
+    order by subscription_id limit 100000";
+/// The subscriptions that are held under a key.
+pub async fn held_under(tx: &mut Tx, tenant: Uuid, key: &str) -> Result<Vec<Uuid>> {
+    let found: Vec<(Uuid,)> = tx.fetch_all(HELD_UNDER, (tenant, key.to_owned())).await?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
+}
+
 const HOLDS: &str = "select hold_key, reason, held_at from subscription_holds
     where tenant_id = $1 and subscription_id = $2 order by held_at, hold_key limit 1000";
 /// Why a subscription is held.

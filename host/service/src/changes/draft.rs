@@ -34,8 +34,8 @@ use super::{
     command::ChangeSubscription,
     timings,
     view::{
-        ChangeEffects, ChangePreview, CreditEffect, LineEffect, PostingEffect, SubscriptionEffect, TermsView,
-        differences,
+        ChangeEffects, ChangePreview, CreditEffect, LineEffect, PostingEffect, ReplacedChange, SkippedRenewal,
+        SubscriptionEffect, TermsView, differences,
     },
 };
 use crate::{
@@ -70,6 +70,8 @@ pub(super) struct Item {
     pub effective_on: NaiveDate,
     pub change: ChangeId,
     pub target: Arc<PlanVersion>,
+    /// What waits for the same subscription and gives way, should this one wait, too.
+    pub replaces: Vec<ReplacedChange>,
     current_day: CurrentDay,
 }
 
@@ -116,6 +118,8 @@ pub(super) struct Draft {
     /// Whether a run makes a change that waited for its day.
     scheduled: bool,
     pub items: Vec<Item>,
+    /// What a renewal of all leaves out.
+    pub skipped: Vec<SkippedRenewal>,
     pub lines: Vec<Line>,
     pub documents: Vec<Document>,
     pub credits: Vec<Credit>,
@@ -237,6 +241,7 @@ impl Altyn {
             deferred,
             scheduled: scheduled.is_some(),
             items,
+            skipped: Vec::new(),
             lines: Vec::new(),
             documents: Vec::new(),
             credits: Vec::new(),
@@ -252,6 +257,15 @@ impl Altyn {
         self.check_bounds(&draft)?;
         let draft = self.price(draft, seller).await?;
         self.plan_credits(request, draft).await
+    }
+
+    /// Whether a wish can be drafted, apart from what it costs.
+    pub(super) async fn wish_check(
+        &self,
+        request: &Request,
+        wish: &(SubscriptionId, ChangeSubscription),
+    ) -> Result<()> {
+        Box::pin(self.load(request, std::slice::from_ref(wish), None)).await.map(|_| ())
     }
 
     /// The binding that decides for a draft.
@@ -381,11 +395,15 @@ impl Altyn {
                 }
                 Err(error) => return Err(refused(error)),
             };
+            let effective_on = if command.kind == ChangeKind::Renew { today } else { on };
+            let waits = scheduled.is_none() && effective_on > today;
+            let replaces = if waits { replaced(&mut tx, tenant, row.id, command.kind).await? } else { Vec::new() };
             // A renewal by hand goes over to the version of the plan that has come, like one by a run.
             let moved = plan.version(decision.terms.plan_version).filter(|moved| moved.id != plan.id);
             let target = moved.map_or(target.0, |moved| Arc::new(moved.clone()));
             items.push(Item {
-                effective_on: if command.kind == ChangeKind::Renew { today } else { on },
+                effective_on,
+                replaces,
                 change: ChangeId(self.ids.next()),
                 command: command.clone(),
                 row,
@@ -541,6 +559,34 @@ fn phase(subscription: &Subscription, plan: &PlanVersion, next: NaiveDate) -> Re
 fn nothing_yet(subscription: &Subscription, kind: ChangeKind, on: NaiveDate) -> Decision {
     let terms = Terms::of(subscription);
     Decision { kind, on, credits: Vec::new(), lines: Vec::new(), terms, gift: None, gap: None }
+}
+
+/// What a change of a kind that is scheduled takes the place of: everything that waits for the subscription, but for its end.
+async fn replaced(
+    tx: &mut altyn_store::Tx,
+    tenant: Uuid,
+    subscription: Uuid,
+    kind: ChangeKind,
+) -> Result<Vec<ReplacedChange>> {
+    let mut waiting = Vec::new();
+    for row in rows::scheduled_for(tx, tenant, subscription).await? {
+        let change = ReplacedChange {
+            change_id: ChangeId(row.id),
+            kind: stored("subscription_changes.kind", &row.kind)?,
+            effective_on: row.effective_on,
+        };
+        if change.kind == ChangeKind::Cancel && kind != ChangeKind::Cancel {
+            return Err(ServiceError::conflict(
+                "cancellation-scheduled",
+                format!(
+                    "the subscription ends on {} by {}, which waits; withdraw that first if it shall go on",
+                    change.effective_on, change.change_id
+                ),
+            ));
+        }
+        waiting.push(change);
+    }
+    Ok(waiting)
 }
 
 /// Refuses what a customer who helps himself does not do, and terms that he does not give himself.
@@ -817,6 +863,7 @@ impl Draft {
             deferred: self.deferred,
             issued_on: self.issued_on,
             subscriptions,
+            skipped: self.skipped.clone(),
             postings: posted
                 .into_iter()
                 .map(|transaction| PostingEffect { kind: transaction.kind, entries: transaction.entries })
@@ -841,6 +888,7 @@ impl Draft {
             effective_on: item.effective_on,
             before: TermsView::from(&Terms::of(&item.subscription)),
             after: TermsView::from(&item.decision.terms),
+            replaces: item.replaces.clone(),
             credits: credits
                 .map(|(credit, planned)| CreditEffect {
                     charge_id: credit.wanted.charge,

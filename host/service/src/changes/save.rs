@@ -62,12 +62,13 @@ fn refused(reason: impl ToString) -> ServiceError {
 }
 
 impl Altyn {
-    /// Saves what a caller asked for: executed now, or scheduled.
-    pub(super) async fn save_requested(
+    /// Saves what a caller asked for: executed now, or scheduled; `answer` makes the reply from the changes.
+    pub(super) async fn save_requested<T: serde::Serialize + serde::de::DeserializeOwned>(
         &self,
         request: &Request,
         draft: Draft,
-    ) -> Result<Saved<Reply<Vec<ChangeView>>>> {
+        answer: impl FnOnce(Vec<ChangeView>) -> T,
+    ) -> Result<Saved<Reply<T>>> {
         let numbers = if draft.deferred { None } else { Some(self.number(&draft).await?) };
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(Saved::Done(reply)),
@@ -93,7 +94,7 @@ impl Altyn {
             let row = rows::find(&mut work.tx, request.tenant.0, change.id).await?;
             views.push(change_view(row.ok_or(ServiceError::NotFound("change"))?)?);
         }
-        match work.finish(201, views).await {
+        match work.finish(201, answer(views)).await {
             Ok(reply) => Ok(Saved::Done(reply)),
             Err(error) if moved(&error) => Ok(Saved::Moved),
             Err(error) => Err(error),
@@ -226,6 +227,12 @@ impl Altyn {
         let tenant = draft.tenant.0;
         let mut changes = Vec::with_capacity(draft.items.len());
         for item in &draft.items {
+            let waiting = rows::scheduled_for(tx, tenant, item.row.id).await?;
+            let seen = item.replaces.iter().map(|change| change.change_id.uuid());
+            if !waiting.iter().map(|change| change.id).eq(seen) {
+                // Something else waits than what the caller was told is replaced.
+                return Ok(None);
+            }
             let reason = format!("replaced by {}", item.change);
             rows::withdraw_of(tx, tenant, item.row.id, "replaced", &reason, now).await?;
             changes.push(rows::ChangeRow { state: "scheduled".to_owned(), ..row(draft, item, by, now)? });

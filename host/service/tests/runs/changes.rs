@@ -21,21 +21,21 @@ use crate::world::{World, code, day, on_both_engines, page};
 /// 590.00 and 199.90 a month, tax included.
 const PLAN: &str = "home-1m";
 
-fn wish(kind: ChangeKind) -> ChangeSubscription {
+pub fn wish(kind: ChangeKind) -> ChangeSubscription {
     ChangeSubscription::of(kind)
 }
 
 impl World {
-    async fn preview(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangePreview {
+    pub async fn preview(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangePreview {
         self.altyn.change_preview(&self.request(), id, change.clone()).await.unwrap()
     }
 
-    async fn made(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
+    pub async fn made(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
         let seen = self.preview(id, change).await;
         self.execute(id, change, &seen).await.unwrap()
     }
 
-    async fn execute(
+    pub async fn execute(
         &self,
         id: SubscriptionId,
         change: &ChangeSubscription,
@@ -49,16 +49,16 @@ impl World {
         self.altyn.change_execute(&self.request(), id, command).await.map(|reply| reply.value)
     }
 
-    async fn subscription(&self, id: SubscriptionId) -> SubscriptionView {
+    pub async fn subscription(&self, id: SubscriptionId) -> SubscriptionView {
         self.altyn.subscription_get(&self.request(), id).await.unwrap()
     }
 
-    async fn balance(&self, contract: ContractId) -> i64 {
+    pub async fn balance(&self, contract: ContractId) -> i64 {
         self.altyn.contract_get(&self.request(), contract).await.unwrap().balance_minor
     }
 
     /// A contract with one subscription, billed on the first of a month that the clock stands in.
-    async fn billed(&self, number: &str, product: &str, on: &str, now: &str) -> (ContractId, SubscriptionView) {
+    pub async fn billed(&self, number: &str, product: &str, on: &str, now: &str) -> (ContractId, SubscriptionView) {
         let contract = self.import_contract(number, product, 1, on).await;
         self.clock.set(format!("{now}T09:00:00Z").parse().unwrap());
         self.close_day(on).await;
@@ -186,6 +186,30 @@ async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world
     let listed = world.altyn.change_list(&world.request(), subscription.id, &page()).await.unwrap();
     let states: Vec<&str> = listed.data.iter().map(|change| change.state.as_str()).collect();
     assert_eq!(states, ["replaced", "cancelled", "executed"]);
+}
+
+async fn a_scheduled_end_is_not_replaced_by_another_change(world: &World) {
+    let (_, subscription) = world.billed("CH-5E", PLAN, "2027-01-01", "2027-01-11").await;
+    let waits = |kind| ChangeSubscription { timing: Some(Timing::EndOfTerm), ..wish(kind) };
+    let more = ChangeSubscription { quantity: Some("2".into()), ..waits(ChangeKind::ChangeQuantity) };
+    let first = world.made(subscription.id, &more).await;
+    let seen = world.preview(subscription.id, &waits(ChangeKind::Cancel)).await;
+    let told: Vec<_> = seen.effects.subscriptions[0].replaces.iter().map(|change| change.change_id).collect();
+    assert_eq!(told, [first.id], "the preview tells what gives way");
+    let end = world.execute(subscription.id, &waits(ChangeKind::Cancel), &seen).await.unwrap();
+    assert_eq!(world.altyn.change_get(&world.request(), first.id).await.unwrap().state, "replaced");
+
+    let refused = world.altyn.change_preview(&world.request(), subscription.id, more.clone()).await;
+    assert_eq!(code(refused), "cancellation-scheduled");
+    assert_eq!(world.altyn.change_get(&world.request(), end.id).await.unwrap().state, "scheduled");
+    // A later wish to end it replaces the earlier one, and says so.
+    let seen = world.preview(subscription.id, &waits(ChangeKind::Cancel)).await;
+    assert_eq!(seen.effects.subscriptions[0].replaces[0].change_id, end.id);
+    let end = world.execute(subscription.id, &waits(ChangeKind::Cancel), &seen).await.unwrap();
+    world.altyn.change_withdraw(&world.request(), end.id).await.unwrap();
+    assert!(world.preview(subscription.id, &more).await.effects.subscriptions[0].replaces.is_empty());
+    world.made(subscription.id, &more).await;
+    world.prove().await;
 }
 
 async fn a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day(world: &World) {
@@ -319,7 +343,7 @@ async fn all_subscriptions_of_a_contract_are_renewed_together(world: &World) {
     assert_eq!(seen.effects.subscriptions.len(), 3);
     let before = world.balance(contract).await;
     let command = RenewContract { plan_hash: seen.plan_hash, effects: None };
-    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value;
+    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value.changes;
     assert_eq!(made.len(), 3);
     assert!(made.iter().all(|change| change.invoice_id == made[0].invoice_id), "on one invoice");
     assert_eq!(world.balance(contract).await, before + seen.effects.balance_minor);
@@ -330,6 +354,48 @@ async fn all_subscriptions_of_a_contract_are_renewed_together(world: &World) {
     let run = world.begin("2027-01-02", RunMode::Automatic).await;
     world.advance(run.id).await;
     world.prove().await;
+}
+
+async fn a_renewal_of_all_leaves_out_what_cannot_be_renewed_and_names_it(world: &World) {
+    let contract = world.import_contract("CH-8S", PLAN, 3, "2027-01-01").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-01").await;
+    let [ending, graced, usual] = world.subscriptions(contract).await.try_into().unwrap();
+    let end = ChangeSubscription { timing: Some(Timing::EndOfTerm), ..wish(ChangeKind::Cancel) };
+    assert_eq!(world.made(ending.id, &end).await.state, "scheduled");
+    world
+        .change(
+            "update subscriptions set ends_on = $3, version = version + 1 where tenant_id = $1 and id = $2",
+            (world.tenant.0, ending.id.0, day("2027-02-01")),
+        )
+        .await;
+    world
+        .change(
+            "update subscriptions set status = 'grace', version = version + 1 where tenant_id = $1 and id = $2",
+            (world.tenant.0, graced.id.0),
+        )
+        .await;
+    let request = world.request();
+    let seen = world.altyn.contract_renew_preview(&request, contract).await.unwrap();
+    let renewed: Vec<_> = seen.effects.subscriptions.iter().map(|effect| effect.subscription_id).collect();
+    assert_eq!(renewed, [graced.id, usual.id]);
+    assert_eq!(seen.effects.skipped[0].subscription_id, ending.id);
+    let command = RenewContract { plan_hash: seen.plan_hash, effects: None };
+    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value;
+    assert_eq!((made.changes.len(), made.skipped), (2, seen.effects.skipped));
+    assert_eq!(made.changes[0].subscription_id, graced.id);
+    assert_eq!(world.subscription(ending.id).await.next_charge_on, day("2027-02-01"), "it stays as it was");
+
+    // With nothing left to renew, the answer says why for each.
+    world
+        .change(
+            "update subscriptions set ends_on = $3, version = version + 1 where tenant_id = $1 and contract_id = $2",
+            (world.tenant.0, contract.0, day("2027-02-01")),
+        )
+        .await;
+    let refused = world.altyn.contract_renew_preview(&request, contract).await;
+    let Err(ServiceError::Conflict { code: "nothing-to-renew", details, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(details.len(), 3, "{details:?}");
 }
 
 async fn another_tenants_subscription_and_wrong_wishes_are_refused(world: &World) {
@@ -360,11 +426,13 @@ on_both_engines!(
     a_repeated_execution_answers_what_was_done_once,
     many_changes_of_one_day_conserve_money,
     a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run,
+    a_scheduled_end_is_not_replaced_by_another_change,
     a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day,
     a_lower_quantity_splits_the_charge_into_what_was_used_and_what_goes_on,
     the_tables_say_when_and_whether,
     the_day_of_the_change_is_paid_by_whom_the_policy_says,
     all_subscriptions_of_a_contract_are_renewed_together,
+    a_renewal_of_all_leaves_out_what_cannot_be_renewed_and_names_it,
     another_tenants_subscription_and_wrong_wishes_are_refused,
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,

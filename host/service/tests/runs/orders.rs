@@ -56,7 +56,7 @@ impl World {
         contract
     }
 
-    async fn paid(&self, contract: ContractId, minor: i64, key: &str) -> TransactionId {
+    pub async fn paid(&self, contract: ContractId, minor: i64, key: &str) -> TransactionId {
         let posting = json!({
             "source_key": key, "effective_on": "2027-01-04", "currency": "RUB", "description": "paid",
             "kind": "payment-received",
@@ -72,7 +72,7 @@ impl World {
         Ok(self.altyn.order_place(&self.request(), command).await?.value)
     }
 
-    async fn ordered(&self, contract: ContractId, plan: &str) -> OrderView {
+    pub async fn ordered(&self, contract: ContractId, plan: &str) -> OrderView {
         let wish = json!({ "contract_id": contract, "plan_code": plan, "starts_on": "2027-01-10" });
         self.place(wish).await.unwrap()
     }
