@@ -26,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(list, start))
         .routes(routes!(get))
         .routes(routes!(cancel))
+        .routes(routes!(resume))
         .routes(routes!(confirm_all))
         .routes(routes!(plans))
         .routes(routes!(withheld))
@@ -97,6 +98,16 @@ async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<RunId>) -> 
     responses((status = 200, description = "The run", body = RunView)))]
 async fn cancel(App(altyn): App, At(id): At<RunId>, Order(request): Order) -> Result<Answer<RunView>, Problem> {
     Ok(Answer(altyn.run_cancel(&request, id).await?))
+}
+
+/// Goes on with a run that stopped.
+///
+/// A host takes it up from its checkpoint. Nothing is billed twice.
+#[utoipa::path(post, path = "/v1/runs/{id}/resume", operation_id = "run_resume", tag = "runs",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run", body = RunView)))]
+async fn resume(App(altyn): App, At(id): At<RunId>, Order(request): Order) -> Result<Answer<RunView>, Problem> {
+    Ok(Answer(altyn.run_resume(&request, id).await?))
 }
 
 /// Confirms the awaiting plans of a run.

@@ -71,6 +71,17 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Result<Optio
     tx.fetch_optional(FIND, (tenant, subscription)).await
 }
 
+const ENDED: &str = concat!(
+    select!("from subscriptions s"),
+    "where s.tenant_id = $1 and s.ends_on <= $2 and s.id > $3
+        and (s.status = 'paused' or (s.status in ('active', 'grace') and s.manual = 1)) order by s.id limit $4"
+);
+/// A page of the subscriptions whose end has come by a day and that no run looks at, by id: paused ones and those whose
+/// periods begin by hand.
+pub async fn ended(tx: &mut Tx, tenant: Uuid, on: NaiveDate, after: Uuid, limit: i64) -> Result<Vec<LifeRow>> {
+    tx.fetch_all(ENDED, (tenant, on, after, limit)).await
+}
+
 const OF_CONTRACTS: &str = concat!(
     select!("from {rows} join subscriptions s on s.tenant_id = $1 and s.contract_id = v.contract_id"),
     "where s.status not in ('deleted', 'cancelled', 'completed') order by s.contract_id, s.id"

@@ -259,6 +259,33 @@ impl Altyn {
         self.plan_credits(request, draft).await
     }
 
+    /// Refuses the end of a subscription that a decision table forbids.
+    pub(crate) async fn cancel_allowed(
+        &self,
+        tx: &mut altyn_store::Tx,
+        tenant: Uuid,
+        row: &SubscriptionRow,
+    ) -> Result<()> {
+        let subscription =
+            subscription_of(row, prices_of(tx, tenant, vec![row.contract_id]).await?.of(row.contract_id, row.id))?;
+        let (plan, plan_id) = version(tx, tenant, row.plan_version_id, false).await?;
+        let here = (&*plan, subscription.quantity);
+        let (direction, ..) = classify(here, here).map_err(internal)?;
+        let first = boundary(subscription.anchor_on, plan.cadence, subscription.next_index).map_err(internal)?;
+        let asked = TimingFacts {
+            kind: ChangeKind::Cancel,
+            direction,
+            from_plan: plan_id,
+            to_plan: plan_id,
+            period: period_change(plan.cadence, plan.cadence),
+            phase: phase(&subscription, &plan, first)?,
+        };
+        match timings::decide(tx, tenant, &asked).await? {
+            (Timing::Forbidden, reason) => Err(forbidden(&reason)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a wish can be drafted, apart from what it costs.
     pub(super) async fn wish_check(
         &self,
@@ -337,10 +364,7 @@ impl Altyn {
             };
             let (mut timing, mut timing_reason) = timings::decide(&mut tx, tenant, &asked).await?;
             if timing == Timing::Forbidden {
-                return Err(ServiceError::conflict(
-                    "change-forbidden",
-                    format!("{timing_reason} forbids this change; ask whoever keeps the table"),
-                ));
+                return Err(forbidden(&timing_reason));
             }
             if let Some(wished) = command.timing {
                 timing_reason = format!("wished; {timing_reason} says {timing}");
@@ -559,6 +583,10 @@ fn phase(subscription: &Subscription, plan: &PlanVersion, next: NaiveDate) -> Re
 fn nothing_yet(subscription: &Subscription, kind: ChangeKind, on: NaiveDate) -> Decision {
     let terms = Terms::of(subscription);
     Decision { kind, on, credits: Vec::new(), lines: Vec::new(), terms, gift: None, gap: None }
+}
+
+fn forbidden(by: &str) -> ServiceError {
+    ServiceError::conflict("change-forbidden", format!("{by} forbids this change; ask whoever keeps the table"))
 }
 
 /// What a change of a kind that is scheduled takes the place of: everything that waits for the subscription, but for its end.

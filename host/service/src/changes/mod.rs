@@ -13,11 +13,12 @@ mod timings;
 mod view;
 
 use altyn_domain::{
-    change::ChangeKind,
-    id::{ChangeId, ContractId, Id as _, SubscriptionId},
+    change::{ChangeKind, Timing},
+    id::{ChangeId, ContractId, Id as _, SubscriptionId, TenantId},
     subscription::SubscriptionStatus,
 };
 use altyn_store::{changes as rows, contracts, subscriptions};
+use chrono::NaiveDate;
 
 pub use command::{ChangeSubscription, ExecuteChange, RenewContract};
 pub use scheduled::ScheduledChange;
@@ -81,6 +82,33 @@ impl Altyn {
             }
         }
         Err(busy())
+    }
+
+    /// Ends a subscription whose end has come, as a change of the kind `cancel` does on that day; one that cannot be ended now
+    /// is left for the next time.
+    pub(crate) async fn change_end(&self, tenant: TenantId, id: SubscriptionId, on: NaiveDate) -> Result<()> {
+        let request = Request::internal(tenant, "run");
+        let wish = ChangeSubscription {
+            on: Some(on),
+            timing: Some(Timing::Immediate),
+            ..ChangeSubscription::of(ChangeKind::Cancel)
+        };
+        for _ in 0..ATTEMPTS {
+            let draft = match self.draft(&request, &[(id, wish.clone())], None).await {
+                Ok(draft) => draft,
+                Err(
+                    error @ (ServiceError::Conflict { .. } | ServiceError::Invalid(_) | ServiceError::Plugin { .. }),
+                ) => {
+                    tracing::warn!(subscription = %id, %error, "the subscription cannot be ended now");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            if let save::Saved::Done(_) = self.save_requested(&request, draft, std::convert::identity).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// The stored answer of a request that was answered before, or the error.

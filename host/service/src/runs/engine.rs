@@ -222,6 +222,7 @@ impl Altyn {
             self.notices_day_close(tenant, run.business_on).await?;
             self.credit_day_close(tenant, run.business_on).await?;
             self.blocks_day_close(tenant).await?;
+            self.ended_day_close(tenant, run.business_on).await?;
             self.dunning_enqueue(tenant, run.business_on).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;

@@ -578,6 +578,22 @@ impl Altyn {
         work.finish(200, view).await
     }
 
+    /// Asks a host to go on with a run that stopped; one that somebody works on goes on anyway.
+    pub async fn run_resume(&self, request: &Request, id: RunId) -> Result<Reply<RunView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let run = rows::find(&mut work.tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        if [RunState::Done.as_str(), RunState::Cancelled.as_str()].contains(&run.state.as_str()) {
+            return Err(ServiceError::conflict("run-ended", "the run has ended; there is nothing to go on with"));
+        }
+        let version = self.touched(&mut work.tx, request, id).await?;
+        self.run_job(&mut work.tx, request, id, version, work.now).await?;
+        let run = rows::find(&mut work.tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        work.finish(200, run_view(&run)?).await
+    }
+
     /// Asks a run to stop behind the chunk it works on; what is billed stays billed.
     pub async fn run_cancel(&self, request: &Request, id: RunId) -> Result<Reply<RunView>> {
         let mut work = match self.begin(request).await? {

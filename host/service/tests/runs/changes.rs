@@ -434,6 +434,9 @@ on_both_engines!(
     all_subscriptions_of_a_contract_are_renewed_together,
     a_renewal_of_all_leaves_out_what_cannot_be_renewed_and_names_it,
     another_tenants_subscription_and_wrong_wishes_are_refused,
+    an_end_on_a_day_obeys_the_tables_and_forfeits_nothing_unasked,
+    what_is_paused_or_begins_by_hand_ends_on_its_day,
+    who_helps_himself_pays_for_a_renewal_before_it_is_made,
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
     a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause,
@@ -503,11 +506,92 @@ async fn an_end_up_to_which_a_period_was_charged_is_not_moved_behind_it(world: &
     world.close_day("2027-01-01").await;
     let billed = world.balance(contract).await;
     let version = world.subscription(id).await.version;
-    let end = |on: &str| CancelSubscription { on: day(on) };
+    let end = |on: &str| CancelSubscription { on: day(on), keep_charged: Some(true) };
     let later = world.altyn.subscription_cancel(&world.request(), id, version, end("2027-01-25")).await;
     assert_eq!(code(later), "end-charged");
     assert_eq!(world.subscription(id).await.ends_on, Some(day("2027-01-16")));
     world.cancel(&world.altyn, id, "2027-01-12").await;
     assert_eq!(world.balance(contract).await, billed, "what was charged stays charged");
+    world.prove().await;
+}
+
+async fn an_end_on_a_day_obeys_the_tables_and_forfeits_nothing_unasked(world: &World) {
+    let (contract, subscription) = world.billed("CH-E6", PLAN, "2027-01-01", "2027-01-11").await;
+    let end = async |on: &str, keep_charged| {
+        let version = world.subscription(subscription.id).await.version;
+        let command = CancelSubscription { on: day(on), keep_charged };
+        let ended = world.altyn.subscription_cancel(&world.request(), subscription.id, version, command).await;
+        ended.map(|reply| reply.value.ends_on)
+    };
+    let balance = world.balance(contract).await;
+    assert_eq!(code(end("2027-01-20", None).await), "end-inside-charged", "January is charged to its end");
+    let more = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
+    world.made(subscription.id, &more).await;
+    assert_eq!(code(end("2027-01-05", Some(true)).await), "invalid-request", "before the present terms");
+    let never = SetTimings {
+        plan_id: None,
+        rules: vec![TimingRule {
+            kind: Some(ChangeKind::Cancel),
+            timing: Some(Timing::Forbidden),
+            ..TimingRule::default()
+        }],
+    };
+    world.altyn.timings_set(&world.request(), never).await.unwrap();
+    assert_eq!(code(end("2027-02-01", None).await), "change-forbidden");
+    assert_eq!(world.subscription(subscription.id).await.ends_on, None);
+    let at_the_end = SetTimings {
+        plan_id: None,
+        rules: vec![TimingRule { timing: Some(Timing::EndOfTerm), ..TimingRule::default() }],
+    };
+    world.altyn.timings_set(&world.request(), at_the_end).await.unwrap();
+    assert_eq!(end("2027-02-01", None).await.unwrap(), Some(day("2027-02-01")));
+    assert!(world.balance(contract).await < balance, "the second unit is paid");
+    world.clock.set("2027-02-01T20:00:00Z".parse().unwrap());
+    world.close_day("2027-02-01").await;
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn what_is_paused_or_begins_by_hand_ends_on_its_day(world: &World) {
+    let (_, paused) = world.billed("CH-E7", PLAN, "2027-01-01", "2027-01-11").await;
+    world.made(paused.id, &wish(ChangeKind::Pause)).await;
+    let contract = world.import_contract("CH-E8", PLAN, 1, "2027-01-01").await;
+    let by_hand = world.subscriptions(contract).await.remove(0);
+    world.edit(by_hand.id, serde_json::json!({ "manual": true })).await.unwrap();
+    world.cancel(&world.altyn, paused.id, "2027-01-25").await;
+    world.cancel(&world.altyn, by_hand.id, "2027-01-25").await;
+    world.clock.set("2027-01-25T20:00:00Z".parse().unwrap());
+    world.close_day("2027-01-24").await;
+    let status = async |id| world.subscription(id).await.status;
+    assert_eq!(status(paused.id).await, SubscriptionStatus::Paused);
+    assert_eq!(status(by_hand.id).await, SubscriptionStatus::Active);
+    world.close_day("2027-01-25").await;
+    assert_eq!(status(paused.id).await, SubscriptionStatus::Cancelled);
+    assert_eq!(status(by_hand.id).await, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn who_helps_himself_pays_for_a_renewal_before_it_is_made(world: &World) {
+    let (contract, subscription) = world.billed("CH-S1", PLAN, "2027-01-01", "2027-01-11").await;
+    world.edit(subscription.id, serde_json::json!({ "short_funds": "skip" })).await.unwrap();
+    let himself = Request { authority: altyn_service::context::Authority::SelfService, ..world.request() };
+    let renew = async |request: &Request| {
+        let change = wish(ChangeKind::Renew);
+        let seen = world.altyn.change_preview(request, subscription.id, change.clone()).await.unwrap();
+        let command = ExecuteChange { change, plan_hash: seen.plan_hash, effects: None };
+        world.altyn.change_execute(request, subscription.id, command).await.map(|reply| reply.value.state)
+    };
+    let balance = world.balance(contract).await;
+    world.paid(contract, -balance + 78_989, "CH-S1/1").await;
+    let before = world.state().await;
+    assert_eq!(code(renew(&himself).await), "not-enough-money", "a kopeck is missing");
+    assert_eq!(world.state().await, before, "nothing is written");
+    world.paid(contract, 1, "CH-S1/2").await;
+    assert_eq!(renew(&himself).await.unwrap(), "executed");
+    assert_eq!(world.balance(contract).await, 0);
+    // Whoever goes into debt by his terms does so here, too, and a manager decides for himself.
+    assert_eq!(renew(&world.request()).await.unwrap(), "executed");
+    world.edit(subscription.id, serde_json::json!({ "short_funds": "debt" })).await.unwrap();
+    assert_eq!(renew(&himself).await.unwrap(), "executed");
     world.prove().await;
 }

@@ -9,7 +9,7 @@ use altyn_domain::{
     money::Currency,
     run::RunMode,
     subscription::SubscriptionStatus::{self, Active, Deleted, Grace, Stopped},
-    terms::{Narrowing, OperationKind, OperationState, TermMode},
+    terms::{OperationKind, OperationState, TermMode},
 };
 use altyn_service::{
     Altyn,
@@ -62,8 +62,6 @@ fn term(stop: TermMode, delete: TermMode) -> SetServiceTerm {
         payable_by_promise: false,
         billing_day: None,
         delegated: false,
-        binding_id: None,
-        narrowing: Narrowing::default(),
     }
 }
 

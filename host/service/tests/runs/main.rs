@@ -21,6 +21,7 @@ mod orders;
 mod plugins;
 mod prices;
 mod realisation;
+mod recommend;
 mod repeat;
 mod sandbox;
 mod scheduled;

@@ -218,7 +218,7 @@ async fn an_order_that_is_taken_back_frees_its_money_for_the_next(world: &World)
     assert_eq!((first.status, next.status), (OrderStatus::Blocked, OrderStatus::Opened));
     let id = first.subscription_id;
     let version = world.seen(id).await.version;
-    let ending = CancelSubscription { on: day("2027-01-10") };
+    let ending = CancelSubscription { on: day("2027-01-10"), keep_charged: Some(true) };
     let ended = world.altyn.subscription_cancel(&world.request(), id, version, ending).await;
     assert_eq!(code(ended), "order-stands");
     let back = world.altyn.order_cancel(&world.request(), first.id).await.unwrap().value;
