@@ -5,7 +5,7 @@ use altyn_domain::{
     id::{ChangeId, ContractId, PlanId, SubscriptionId},
     proration::CurrentDay,
 };
-use altyn_service::changes::{ChangeSubscription, ExecuteChange, RenewContract, SetTimings};
+use altyn_service::changes::{ChangeSubscription, ExecuteChange, RenewContract, RenewalView, SetTimings};
 use altyn_service::page::Listed;
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
@@ -161,8 +161,11 @@ impl ChangeCommand {
             }
             Self::RenewAll { contract, hash: Some(plan_hash) } => {
                 let command = RenewContract { plan_hash, effects: None };
-                let data = altyn.contract_renew(&request, contract, command).await?.value;
-                printer.list(&Listed { data, has_more: false, next_cursor: None }, COLUMNS)
+                let RenewalView { changes, skipped } = altyn.contract_renew(&request, contract, command).await?.value;
+                for left_out in skipped {
+                    eprintln!("{} is not renewed: {}", left_out.subscription_id, left_out.reason);
+                }
+                printer.list(&Listed { data: changes, has_more: false, next_cursor: None }, COLUMNS)
             }
             Self::Timings { page } => {
                 printer.list(&altyn.timings_list(&request, &page.page()).await?, &["plan_id", "rules", "updated_at"])

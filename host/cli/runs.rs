@@ -1,11 +1,11 @@
 //! `altyn run`: closing days.
 
 use altyn_domain::{
-    id::{ContractId, RunId},
+    id::{ContractId, PlanId, ProductId, RunId, SellerId},
     run::{PlanState, RunMode},
 };
 use altyn_service::runs::{
-    AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, RejectPlan, SetApprovalPolicy, StartRun,
+    AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, PlanFilter, RejectPlan, SetApprovalPolicy, StartRun,
 };
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
@@ -42,11 +42,13 @@ const WITHHELD: &[&str] =
 const PLAN: &[&str] = &[
     "contract_id",
     "state",
+    "stage",
     "lines",
     "net_minor",
     "tax_minor",
     "gross_minor",
     "realised_gross_minor",
+    "changes_minor",
     "plan_hash",
     "confirmed_by",
     "reason_code",
@@ -89,6 +91,8 @@ pub enum RunCommand {
         #[arg(long)]
         state: Option<PlanState>,
         #[command(flatten)]
+        of: Box<Picked>,
+        #[command(flatten)]
         page: PageArgs,
     },
     /// List the subscriptions that a run did not renew for want of money
@@ -117,13 +121,18 @@ pub enum RunCommand {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Confirm all awaiting plans
+    /// Confirm the awaiting plans: all, or those that every bound leaves
     ConfirmAll {
         /// The run
         id: RunId,
         /// Only plans up to this gross amount, in major units
         #[arg(long, value_name = "AMOUNT")]
         up_to: Option<String>,
+        #[command(flatten)]
+        of: Box<Picked>,
+        /// Only this contract; may be repeated
+        #[arg(long = "contract", value_name = "CONTRACT")]
+        contracts: Vec<ContractId>,
         #[command(flatten)]
         wait: Wait,
     },
@@ -193,6 +202,26 @@ pub enum RunCommand {
     },
 }
 
+/// Whose plans are meant.
+#[derive(Debug, Args)]
+pub struct Picked {
+    /// Only contracts of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// Only contracts that came through this sales channel
+    #[arg(long)]
+    channel: Option<String>,
+    /// Only contracts of this seller
+    #[arg(long)]
+    seller: Option<SellerId>,
+    /// Only contracts with a living subscription to this plan
+    #[arg(long)]
+    plan: Option<PlanId>,
+    /// Only contracts with a living subscription to a plan with this product
+    #[arg(long)]
+    product: Option<ProductId>,
+}
+
 /// Who does the work.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Wait {
@@ -223,8 +252,11 @@ impl RunCommand {
             }
             Self::List { page } => printer.list(&altyn.run_list(&request, &page.page()).await?, RUN),
             Self::Show { id } => printer.object(&altyn.run_get(&request, id).await?, RUN),
-            Self::Plans { id, state, page } => {
-                printer.list(&altyn.run_plans(&request, id, state, &page.page()).await?, PLAN)
+            Self::Plans { id, state, of, page } => {
+                let Picked { group, channel, seller, plan, product } = *of;
+                let filter =
+                    PlanFilter { state, group, channel, seller_id: seller, plan_id: plan, product_id: product };
+                printer.list(&altyn.run_plans(&request, id, filter, &page.page()).await?, PLAN)
             }
             Self::Withheld { id, page } => {
                 printer.list(&altyn.run_withheld(&request, id, &page.page()).await?, WITHHELD)
@@ -238,10 +270,19 @@ impl RunCommand {
                 advance(altyn, &request, id).await?;
                 printer.object(&altyn.run_plan(&request, id, contract).await?, PLAN)
             }
-            Self::ConfirmAll { id, up_to, wait } => {
+            Self::ConfirmAll { id, up_to, of, contracts, wait } => {
                 let currency = printer.currency.unwrap_or(Currency::RUB);
-                let largest_gross_minor = up_to.map(|text| minor(&text, currency)).transpose()?;
-                let confirmed = altyn.run_confirm_all(&request, id, ConfirmPlans { largest_gross_minor }).await?.value;
+                let Picked { group, channel, seller, plan, product } = *of;
+                let plans = ConfirmPlans {
+                    largest_gross_minor: up_to.map(|text| minor(&text, currency)).transpose()?,
+                    group,
+                    channel,
+                    seller_id: seller,
+                    plan_id: plan,
+                    product_id: product,
+                    contract_ids: contracts,
+                };
+                let confirmed = altyn.run_confirm_all(&request, id, plans).await?.value;
                 finish(session, &request, printer, confirmed, wait).await
             }
             Self::Reject { id, contract, reason } => {

@@ -52,13 +52,6 @@ pub enum ServiceTermCommand {
         /// JSON
         file: PathBuf,
     },
-    /// Narrow what the term's plugin binding may do here and below
-    Narrow {
-        /// Which
-        id: ServiceTermId,
-        /// JSON with `limits` and `vetoes`
-        file: PathBuf,
-    },
     /// Delete a term that nobody here lives by
     Delete {
         /// Which
@@ -109,11 +102,6 @@ impl ServiceTermCommand {
                 let command = command_of(&file)?;
                 let version = altyn.service_term_get(&request, id).await?.version;
                 printer.object(&altyn.service_term_update(&request, id, version, command).await?.value, TERM)
-            }
-            Self::Narrow { id, file } => {
-                let command = command_of(&file)?;
-                let version = altyn.service_term_get(&request, id).await?.version;
-                printer.object(&altyn.service_term_narrow(&request, id, version, command).await?.value, TERM)
             }
             Self::Delete { id } => {
                 let version = altyn.service_term_get(&request, id).await?.version;

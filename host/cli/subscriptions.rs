@@ -74,6 +74,9 @@ pub enum SubscriptionCommand {
         /// The first day without service
         #[arg(long)]
         on: NaiveDate,
+        /// Days behind it that are charged already stay charged; `altyn change execute --kind cancel` gives them back
+        #[arg(long)]
+        keep_charged: bool,
     },
 }
 
@@ -314,9 +317,16 @@ impl SubscriptionCommand {
             }
             Self::Show { id } => printer.object(&altyn.subscription_get(&request, id).await?, COLUMNS),
             Self::Access { id } => printer.object(&altyn.subscription_access(&request, id).await?, ACCESS_COLUMNS),
-            Self::Cancel { id, on } => {
+            Self::Cancel { id, on, keep_charged } => {
                 let version = altyn.subscription_get(&request, id).await?.version;
-                let ended = altyn.subscription_cancel(&request, id, version, CancelSubscription { on }).await?;
+                let ended = altyn
+                    .subscription_cancel(
+                        &request,
+                        id,
+                        version,
+                        CancelSubscription { on, keep_charged: Some(keep_charged) },
+                    )
+                    .await?;
                 printer.object(&ended.value, COLUMNS)
             }
         }

@@ -26,6 +26,7 @@ const ADMINISTRATION: &[&str] = &[
     "/v1/tenants",
     "/v1/api-keys",
     "/v1/approval-policy",
+    "/v1/scheduler/accept-clock",
     "/v1/sandbox",
     "/v1/plugins",
     "/v1/plugin-keys",

@@ -2,7 +2,10 @@
 
 use altyn_domain::id::{ChangeId, ContractId, SubscriptionId};
 use altyn_service::{
-    changes::{ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, SetTimings, TimingsView},
+    changes::{
+        ChangePreview, ChangeSubscription, ChangeView, ExecuteChange, RenewContract, RenewalView, SetTimings,
+        TimingsView,
+    },
     page::{Listed, Page},
 };
 use axum::Json;
@@ -34,7 +37,7 @@ impl Resource for ChangeView {
     }
 }
 
-impl Resource for Vec<ChangeView> {}
+impl Resource for RenewalView {}
 
 impl Resource for TimingsView {}
 
@@ -110,7 +113,8 @@ async fn withdraw(App(altyn): App, At(id): At<ChangeId>, Order(request): Order) 
 
 /// Shows what renewing a contract would do.
 ///
-/// The next period of each of its subscriptions in service, on one set of documents.
+/// The next period of each of its subscriptions in service or in grace, on one set of documents; those that cannot be
+/// renewed are named as `skipped`.
 #[utoipa::path(post, path = "/v1/contracts/{id}/renew/preview", operation_id = "contract_renew_preview", tag = "changes",
     params(("id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "What it would do", body = ChangePreview)))]
@@ -124,18 +128,18 @@ async fn renew_preview(
 
 /// Renews all subscriptions of a contract.
 ///
-/// Exactly as it was previewed: all of them or none.
+/// Exactly as it was previewed: all that can be renewed, or none. The others are named with the reason.
 #[utoipa::path(post, path = "/v1/contracts/{id}/renew", operation_id = "contract_renew", tag = "changes",
     params(("id" = ContractId, Path, description = "The contract")),
     request_body(content = RenewContract, example = json!({
         "plan_hash": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     })),
-    responses((status = 201, description = "The changes, one a subscription", body = Vec<ChangeView>)))]
+    responses((status = 201, description = "The changes, one a renewed subscription", body = RenewalView)))]
 async fn renew(
     App(altyn): App,
     At(id): At<ContractId>,
     Command { request, command }: Command<RenewContract>,
-) -> Result<Answer<Vec<ChangeView>>, Problem> {
+) -> Result<Answer<RenewalView>, Problem> {
     Ok(Answer(altyn.contract_renew(&request, id, command).await?))
 }
 

@@ -3,7 +3,7 @@
 use altyn_domain::id::JobId;
 use altyn_service::{
     page::{Listed, Page},
-    scheduler::{JobFilter, JobView, SchedulerView},
+    scheduler::{ClockView, JobFilter, JobView, SchedulerView},
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,10 +18,16 @@ use super::{
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(status)).routes(routes!(list)).routes(routes!(get)).routes(routes!(retry))
+    OpenApiRouter::default()
+        .routes(routes!(status))
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(retry))
+        .routes(routes!(accept_clock))
 }
 
 impl Resource for JobView {}
+impl Resource for ClockView {}
 
 /// Reads how scheduled work stands.
 ///
@@ -64,4 +70,14 @@ async fn get(App(altyn): App, Caller { request }: Caller, At(id): At<JobId>) -> 
     responses((status = 200, description = "The job", body = JobView)))]
 async fn retry(App(altyn): App, At(id): At<JobId>, Order(request): Order) -> Result<Answer<JobView>, Problem> {
     Ok(Answer(altyn.job_retry(&request, id).await?))
+}
+
+/// Accepts the hosts' clock.
+///
+/// After it was set back on purpose, or once showed a time that lay ahead: scheduled work goes on. Only a tenant without one
+/// above it does this.
+#[utoipa::path(post, path = "/v1/scheduler/accept-clock", operation_id = "scheduler_accept_clock", tag = "scheduler",
+    responses((status = 200, description = "What hosts know of the time", body = ClockView)))]
+async fn accept_clock(App(altyn): App, Order(request): Order) -> Result<Answer<ClockView>, Problem> {
+    Ok(Answer(altyn.clock_accept_as(&request).await?))
 }

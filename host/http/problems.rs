@@ -229,7 +229,7 @@ catalogue! {
         "Choose a key that nobody here or below uses.";
     ServiceTermReadOnly = "service-term-read-only", CONFLICT, "Term of a tenant above",
         "The service term is a copy of one that a tenant above delegates, or what is left of such a copy.",
-        "Only narrow it, or create a term of your own.";
+        "Create a term of your own.";
     ServiceTermInUse = "service-term-in-use", CONFLICT, "Term in use",
         "Plans on sale or living subscriptions of the tenant live by the service term.",
         "Put them under another term first.";
@@ -371,11 +371,17 @@ catalogue! {
     ChangeForbidden = "change-forbidden", CONFLICT, "The change is forbidden",
         "A row of a decision table forbids the change; `detail` names it.",
         "Change the table, or wish for something else.";
+    EndInsideCharged = "end-inside-charged", CONFLICT, "Charged days lie behind the end",
+        "Days from that one on are charged already, and would stay charged although nothing is provided.",
+        "Make a change of the kind `cancel`, which gives them back, or send `keep_charged`.";
     ChangeNotScheduled = "change-not-scheduled", CONFLICT, "The change is not scheduled",
         "Only a change whose day has not come can be withdrawn.",
         "Make another change that leads back.";
+    CancellationScheduled = "cancellation-scheduled", CONFLICT, "The end is scheduled",
+        "The subscription ends on a day to come; a change that waits, too, would replace that.",
+        "Withdraw the scheduled cancellation first if the subscription shall go on.";
     NothingToRenew = "nothing-to-renew", CONFLICT, "Nothing to renew",
-        "The contract has no subscription in service.",
+        "The contract has no subscription that can be renewed; `details` names each with the reason.",
         "Subscribe it to a plan first.";
     SafetyBound = "safety-bound", CONFLICT, "A safety bound was reached",
         "The change has too many lines, or charges too far ahead.",

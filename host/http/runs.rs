@@ -1,18 +1,14 @@
 //! `/v1/runs`: closing a day, the plans of its contracts, and the decisions about them.
 
-use altyn_domain::{
-    id::{ContractId, RunId},
-    run::PlanState,
-};
+use altyn_domain::id::{ContractId, RunId};
 use altyn_service::{
     page::{Listed, Page},
     runs::{
-        ApprovalPolicyView, AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, ParkedView, PlanView, RejectPlan,
-        RunView, SetApprovalPolicy, StartRun, WithheldView,
+        ApprovalPolicyView, AssignPlan, ConfirmPlan, ConfirmPlans, ParkedFilter, ParkedView, PlanFilter, PlanView,
+        RejectPlan, RunView, SetApprovalPolicy, StartRun, WithheldView,
     },
 };
 use axum::Json;
-use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -30,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(list, start))
         .routes(routes!(get))
         .routes(routes!(cancel))
+        .routes(routes!(resume))
         .routes(routes!(confirm_all))
         .routes(routes!(plans))
         .routes(routes!(withheld))
@@ -103,9 +100,20 @@ async fn cancel(App(altyn): App, At(id): At<RunId>, Order(request): Order) -> Re
     Ok(Answer(altyn.run_cancel(&request, id).await?))
 }
 
+/// Goes on with a run that stopped.
+///
+/// A host takes it up from its checkpoint. Nothing is billed twice.
+#[utoipa::path(post, path = "/v1/runs/{id}/resume", operation_id = "run_resume", tag = "runs",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run", body = RunView)))]
+async fn resume(App(altyn): App, At(id): At<RunId>, Order(request): Order) -> Result<Answer<RunView>, Problem> {
+    Ok(Answer(altyn.run_resume(&request, id).await?))
+}
+
 /// Confirms the awaiting plans of a run.
 ///
-/// All of them, or those up to a gross amount; a plan that no longer holds is computed again and waits.
+/// All of them, or those that every given bound leaves: up to a gross amount, of a group, a sales channel, a seller, a plan,
+/// a product, or of contracts by their ids. A plan that no longer holds is computed again and waits.
 #[utoipa::path(post, path = "/v1/runs/{id}/confirm", operation_id = "run_confirm_all", tag = "runs",
     params(("id" = RunId, Path, description = "The run")),
     request_body(content = ConfirmPlans, example = json!({ "largest_gross_minor": 1_000_000 })),
@@ -118,18 +126,10 @@ async fn confirm_all(
     Ok(Answer(altyn.run_confirm_all(&request, id, command).await?))
 }
 
-/// Which plans a list holds.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PlanFilter {
-    /// Only those in this state.
-    state: Option<PlanState>,
-}
-
 /// Lists the plans of a run.
 ///
-/// One a contract, in contract order, without their effects.
+/// One a contract, in contract order, without their effects; all of them, or those of a state, a group, a sales channel, a
+/// seller, a plan or a product. One that awaits a decision and was computed from what is another now is `superseded`.
 #[utoipa::path(get, path = "/v1/runs/{id}/plans", operation_id = "run_plan_list", tag = "runs",
     params(("id" = RunId, Path, description = "The run"), Page, PlanFilter),
     responses((status = 200, description = "A page of plans", body = Listed<PlanView>)))]
@@ -140,7 +140,7 @@ async fn plans(
     Paged(page): Paged,
     Filter(filter): Filter<PlanFilter>,
 ) -> Result<Json<Listed<PlanView>>, Problem> {
-    Ok(Json(altyn.run_plans(&request, id, filter.state, &page).await?))
+    Ok(Json(altyn.run_plans(&request, id, filter, &page).await?))
 }
 
 /// Lists what a run did not renew.
@@ -174,7 +174,8 @@ async fn plan(
 
 /// Confirms a contract's plan.
 ///
-/// By the hash that was seen. When the plan changed since, nothing is billed and the answer is 409 with the differences.
+/// By the hash that was seen. A plan of stage `changes` makes scheduled changes; the contract's day is planned behind them and
+/// awaits a decision of its own. When the plan changed since, nothing is billed and the answer is 409 with the differences.
 /// Where two must confirm, the plan waits on with `confirmed_by` until another key does the same.
 #[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/confirm", operation_id = "run_plan_confirm", tag = "runs",
     params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
@@ -207,7 +208,8 @@ async fn reject(
 
 /// Computes a contract again.
 ///
-/// One that is parked, rejected or superseded: executed in an automatic run, proposed in the other.
+/// One that is parked, rejected or superseded: executed in an automatic run, proposed in the other, the scheduled changes
+/// whose day has come first.
 #[utoipa::path(post, path = "/v1/runs/{id}/plans/{contract_id}/retry", operation_id = "run_plan_retry", tag = "runs",
     params(("id" = RunId, Path, description = "The run"), ("contract_id" = ContractId, Path, description = "The contract")),
     responses((status = 200, description = "The plan", body = PlanView)))]

@@ -1,9 +1,6 @@
 //! `/v1/service-terms`, and which term plans and subscriptions live by.
 
-use altyn_domain::{
-    id::{PlanId, ServiceTermId, SubscriptionId},
-    terms::Narrowing,
-};
+use altyn_domain::id::{PlanId, ServiceTermId, SubscriptionId};
 use altyn_service::{
     lives::{SubscriptionLifeView, TransitionView},
     page::{Listed, Page},
@@ -27,7 +24,6 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(list, create))
         .routes(routes!(conflicts))
         .routes(routes!(get, replace, delete))
-        .routes(routes!(narrow))
         .routes(routes!(of_plan, set_of_plan))
         .routes(routes!(set_of_subscription))
         .routes(routes!(life))
@@ -136,22 +132,6 @@ async fn delete(
     Order(request): Order,
 ) -> Result<Answer<ServiceTermView>, Problem> {
     Ok(Answer(altyn.service_term_delete(&request, id, version).await?))
-}
-
-/// Narrows a service term.
-///
-/// Lower limits and more vetoes for the plugin binding that the term carries, here and below; nothing is ever widened.
-#[utoipa::path(put, path = "/v1/service-terms/{id}/narrowing", operation_id = "service_term_narrow",
-    tag = "service terms", params(("id" = ServiceTermId, Path, description = "The term")),
-    request_body(content = Narrowing, example = json!({ "limits": { "promise_days": 3 }, "vetoes": ["downgrade"] })),
-    responses((status = 200, description = "The narrowed term", body = ServiceTermView)))]
-async fn narrow(
-    App(altyn): App,
-    At(id): At<ServiceTermId>,
-    IfMatch(version): IfMatch,
-    Command { request, command }: Command<Narrowing>,
-) -> Result<Answer<ServiceTermView>, Problem> {
-    Ok(Answer(altyn.service_term_narrow(&request, id, version, command).await?))
 }
 
 /// Reads a plan's service term.

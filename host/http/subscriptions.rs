@@ -120,7 +120,8 @@ async fn activate(
 
 /// Ends a subscription.
 ///
-/// On a day; no period that begins on or after it is charged, and what was charged stays charged.
+/// On a day, if the decision tables allow it; no period that begins on or after it is charged. Where days behind it are charged
+/// already, a change of the kind `cancel` gives them back; with `keep_charged` they stay charged.
 #[utoipa::path(post, path = "/v1/subscriptions/{id}/cancel", operation_id = "subscription_cancel",
     tag = "subscriptions", params(("id" = SubscriptionId, Path, description = "The subscription")),
     request_body(content = CancelSubscription, example = json!({ "on": "2026-12-01" })),

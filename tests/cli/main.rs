@@ -5,6 +5,7 @@
 mod answers;
 mod authors;
 mod books;
+mod changes;
 mod credit;
 mod desk;
 mod gateways;

@@ -7,6 +7,7 @@ mod support;
 
 mod auth;
 mod books;
+mod changes;
 mod credit;
 mod document;
 mod exchanges;

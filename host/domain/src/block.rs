@@ -1,7 +1,7 @@
 //! Blocks: who has no access, since when, until when and why.
 //!
 //! Owns the types of blocks, where a block stands at an instant, and the answer to "may this subscription be used".
-//! Refuses to know charges: a block changes access and nothing else. Invariant: the spans of two blocks of one type on one
+//! Refuses to know charges: a block changes access, and only one of the type [`BlockType::ADMINISTRATIVE`] takes out of service, too. Invariant: the spans of two blocks of one type on one
 //! object never overlap, so at any instant at most one of them is active.
 
 use std::fmt;
@@ -27,6 +27,9 @@ pub struct BlockType(String);
 impl BlockType {
     /// Set by the credit control when a contract may spend less than nothing.
     pub const CREDIT_LIMIT: &'static str = "credit-limit";
+    /// Set by the operator to take what it stands on out of service: such a block stops subscriptions, whatever their terms say,
+    /// and with its end each returns to where it stood.
+    pub const ADMINISTRATIVE: &'static str = "administrative";
     /// Set by dunning, when its stage names no other type.
     pub const OVERDUE: &'static str = "overdue";
 

@@ -113,6 +113,18 @@ impl PlanState {
     }
 }
 
+text_enum! {
+    /// What a plan that waits for a yes is about.
+    pub enum PlanStage as "plan stage" {
+        /// The scheduled changes whose day has come: the contract's day is planned once they are made.
+        Changes = "changes",
+        /// The contract's day.
+        Day = "day",
+        /// The scheduled changes that waited until the contract's day was billed.
+        ChangesAfter = "changes-after",
+    }
+}
+
 /// A SHA-256 digest; its text is 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);

@@ -1,12 +1,11 @@
-//! Service terms: what becomes of a subscription that is not paid, and how a term narrows on its way down the tree.
+//! Service terms: what becomes of a subscription that is not paid.
 //!
-//! Owns when a charge counts as unpaid, the ladder `active → grace → stopped → deleted`, and the rule that a tenant below
-//! may only narrow what it was handed. Refuses to know rows, clocks and who approves a manual operation.
+//! Owns when a charge counts as unpaid, and the ladder `active → grace → stopped → deleted`. Refuses to know rows, clocks and
+//! who approves a manual operation.
 //!
-//! Invariants: a decision follows from the day and the facts alone, so deciding a day again decides the same; a narrowed
-//! term never permits what the term above it does not.
+//! Invariant: a decision follows from the day and the facts alone, so deciding a day again decides the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{Datelike as _, Days, NaiveDate};
 use serde::{Deserialize, Serialize};
@@ -287,94 +286,6 @@ pub fn resume(stood: &Stood, on: NaiveDate) -> Result<Resumed, CalendarError> {
 /// The day after, for a decision at the close of a day.
 pub fn day_after(day: NaiveDate) -> Result<NaiveDate, CalendarError> {
     day.checked_add_days(Days::new(1)).ok_or(CalendarError::OutOfRange)
-}
-
-/// Why a term cannot be narrowed so.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NarrowingError {
-    /// A limit above the one that was handed down.
-    #[error("limit \"{name}\" may be at most {most}, got {given}; a tenant below may only lower it")]
-    Widened {
-        /// The limit.
-        name: String,
-        /// The most that it may be.
-        most: i64,
-        /// What was wanted.
-        given: i64,
-    },
-    /// A limit below zero.
-    #[error("limit \"{0}\" must not be negative")]
-    Negative(String),
-    /// A name that is no name.
-    #[error("\"{0}\" is not a name; use 1 to 64 of a-z, 0-9, `_`, `-` and `.`")]
-    Name(String),
-    /// Too much of it.
-    #[error("at most 100 limits and 100 vetoes are possible")]
-    TooMany,
-}
-
-/// How far a plugin binding that a term carries may go: numbers it must not exceed and operations it must refuse.
-///
-/// What is not named is not limited. Narrowing further adds limits, lowers them, or adds vetoes; it never takes any away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Narrowing {
-    /// The most of each named quantity, 0 or more.
-    pub limits: BTreeMap<String, i64>,
-    /// Operations that are refused.
-    pub vetoes: BTreeSet<String>,
-}
-
-impl Narrowing {
-    /// Nothing narrowed.
-    pub fn is_empty(&self) -> bool {
-        self.limits.is_empty() && self.vetoes.is_empty()
-    }
-
-    /// Checks names, numbers and sizes.
-    pub fn check(&self) -> Result<(), NarrowingError> {
-        if self.limits.len() > 100 || self.vetoes.len() > 100 {
-            return Err(NarrowingError::TooMany);
-        }
-        let letter = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.');
-        let named = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(letter);
-        if let Some(name) = self.limits.keys().chain(&self.vetoes).find(|name| !named(name)) {
-            return Err(NarrowingError::Name(crate::text::shorten(name)));
-        }
-        match self.limits.iter().find(|(_, most)| **most < 0) {
-            Some((name, _)) => Err(NarrowingError::Negative(name.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses a limit above the one of `above`; what is left out stays as it was handed down.
-    pub fn within(&self, above: &Self) -> Result<(), NarrowingError> {
-        for (name, given) in &self.limits {
-            if let Some(most) = above.limits.get(name)
-                && given > most
-            {
-                return Err(NarrowingError::Widened { name: name.clone(), most: *most, given: *given });
-            }
-        }
-        Ok(())
-    }
-
-    /// What both permit: the lower limits and the vetoes of both.
-    #[must_use]
-    pub fn meet(&self, other: &Self) -> Self {
-        let mut limits = self.limits.clone();
-        for (name, most) in &other.limits {
-            limits.entry(name.clone()).and_modify(|own| *own = (*own).min(*most)).or_insert(*most);
-        }
-        Self { limits, vetoes: self.vetoes.union(&other.vetoes).cloned().collect() }
-    }
-
-    /// Whether a use of a named quantity or operation is permitted.
-    pub fn permits(&self, operation: &str, quantities: &BTreeMap<String, i64>) -> bool {
-        !self.vetoes.contains(operation)
-            && quantities.iter().all(|(name, used)| self.limits.get(name).is_none_or(|most| used <= most))
-    }
 }
 
 /// Whether a text may be the key of a term: 1 to 64 of `a-z`, `0-9` and `_`.

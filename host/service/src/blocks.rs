@@ -3,6 +3,12 @@
 //! Owns how blocks are set, lifted and end by themselves, and whether a subscription may be used. Refuses to know charges.
 //! Invariant: at most one block of a type stands on an object; the database holds to it, and a block whose end has come is
 //! lifted before another takes its place.
+//!
+//! A block of the type `administrative` also holds what it stands on out of service while it is active (see
+//! [`crate::lives`]). What was served and is not charged yet is charged first: such a subscription is held when the day is
+//! closed, as is one that was sold under a block.
+
+use std::collections::HashSet;
 
 use altyn_domain::{
     block::{BlockScope, BlockSource, BlockState, BlockType, Denial, Service, Span, Standing, denials},
@@ -16,10 +22,15 @@ use uuid::Uuid;
 use crate::{
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError, stored},
+    lives::billed_up_to,
     page::{Listed, Page},
     runs::metered::zones,
 };
 
+/// The kind of the job that takes out of service what an administrative block stands on.
+pub(crate) const BLOCK_HOLD_JOB: &str = "block-hold";
+/// How many blocks the close of a day takes together.
+const TOGETHER: i64 = 200;
 /// The kind of the job that ends a block.
 pub(crate) const BLOCK_END_JOB: &str = "block-end";
 /// Who is named when a block ends by itself.
@@ -33,7 +44,7 @@ pub struct SetBlock {
     pub contract_id: Option<ContractId>,
     /// The subscription.
     pub subscription_id: Option<SubscriptionId>,
-    /// What it is for: a word of your own such as `administrative`.
+    /// What it is for: a word of your own, or `administrative`, which takes out of service what it stands on.
     pub block_type: BlockType,
     /// Why; shown where access is denied.
     pub comment: String,
@@ -178,6 +189,7 @@ pub(crate) async fn set(
             // Its job is late; the block is over nevertheless.
             Some(ends_at) if ends_at <= now => {
                 blocks::lift(tx, tenant.0, before.id, ends_at, BY_ITSELF, None).await?;
+                altyn.block_release(tx, tenant, &before, now).await?;
             }
             _ => return Ok(None),
         }
@@ -204,6 +216,12 @@ pub(crate) async fn set(
     if let Some(ends_at) = new.ends_at {
         let key = BlockId(row.id).to_string();
         jobs::put(tx, tenant.0, altyn.ids.next(), BLOCK_END_JOB, &key, &key, ends_at, now).await?;
+    }
+    if row.starts_at <= now {
+        altyn.block_hold(tx, tenant, &row, now).await?;
+    } else if row.block_type == BlockType::ADMINISTRATIVE {
+        let key = BlockId(row.id).to_string();
+        jobs::put(tx, tenant.0, altyn.ids.next(), BLOCK_HOLD_JOB, &key, &key, row.starts_at, now).await?;
     }
     Ok(Some(row))
 }
@@ -278,6 +296,7 @@ impl Altyn {
         if over || !blocks::lift(&mut work.tx, tenant, row.id, work.now, by, comment).await? {
             return Err(ServiceError::conflict("block-ended", "the block has ended already; there is nothing to lift"));
         }
+        self.block_release(&mut work.tx, request.tenant, &row, work.now).await?;
         let row = blocks::find(&mut work.tx, tenant, id.uuid()).await?.ok_or(ServiceError::NotFound("block"))?;
         let view = view(row, work.now)?;
         work.finish(200, view).await
@@ -362,7 +381,64 @@ impl Altyn {
             && let (Some(ends_at), None) = (row.ends_at, row.lifted_at)
         {
             blocks::lift(&mut tx, tenant.0, row.id, ends_at, BY_ITSELF, None).await?;
+            self.block_release(&mut tx, tenant, &row, self.clock.now()).await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Takes out of service what an active administrative block stands on, as far as what was served is charged.
+    async fn block_hold(&self, tx: &mut Tx, tenant: TenantId, row: &BlockRow, now: DateTime<Utc>) -> Result<()> {
+        if row.block_type != BlockType::ADMINISTRATIVE || span(row).state(now) != BlockState::Active {
+            return Ok(());
+        }
+        let today = crate::lives::today(tx, tenant.0, now).await?;
+        let key = BlockId(row.id).to_string();
+        let held: HashSet<Uuid> = lives::held_under(tx, tenant.0, &key).await?.into_iter().collect();
+        for life in lives::of_contracts(tx, tenant.0, &[row.contract_id]).await? {
+            let meant = row.subscription_id.is_none_or(|subscription| subscription == life.id);
+            if meant && !held.contains(&life.id) && billed_up_to(&life, today).is_ok() {
+                self.subscription_hold(tx, tenant, SubscriptionId(life.id), &key, &row.comment, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns to service what a block held.
+    async fn block_release(&self, tx: &mut Tx, tenant: TenantId, row: &BlockRow, now: DateTime<Utc>) -> Result<()> {
+        if row.block_type != BlockType::ADMINISTRATIVE {
+            return Ok(());
+        }
+        let key = BlockId(row.id).to_string();
+        for subscription in lives::held_under(tx, tenant.0, &key).await? {
+            self.subscription_release(tx, tenant, SubscriptionId(subscription), &key, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes out of service what a block stands on that begins now; the job of one that was lifted before does nothing.
+    pub(crate) async fn block_begin(&self, tenant: TenantId, payload: &str) -> Result<()> {
+        let id: BlockId = stored("jobs.payload", payload)?;
+        let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        if let Some(row) = blocks::find(&mut tx, tenant.0, id.uuid()).await? {
+            self.block_hold(&mut tx, tenant, &row, self.clock.now()).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes out of service, at the close of a day, what administrative blocks stand on and what was not charged before.
+    pub(crate) async fn blocks_day_close(&self, tenant: TenantId) -> Result<()> {
+        let mut after = Uuid::nil();
+        loop {
+            let now = self.clock.now();
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            let administrative = BlockType::ADMINISTRATIVE;
+            let found = blocks::active_of_type(&mut tx, tenant.0, administrative, now, after, TOGETHER).await?;
+            let Some(last) = found.last().map(|row| row.id) else { return Ok(()) };
+            after = last;
+            for row in &found {
+                self.block_hold(&mut tx, tenant, row, now).await?;
+            }
+            tx.commit().await?;
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use altyn_domain::{
     block::{BlockSource, BlockType},
     calendar::local_date,
-    dunning::{DunningScope, Facts, Policy, Stage, unpaid, unpaid_by_subscription},
+    dunning::{Debit, DunningScope, Facts, Policy, Stage, unpaid, unpaid_by_subscription},
     id::{ContractId, DunningPolicyId, DunningStepId, Id as _, SubscriptionId, TenantId},
 };
 use altyn_store::{
@@ -162,8 +162,14 @@ fn check(command: &SetDunningPolicy) -> Result<()> {
         if stage.when.unpaid_at_least_minor.is_some_and(|least| least < 1) {
             fields.refuse(format!("/stages/{index}/when/unpaid_at_least_minor"), "must be at least 1");
         }
-        if stage.block.as_ref().is_some_and(|block| block.as_str() == BlockType::CREDIT_LIMIT) {
-            fields.refuse(format!("/stages/{index}/block"), "belongs to the credit control; use another type");
+        match stage.block.as_ref().map(BlockType::as_str) {
+            Some(BlockType::CREDIT_LIMIT) => {
+                fields.refuse(format!("/stages/{index}/block"), "belongs to the credit control; use another type");
+            }
+            Some(BlockType::ADMINISTRATIVE) => {
+                fields.refuse(format!("/stages/{index}/block"), "is set by people alone; use another type");
+            }
+            _ => {}
         }
         fields.optional_text(&format!("/stages/{index}/notice"), stage.notice.as_deref(), 50);
     }
@@ -202,6 +208,19 @@ struct Subject {
     today: NaiveDate,
 }
 
+/// Debits less what was given back of those of their day; one of which nothing is left is none.
+fn less_credits(debits: Vec<Debit>, mut credited: BTreeMap<NaiveDate, i64>) -> Vec<Debit> {
+    let net = debits.into_iter().map(|(on, amount)| {
+        let given = credited.get_mut(&on).map_or(0, |left| {
+            let given = (*left).min(amount);
+            *left -= given;
+            given
+        });
+        (on, amount - given)
+    });
+    net.filter(|(_, amount)| *amount > 0).collect()
+}
+
 /// Gathers the facts about contracts and, when a policy asks for it, about their subscriptions.
 async fn subjects(
     tx: &mut Tx,
@@ -215,6 +234,8 @@ async fn subjects(
     let debtors: Vec<_> = monies.iter().filter(|money| money.balance_minor < 0).collect();
     let tags = rows::tags(tx, tenant, contracts.to_vec()).await?;
     let debits = rows::debits(tx, tenant, debtors.iter().map(|money| money.funds_account_id).collect()).await?;
+    let owing: Vec<Uuid> = debtors.iter().map(|money| money.contract_id).collect();
+    let credited = rows::credited(tx, tenant, owing).await?;
     let lines = if policies.0.contains_key(&DunningScope::Subscription) {
         rows::lines(tx, tenant, debtors.iter().map(|money| money.contract_id).collect()).await?
     } else {
@@ -229,6 +250,8 @@ async fn subjects(
         if policies.0.contains_key(&DunningScope::Contract) {
             let of = debits.iter().filter(|(account, ..)| *account == money.funds_account_id);
             let newest: Vec<_> = of.map(|(_, on, amount)| (*on, *amount)).collect();
+            let given = credited.iter().filter(|(contract, ..)| *contract == money.contract_id);
+            let newest = less_credits(newest, given.map(|(_, on, amount)| (*on, *amount)).collect());
             let (count, since_on) = unpaid(debt, &newest);
             let facts = Facts { unpaid_minor: debt, count, since_on, tags: own_tags.clone() };
             let (contract, object) = (money.contract_id, money.contract_id);

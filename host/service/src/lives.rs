@@ -14,7 +14,9 @@ use altyn_domain::{
     subscription::SubscriptionStatus,
     terms::{Life, Resumed, Stood, resume},
 };
-use altyn_store::{Rows, StoreError, Tx, lives as rows, lives::LifeRow, manual_operations, service_terms, tenants};
+use altyn_store::{
+    Rows, Scope, StoreError, Tx, lives as rows, lives::LifeRow, manual_operations, service_terms, tenants,
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ use crate::{
     page::{Listed, Page},
     service_terms::ladder,
 };
+
+/// How many subscriptions the close of a day ends together.
+const TOGETHER: i64 = 500;
 
 /// Where a subscription stands in its life.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -335,6 +340,35 @@ impl Altyn {
         }
         self.changed(tx, tenant, today, now, change).await?;
         Ok(true)
+    }
+
+    /// Ends the subscriptions whose end has come and that no run looks at: paused ones, as a change of the kind `cancel`
+    /// does, and those whose periods begin by hand.
+    pub(crate) async fn ended_day_close(&self, tenant: TenantId, on: NaiveDate) -> Result<()> {
+        let mut after = Uuid::nil();
+        loop {
+            let now = self.clock.now();
+            let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+            let found = rows::ended(&mut tx, tenant.0, on, after, TOGETHER).await?;
+            let Some(last) = found.last().map(|life| life.id) else { return Ok(()) };
+            after = last;
+            let (paused, by_hand): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|life| life.status == SubscriptionStatus::Paused.as_str());
+            let mut changes = Vec::with_capacity(by_hand.len());
+            for life in by_hand {
+                changes.push(Change { status: SubscriptionStatus::Cancelled, ..Change::of(life, "ended")? });
+            }
+            if !self.lives_write(&mut tx, tenant.0, on, now, &changes).await? {
+                // Whoever changed one of them is followed at the next close.
+                tracing::warn!(%on, "subscriptions were changed while their end came; they end with the next day");
+                continue;
+            }
+            tx.commit().await?;
+            for life in paused {
+                let end = life.ends_on.unwrap_or(on);
+                Box::pin(self.change_end(tenant, SubscriptionId(life.id), end)).await?;
+            }
+        }
     }
 
     async fn changed(

@@ -1,8 +1,8 @@
 //! The recommended amount of a payment.
 //!
-//! Owns which subscriptions and periods a method covers; the domain adds up. Upcoming charges are estimates: the price of whole
-//! periods with quantity and discount, by the plan version and the contract's own prices that hold then, without tax that comes
-//! on top.
+//! Owns which subscriptions and periods a method covers; the domain adds up. Upcoming charges are what the run of their day
+//! would charge by what is known now, tax and short periods included. Where no plugin says that, they are estimates: the price
+//! of whole periods with quantity and discount, without tax that comes on top.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,7 +28,7 @@ use crate::{
     subscriptions::subscription_of,
 };
 
-/// The most subscriptions and periods a recommendation looks at.
+/// The most periods of a subscription that an estimate looks at, and the subscriptions that are read together.
 const MOST: i64 = 1_000;
 
 /// How the amount is to be found.
@@ -104,19 +104,14 @@ impl Altyn {
         let through_on = horizon(method, today, from_day);
         let mut charges = Vec::new();
         if let Some(through) = through_on {
-            let rows = subscriptions::list(&mut tx, tenant, Some(id.uuid()), Uuid::nil(), MOST).await?;
-            let mut versions: Vec<Uuid> = rows.iter().map(|row| row.plan_version_id).collect();
-            versions.sort_unstable();
-            versions.dedup();
-            let plans: HashMap<Uuid, Arc<PlanVersion>> =
-                with_successors(&mut tx, tenant, versions).await?.into_iter().collect();
-            let prices = prices_of(&mut tx, tenant, vec![id.uuid()]).await?;
-            for row in &rows {
-                // A plan version without components charges nothing.
-                let Some(plan) = plans.get(&row.plan_version_id) else { continue };
-                let subscription = subscription_of(row, prices.of(row.contract_id, row.id))?;
-                charges.extend(upcoming(&subscription, plan, through)?);
-            }
+            drop(tx);
+            let until = Some(through).filter(|through| *through != NaiveDate::MAX);
+            charges = match Box::pin(self.quote_due(request.tenant, id, until)).await {
+                Err(ServiceError::Plugin { .. } | ServiceError::Conflict { code: "no-binding", .. }) => {
+                    self.estimates(request, id, through).await?
+                }
+                quoted => quoted?,
+            };
             charges.sort_by_key(|charge| (charge.on, charge.subscription));
         }
         let purse = Purse {
@@ -133,5 +128,29 @@ impl Altyn {
             parts,
             through_on: through_on.filter(|through| *through != NaiveDate::MAX),
         })
+    }
+
+    /// The charges of a contract's subscriptions through a day by list price.
+    async fn estimates(&self, request: &Request, id: ContractId, through: NaiveDate) -> Result<Vec<Upcoming>> {
+        let tenant = request.tenant.0;
+        let mut tx = self.read(request).await?;
+        let prices = prices_of(&mut tx, tenant, vec![id.uuid()]).await?;
+        let (mut charges, mut after) = (Vec::new(), Uuid::nil());
+        loop {
+            let rows = subscriptions::list(&mut tx, tenant, Some(id.uuid()), after, MOST).await?;
+            let Some(last) = rows.last().map(|row| row.id) else { return Ok(charges) };
+            after = last;
+            let mut versions: Vec<Uuid> = rows.iter().map(|row| row.plan_version_id).collect();
+            versions.sort_unstable();
+            versions.dedup();
+            let plans: HashMap<Uuid, Arc<PlanVersion>> =
+                with_successors(&mut tx, tenant, versions).await?.into_iter().collect();
+            for row in &rows {
+                // A plan version without components charges nothing.
+                let Some(plan) = plans.get(&row.plan_version_id) else { continue };
+                let subscription = subscription_of(row, prices.of(row.contract_id, row.id))?;
+                charges.extend(upcoming(&subscription, plan, through)?);
+            }
+        }
     }
 }

@@ -10,12 +10,12 @@
 mod delegation;
 
 use altyn_domain::{
-    id::{BindingId, Id as _, PlanId, ServiceTermId, SubscriptionId},
-    terms::{Ladder, Narrowing, TermMode, TermSource, is_key},
+    id::{Id as _, PlanId, ServiceTermId, SubscriptionId},
+    terms::{Ladder, TermMode, TermSource, is_key},
 };
 use altyn_store::{
-    StoreError, Tx, catalogue, lives, plugins as bindings, service_terms as rows, service_terms::ServiceTermRow,
-    subscriptions, tenants::TenantRow,
+    StoreError, Tx, catalogue, lives, service_terms as rows, service_terms::ServiceTermRow, subscriptions,
+    tenants::TenantRow,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -55,11 +55,6 @@ pub struct SetServiceTerm {
     /// Whether every tenant below has a read-only copy.
     #[serde(default)]
     pub delegated: bool,
-    /// A plugin binding of the tenant that the term carries.
-    pub binding_id: Option<BindingId>,
-    /// How far that binding may go; empty without one.
-    #[serde(default)]
-    pub narrowing: Narrowing,
 }
 
 /// A service term.
@@ -87,12 +82,6 @@ pub struct ServiceTermView {
     pub billing_day: Option<i32>,
     /// Whether every tenant below has a copy.
     pub delegated: bool,
-    /// The plugin binding it carries, of the tenant that the term comes from.
-    pub binding_id: Option<BindingId>,
-    /// What this tenant narrows.
-    pub narrowing: Narrowing,
-    /// What holds here: the narrowing of every level down to this one.
-    pub effective: Narrowing,
     /// Version of the object, for `If-Match`.
     pub version: i64,
     /// When it was created.
@@ -131,14 +120,6 @@ pub struct AttachedServiceTerm {
     pub service_term_id: Option<ServiceTermId>,
 }
 
-pub(crate) fn narrowing_of(column: &'static str, text: &str) -> Result<Narrowing> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(column, error.to_string()).into())
-}
-
-fn narrowing_text(narrowing: &Narrowing) -> Result<String> {
-    serde_json::to_string(narrowing).map_err(|error| ServiceError::Internal(error.to_string()))
-}
-
 fn view(row: ServiceTermRow) -> Result<ServiceTermView> {
     Ok(ServiceTermView {
         id: ServiceTermId(row.id),
@@ -152,9 +133,6 @@ fn view(row: ServiceTermRow) -> Result<ServiceTermView> {
         payable_by_promise: row.payable_by_promise,
         billing_day: row.billing_day,
         delegated: row.delegated,
-        binding_id: row.binding_id.map(BindingId),
-        narrowing: narrowing_of("service_terms.narrowing", &row.narrowing)?,
-        effective: narrowing_of("service_terms.effective", &row.effective)?,
         version: row.version,
         created_at: row.created_at,
         updated_at: row.updated_at,
@@ -192,10 +170,6 @@ fn check(command: &SetServiceTerm) -> Result<()> {
     if command.billing_day.is_some_and(|day| !(1..=28).contains(&day)) {
         fields.refuse("/billing_day", "must be between 1 and 28, days that every month has");
     }
-    if command.binding_id.is_none() && !command.narrowing.is_empty() {
-        fields.refuse("/narrowing", "narrows nothing: the term carries no binding; name one in binding_id");
-    }
-    fields.take("/narrowing", command.narrowing.check());
     fields.finish()
 }
 
@@ -222,15 +196,6 @@ async fn named_once(tx: &mut Tx, tenant: Uuid, name: &str, except: Uuid) -> Resu
     }
 }
 
-async fn bound(tx: &mut Tx, tenant: Uuid, binding: Option<BindingId>) -> Result<()> {
-    match binding {
-        Some(id) if bindings::binding_find(tx, tenant, id.uuid()).await?.is_none() => {
-            Err(ServiceError::invalid("/binding_id", "there is no such binding"))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn read_only(row: &ServiceTermRow) -> Result<()> {
     match source(row)? {
         TermSource::Own => Ok(()),
@@ -241,7 +206,7 @@ fn read_only(row: &ServiceTermRow) -> Result<()> {
     }
 }
 
-fn set(row: &mut ServiceTermRow, command: SetServiceTerm) -> Result<()> {
+fn set(row: &mut ServiceTermRow, command: SetServiceTerm) {
     let days = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
     row.name = command.name;
     row.key = command.key;
@@ -252,10 +217,6 @@ fn set(row: &mut ServiceTermRow, command: SetServiceTerm) -> Result<()> {
     row.payable_by_promise = command.payable_by_promise;
     row.billing_day = command.billing_day.map(days);
     row.delegated = command.delegated;
-    row.binding_id = command.binding_id.map(BindingId::uuid);
-    row.narrowing = narrowing_text(&command.narrowing)?;
-    row.effective.clone_from(&row.narrowing);
-    Ok(())
 }
 
 /// Saves a term that its tenant has read in version `if_match`.
@@ -312,18 +273,13 @@ impl Altyn {
             payable_by_promise: false,
             billing_day: None,
             delegated: false,
-            binding_id: None,
-            handed: narrowing_text(&Narrowing::default())?,
-            narrowing: String::new(),
-            effective: String::new(),
             changed_by: request.credential.clone(),
             version: 1,
             created_at: work.now,
             updated_at: work.now,
         };
         named_once(&mut work.tx, home.id, &command.name, row.id).await?;
-        bound(&mut work.tx, home.id, command.binding_id).await?;
-        set(&mut row, command)?;
+        set(&mut row, command);
         self.key_free(&mut work.tx, &home, &row).await?;
         rows::insert(&mut work.tx, home.id, &row).await?;
         if row.delegated {
@@ -351,9 +307,8 @@ impl Altyn {
         if row.name != command.name {
             named_once(&mut work.tx, home.id, &command.name, row.id).await?;
         }
-        bound(&mut work.tx, home.id, command.binding_id).await?;
         let was_delegated = row.delegated;
-        set(&mut row, command)?;
+        set(&mut row, command);
         row.changed_by.clone_from(&request.credential);
         row.updated_at = work.now;
         self.key_free(&mut work.tx, &home, &row).await?;
@@ -361,43 +316,6 @@ impl Altyn {
         if row.delegated || was_delegated {
             let shared = row.delegated.then_some(&row);
             self.spread(&mut work.tx, &home, row.id, shared, work.now).await?;
-        }
-        work.finish(200, view(row)?).await
-    }
-
-    /// Narrows what the term's binding may do here and below; nothing that was handed down can be widened.
-    pub async fn service_term_narrow(
-        &self,
-        request: &Request,
-        id: ServiceTermId,
-        if_match: i64,
-        command: Narrowing,
-    ) -> Result<Reply<ServiceTermView>> {
-        let mut work = match self.begin(request).await? {
-            Begun::Replay(reply) => return Ok(reply),
-            Begun::Work(work) => work,
-        };
-        let home = locked(&mut work.tx, request).await?;
-        let mut row = one(&mut work.tx, home.id, id).await?;
-        let handed = narrowing_of("service_terms.handed", &row.handed)?;
-        let mut fields = Fields::default();
-        if row.binding_id.is_none() && !command.is_empty() {
-            fields.refuse("", "the term carries no binding; there is nothing to narrow");
-        }
-        fields.take("", command.check().and_then(|()| command.within(&handed)));
-        fields.finish()?;
-        row.narrowing = narrowing_text(&command)?;
-        row.effective = narrowing_text(&handed.meet(&command))?;
-        row.changed_by.clone_from(&request.credential);
-        row.updated_at = work.now;
-        save(&mut work.tx, home.id, &mut row, if_match).await?;
-        let origin = match source(&row)? {
-            TermSource::Own if row.delegated => Some(row.id),
-            TermSource::Inherited => row.origin_id,
-            _ => None,
-        };
-        if let Some(origin) = origin {
-            self.spread(&mut work.tx, &home, origin, Some(&row), work.now).await?;
         }
         work.finish(200, view(row)?).await
     }

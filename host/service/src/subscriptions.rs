@@ -89,6 +89,9 @@ pub struct CreateSubscription {
 pub struct CancelSubscription {
     /// The day after the last day of service.
     pub on: NaiveDate,
+    /// Whether days behind it that are charged already stay charged; `false` when absent: then such an end is refused, for a
+    /// change of the kind `cancel` gives them back.
+    pub keep_charged: Option<bool>,
 }
 
 /// Which subscriptions a list holds.
@@ -366,7 +369,8 @@ impl Altyn {
     }
 
     /// Ends a subscription on a day; an end that was set before is replaced. No period that begins on or after that day
-    /// is charged, and what was charged stays charged; an end up to which a period was charged in part is not moved behind it.
+    /// is charged. The decision tables hold that hold for a change of the kind `cancel`. Days behind the end that are charged
+    /// stay so only when that was asked for. An end up to which a period was charged in part is not moved behind it.
     pub async fn subscription_cancel(
         &self,
         request: &Request,
@@ -389,10 +393,24 @@ impl Altyn {
             ));
         }
         crate::orders::refuse_while_ordered(&mut work.tx, tenant, &row).await?;
-        if command.on < row.starts_on {
+        let first = row.terms_from.unwrap_or(row.starts_on).max(row.starts_on);
+        if command.on < first {
             return Err(ServiceError::invalid(
                 "/on",
-                format!("must not be before {}, the first day of service", row.starts_on),
+                format!("must not be before {first}, the first day of the present terms"),
+            ));
+        }
+        self.cancel_allowed(&mut work.tx, tenant, &row).await?;
+        if !command.keep_charged.unwrap_or(false)
+            && charges::covers_from(&mut work.tx, tenant, row.id, command.on).await?
+        {
+            return Err(ServiceError::conflict(
+                "end-inside-charged",
+                format!(
+                    "days from {} on are charged already; make a change of the kind cancel, which gives them back, \
+                     or send keep_charged to leave them charged",
+                    command.on
+                ),
             ));
         }
         // The days behind such an end would be served and belong to a period that is charged already.

@@ -173,8 +173,11 @@ impl Life<'_> {
             }
             Act::Block { on, whole_contract, starts_in_hours, lasts_hours } => {
                 let starts = self.now() + TimeDelta::hours(starts_in_hours);
-                let mut wish = json!({ "block_type": *["administrative", "fraud", "service"]
-                    .get(usize::from(on % 3)).unwrap_or(&"service"), "comment": "because", "starts_at": starts });
+                let types = ["administrative", "fraud", "service"];
+                let of = *types.get(usize::from(on % 3)).unwrap_or(&"service");
+                // What such a block takes out of service depends on what was charged before, so on when days are closed.
+                let of = if self.timeless && of == "administrative" { "service" } else { of };
+                let mut wish = json!({ "block_type": of, "comment": "because", "starts_at": starts });
                 if let Some(hours) = lasts_hours {
                     wish["ends_at"] = json!(starts + TimeDelta::hours(hours));
                 }

@@ -3,7 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use crate::{Result, Tx};
+use crate::{
+    Result, Tx,
+    runs::{PlanPick, decided, plan_amount, plan_picked},
+};
 
 /// A tenant's rules for agreeing to plans.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -45,25 +48,33 @@ pub async fn policy_put(tx: &mut Tx, tenant: Uuid, row: &ApprovalPolicyRow, if_m
     Ok(written == 1)
 }
 
-// A plan that charges nothing cannot have risen. Without a plan of a month before nobody knows what is usual.
-const APPROVE_USUAL: &str = "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
-    where tenant_id = $1 and run_id = $2 and state = 'awaiting'
-        and ($5 is null or gross_minor <= $5)
-        and ($6 is null or lines = 0 or exists (
+// A plan that charges nothing cannot have risen. Without a plan of a month before nobody knows what is usual, and of
+// changes nobody does.
+const APPROVE_USUAL: &str = concat!(
+    "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
+    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and ($8 is null or contract_id = $8)
+        and ($5 is null or ",
+    plan_amount!(),
+    " <= $5)
+        and ($6 is null or (stage = 'day' and (lines = 0 or exists (
             select 1 from run_plans q where q.tenant_id = $1 and q.run_id = $7 and q.contract_id = run_plans.contract_id
-                and q.state = 'done' and abs(run_plans.gross_minor - q.gross_minor) * 10000 <= $6 * abs(q.gross_minor)))";
-/// Approves the awaiting plans that keep every bound that is set; `before` is the run of a month before. Answers how many.
+                and q.state = 'done' and abs(run_plans.gross_minor - q.gross_minor) * 10000 <= $6 * abs(q.gross_minor)))))"
+);
+/// Approves the awaiting plans, or that of one contract, that keep every bound that is set; `before` is the run of a month
+/// before. Answers how many.
+#[expect(clippy::too_many_arguments, reason = "what a rule looks at")]
 pub async fn approve_usual(
     tx: &mut Tx,
     tenant: Uuid,
     run: Uuid,
+    contract: Option<Uuid>,
     by: &str,
     policy: &ApprovalPolicyRow,
     before: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<u64> {
     let (gross, change) = (policy.largest_gross_minor, policy.largest_change_bp);
-    tx.execute(APPROVE_USUAL, (tenant, run, by.to_owned(), now, gross, change, before)).await
+    tx.execute(APPROVE_USUAL, (tenant, run, by.to_owned(), now, gross, change, before, contract)).await
 }
 
 const CONFIRM_FIRST: &str = "update run_plans set confirmed_by = $4, updated_at = $5
@@ -80,21 +91,31 @@ pub async fn confirm_first(
     Ok(tx.execute(CONFIRM_FIRST, (tenant, run, contract, by.to_owned(), now)).await? == 1)
 }
 
-const APPROVE_SECOND: &str = "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
-    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and gross_minor <= $5 and confirmed_by <> $3";
-const CONFIRM_ALL_FIRST: &str = "update run_plans set confirmed_by = $3, updated_at = $4
-    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and gross_minor <= $5 and confirmed_by is null";
-/// Confirms every awaiting plan up to a gross amount where two must: those that another confirmed are approved, the
-/// others have their first. Answers how many of both.
+const APPROVE_SECOND: &str = concat!(
+    "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
+    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and confirmed_by <> $3 and ",
+    plan_amount!(),
+    " <= $5",
+    plan_picked!()
+);
+const CONFIRM_ALL_FIRST: &str = concat!(
+    "update run_plans set confirmed_by = $3, updated_at = $4
+    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and confirmed_by is null and ",
+    plan_amount!(),
+    " <= $5",
+    plan_picked!()
+);
+/// Confirms every awaiting plan that is meant, up to a gross amount, where two must: those that another confirmed are
+/// approved, the others have their first. Answers how many of both.
 pub async fn confirm_all(
     tx: &mut Tx,
     tenant: Uuid,
     run: Uuid,
     by: &str,
-    largest_gross_minor: i64,
+    (largest_gross_minor, pick): (i64, &PlanPick),
     now: DateTime<Utc>,
 ) -> Result<u64> {
-    let params = || (tenant, run, by.to_owned(), now, largest_gross_minor);
+    let params = || decided(tenant, run, by, now, largest_gross_minor, pick);
     let second = tx.execute(APPROVE_SECOND, params()).await?;
     Ok(second + tx.execute(CONFIRM_ALL_FIRST, params()).await?)
 }

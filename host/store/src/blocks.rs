@@ -141,6 +141,22 @@ pub async fn standing_of_type(tx: &mut Tx, tenant: Uuid, object: Uuid, block_typ
     tx.fetch_optional(STANDING_OF_TYPE, (tenant, object, block_type.to_owned())).await
 }
 
+const ACTIVE_OF_TYPE: &str = "select id, contract_id, subscription_id, type, comment, source, starts_at, ends_at,
+        lifted_at, lift_comment, set_by, lifted_by, version, created_at
+    from blocks where tenant_id = $1 and type = $2 and lifted_at is null and starts_at <= $3
+        and (ends_at is null or ends_at > $3) and id > $4 order by id limit $5";
+/// A page of the blocks of a type that deny access at an instant, by id.
+pub async fn active_of_type(
+    tx: &mut Tx,
+    tenant: Uuid,
+    block_type: &str,
+    now: DateTime<Utc>,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<BlockRow>> {
+    tx.fetch_all(ACTIVE_OF_TYPE, (tenant, block_type.to_owned(), now, after, limit)).await
+}
+
 const OF_SOURCE: &str = "select id, contract_id, subscription_id, type, comment, source, starts_at, ends_at, lifted_at,
         lift_comment, set_by, lifted_by, version, created_at
     from blocks where tenant_id = $1 and object_id = $2 and source = $3 and lifted_at is null order by id limit 100";

@@ -291,6 +291,42 @@ pub async fn scheduled(
     tx.fetch_all(SCHEDULED, (tenant, through, after, limit)).await
 }
 
+const SCHEDULED_OF: &str =
+    "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on,
+        ordinal, terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor,
+        reason, requested_by, created_at, finished_at, version
+    from subscription_changes where tenant_id = $1 and contract_id = $2 and state = 'scheduled' and effective_on <= $3
+    order by id limit 10000";
+/// The scheduled changes of a contract that take effect through a day, by id.
+pub async fn scheduled_of(tx: &mut Tx, tenant: Uuid, contract: Uuid, through: NaiveDate) -> Result<Vec<ChangeRow>> {
+    tx.fetch_all(SCHEDULED_OF, (tenant, contract, through)).await
+}
+
+const SCHEDULED_FOR: &str =
+    "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on,
+        ordinal, terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor,
+        reason, requested_by, created_at, finished_at, version
+    from subscription_changes where tenant_id = $1 and subscription_id = $2 and state = 'scheduled' order by id limit 100";
+/// The scheduled changes of a subscription, by id.
+pub async fn scheduled_for(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Result<Vec<ChangeRow>> {
+    tx.fetch_all(SCHEDULED_FOR, (tenant, subscription)).await
+}
+
+const SCHEDULED_CONTRACTS: &str = "select distinct contract_id from subscription_changes
+    where tenant_id = $1 and state = 'scheduled' and effective_on <= $2 and contract_id > $3
+    order by contract_id limit $4";
+/// A page of the contracts with scheduled changes that take effect through a day, by contract.
+pub async fn scheduled_contracts(
+    tx: &mut Tx,
+    tenant: Uuid,
+    through: NaiveDate,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>> {
+    let found: Vec<(Uuid,)> = tx.fetch_all(SCHEDULED_CONTRACTS, (tenant, through, after, limit)).await?;
+    Ok(found.into_iter().map(|(contract,)| contract).collect())
+}
+
 const WITHDRAW_OF: &str =
     "update subscription_changes set state = $3, reason = $4, finished_at = $5, version = version + 1
     where tenant_id = $1 and subscription_id = $2 and state = 'scheduled'";

@@ -78,6 +78,17 @@ pub async fn cut_at(tx: &mut Tx, tenant: Uuid, subscription: Uuid, day: NaiveDat
     Ok(tx.fetch_one::<(i64,)>(CUT_AT, (tenant, subscription, day)).await?.0 > 0)
 }
 
+const COVERS_FROM: &str = "select count(*) from (select c.id from charges c
+    join invoice_lines l on l.tenant_id = $1 and l.invoice_id = c.invoice_id and l.position = c.invoice_position
+        and l.charge_id = c.id
+    where c.tenant_id = $1 and c.subscription_id = $2 and c.kind = 'recurring' and c.used_end > $3
+        and coalesce(c.covered_until, c.used_end) > $3 and coalesce(c.covered_until, c.used_end) > c.used_start
+        and l.gross_minor > c.credited_minor limit 1) found";
+/// Whether anything that was paid for covers days of a subscription from one on.
+pub async fn covers_from(tx: &mut Tx, tenant: Uuid, subscription: Uuid, day: NaiveDate) -> Result<bool> {
+    Ok(tx.fetch_one::<(i64,)>(COVERS_FROM, (tenant, subscription, day)).await?.0 > 0)
+}
+
 /// Which charges a list holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Filter {

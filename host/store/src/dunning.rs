@@ -198,22 +198,32 @@ const DEBITS: &str = "select d.account_id, d.effective_on, d.amount_minor from (
             row_number() over (partition by e.account_id order by e.transaction_id desc) as place
         from {rows}
         join ledger_entries e on e.tenant_id = $1 and e.account_id = v.id and e.amount_minor > 0
-        join ledger_transactions t on t.tenant_id = $1 and t.id = e.transaction_id
+        join ledger_transactions t on t.tenant_id = $1 and t.id = e.transaction_id and t.kind <> 'funds-blocked'
     ) d where d.place <= $2 order by d.account_id, d.transaction_id desc";
-/// The newest debits of funds accounts, the newest first.
+/// The newest debits of funds accounts, the newest first; money that is reserved for an order is the customer's still.
 pub async fn debits(tx: &mut Tx, tenant: Uuid, accounts: Vec<Uuid>) -> Result<Vec<(Uuid, NaiveDate, i64)>> {
     tx.fetch_rows(DEBITS, (tenant, DEEPEST), &Rows::new().with("id", accounts)).await
 }
 
+const CREDITED: &str = "select i.contract_id, i.issued_on, cast(sum(c.credited_minor) as bigint) from {rows}
+    join invoices i on i.tenant_id = $1 and i.contract_id = v.id
+    join invoice_lines l on l.tenant_id = $1 and l.invoice_id = i.id
+    join charges c on c.tenant_id = $1 and c.id = l.charge_id and c.credited_minor > 0 and c.prepaid_minor is null
+    group by i.contract_id, i.issued_on";
+/// What was given back of what contracts were charged in advance, by the day on which it was charged.
+pub async fn credited(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result<Vec<(Uuid, NaiveDate, i64)>> {
+    tx.fetch_rows(CREDITED, (tenant,), &Rows::new().with("id", contracts)).await
+}
+
 const LINES: &str = "select n.contract_id, n.subscription_id, n.charged_on, n.gross_minor from (
-        select i.contract_id, c.subscription_id, c.charged_on, l.gross_minor, c.id,
+        select i.contract_id, c.subscription_id, c.charged_on, l.gross_minor - c.credited_minor as gross_minor, c.id,
             row_number() over (partition by i.contract_id order by c.charged_on desc, c.id desc) as place
         from {rows}
         join invoices i on i.tenant_id = $1 and i.contract_id = v.id
         join invoice_lines l on l.tenant_id = $1 and l.invoice_id = i.id
-        join charges c on c.tenant_id = $1 and c.id = l.charge_id
+        join charges c on c.tenant_id = $1 and c.id = l.charge_id and c.status <> 'refunded'
     ) n where n.place <= $2 order by n.contract_id, n.charged_on desc, n.id desc";
-/// The newest invoice lines of contracts with their subscriptions, the newest first.
+/// The newest invoice lines of contracts with their subscriptions, less what was given back of them, the newest first.
 pub async fn lines(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result<Vec<(Uuid, Uuid, NaiveDate, i64)>> {
     tx.fetch_rows(LINES, (tenant, DEEPEST), &Rows::new().with("id", contracts)).await
 }

@@ -71,6 +71,17 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Result<Optio
     tx.fetch_optional(FIND, (tenant, subscription)).await
 }
 
+const ENDED: &str = concat!(
+    select!("from subscriptions s"),
+    "where s.tenant_id = $1 and s.ends_on <= $2 and s.id > $3
+        and (s.status = 'paused' or (s.status in ('active', 'grace') and s.manual = 1)) order by s.id limit $4"
+);
+/// A page of the subscriptions whose end has come by a day and that no run looks at, by id: paused ones and those whose
+/// periods begin by hand.
+pub async fn ended(tx: &mut Tx, tenant: Uuid, on: NaiveDate, after: Uuid, limit: i64) -> Result<Vec<LifeRow>> {
+    tx.fetch_all(ENDED, (tenant, on, after, limit)).await
+}
+
 const OF_CONTRACTS: &str = concat!(
     select!("from {rows} join subscriptions s on s.tenant_id = $1 and s.contract_id = v.contract_id"),
     "where s.status not in ('deleted', 'cancelled', 'completed') order by s.contract_id, s.id"
@@ -299,6 +310,14 @@ pub struct HoldRow {
     pub reason: String,
     /// Since when.
     pub held_at: DateTime<Utc>,
+}
+
+const HELD_UNDER: &str = "select subscription_id from subscription_holds where tenant_id = $1 and hold_key = $2
+    order by subscription_id limit 100000";
+/// The subscriptions that are held under a key.
+pub async fn held_under(tx: &mut Tx, tenant: Uuid, key: &str) -> Result<Vec<Uuid>> {
+    let found: Vec<(Uuid,)> = tx.fetch_all(HELD_UNDER, (tenant, key.to_owned())).await?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
 }
 
 const HOLDS: &str = "select hold_key, reason, held_at from subscription_holds

@@ -300,6 +300,12 @@ pub struct PlanRow {
     pub confirmed_by: Option<String>,
     /// Who cares for it while it is parked.
     pub owner: Option<String>,
+    /// `changes`, `day` or `changes-after`: what it is about.
+    pub stage: String,
+    /// JSON text of the scheduled changes that it makes.
+    pub changes: Option<String>,
+    /// The larger of what they charge and what they give back, with tax, minor units.
+    pub changes_minor: i64,
     /// When it changed last.
     pub updated_at: DateTime<Utc>,
 }
@@ -316,7 +322,9 @@ const PLANS_PUT: &str = "insert into run_plans
         realised_net_minor = excluded.realised_net_minor, realised_tax_minor = excluded.realised_tax_minor,
         realised_gross_minor = excluded.realised_gross_minor, effects = excluded.effects, reason_code = excluded.reason_code,
         reason = excluded.reason, call_id = excluded.call_id, attempts = run_plans.attempts + 1,
-        confirmed_by = null, updated_at = excluded.updated_at";
+        stage = 'day', changes = null, changes_minor = 0, confirmed_by = null,
+        decided_by = case when excluded.state = 'awaiting' then null else run_plans.decided_by end,
+        updated_at = excluded.updated_at";
 /// Writes plans: columns `contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
 /// realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id`.
 pub async fn plans_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<()> {
@@ -325,16 +333,67 @@ pub async fn plans_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>,
 
 const PLAN_FIND: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
     realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, confirmed_by, owner,
-    updated_at from run_plans where tenant_id = $1 and run_id = $2 and contract_id = $3";
+    stage, changes, changes_minor, updated_at from run_plans where tenant_id = $1 and run_id = $2 and contract_id = $3";
 /// One contract's plan.
 pub async fn plan_find(tx: &mut Tx, tenant: Uuid, run: Uuid, contract: Uuid) -> Result<Option<PlanRow>> {
     tx.fetch_optional(PLAN_FIND, (tenant, run, contract)).await
 }
 
-const PLANS_LIST: &str = "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
-    realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, confirmed_by, owner,
-    updated_at from run_plans where tenant_id = $1 and run_id = $2 and contract_id > $3 and ($4 = '' or state = $4)
-    order by contract_id limit $5";
+/// Which plans of a run are meant; what is empty or absent narrows nothing.
+#[derive(Clone, Debug, Default)]
+pub struct PlanPick {
+    /// Code of the contract's group.
+    pub group: String,
+    /// Code of the sales channel it came through.
+    pub channel: String,
+    /// Its seller.
+    pub seller: Option<Uuid>,
+    /// A plan that it has a living subscription to.
+    pub plan: Option<Uuid>,
+    /// A product that such a plan has a component of.
+    pub product: Option<Uuid>,
+    /// The contract.
+    pub contract: Option<Uuid>,
+}
+
+/// A plan by a [`PlanPick`] in the parameters from `$6` on.
+macro_rules! plan_picked {
+    () => {
+        " and ($6 = '' or exists (select 1 from contract_controls k
+            where k.tenant_id = $1 and k.contract_id = run_plans.contract_id and k.group_code = $6))
+        and ($7 = '' or exists (select 1 from contract_controls k
+            where k.tenant_id = $1 and k.contract_id = run_plans.contract_id and k.channel_code = $7))
+        and ($8 is null or exists (select 1 from contracts c
+            where c.tenant_id = $1 and c.id = run_plans.contract_id and c.seller_id = $8))
+        and ($9 is null or exists (select 1 from subscriptions s
+            join plan_versions v on v.tenant_id = $1 and v.id = s.plan_version_id
+            where s.tenant_id = $1 and s.contract_id = run_plans.contract_id and v.plan_id = $9
+                and s.status not in ('deleted', 'cancelled', 'completed')))
+        and ($10 is null or exists (select 1 from subscriptions s
+            join plan_components m on m.tenant_id = $1 and m.plan_version_id = s.plan_version_id
+            where s.tenant_id = $1 and s.contract_id = run_plans.contract_id and m.product_id = $10
+                and s.status not in ('deleted', 'cancelled', 'completed')))
+        and ($11 is null or run_plans.contract_id = $11)"
+    };
+}
+pub(crate) use plan_picked;
+
+/// What a plan comes to when somebody bounds the amount: the scheduled changes, where it is about them.
+macro_rules! plan_amount {
+    () => {
+        "case when run_plans.stage = 'day' then run_plans.gross_minor else run_plans.changes_minor end"
+    };
+}
+pub(crate) use plan_amount;
+
+const PLANS_LIST: &str = concat!(
+    "select contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised, realised_net_minor,
+    realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts, decided_by, confirmed_by,
+    owner, stage, changes, changes_minor, updated_at from run_plans
+    where tenant_id = $1 and run_id = $2 and contract_id > $3 and ($4 = '' or state = $4)",
+    plan_picked!(),
+    " order by contract_id limit $5"
+);
 /// A page of plans in contract order; `state` empty means all.
 pub async fn plans_list(
     tx: &mut Tx,
@@ -342,9 +401,88 @@ pub async fn plans_list(
     run: Uuid,
     after: Uuid,
     state: &str,
+    pick: &PlanPick,
     limit: i64,
 ) -> Result<Vec<PlanRow>> {
-    tx.fetch_all(PLANS_LIST, (tenant, run, after, state.to_owned(), limit)).await
+    let pick = pick.clone();
+    let params = (
+        tenant,
+        run,
+        after,
+        state.to_owned(),
+        limit,
+        pick.group,
+        pick.channel,
+        pick.seller,
+        pick.plan,
+        pick.product,
+        pick.contract,
+    );
+    tx.fetch_all(PLANS_LIST, params).await
+}
+
+const CHANGES_PUT: &str = "insert into run_plans
+    (tenant_id, run_id, contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, effects, reason_code,
+     reason, call_id, attempts, decided_by, updated_at, stage, changes, changes_minor)
+    values ($1, $2, $3, 'awaiting', $4, 0, 0, 0, 0, null, null, null, null, 1, null, $5, $6, $7, $8)
+    on conflict (tenant_id, run_id, contract_id) do update set state = 'awaiting', plan_hash = excluded.plan_hash,
+        lines = case when excluded.stage = 'changes' then 0 else run_plans.lines end,
+        net_minor = case when excluded.stage = 'changes' then 0 else run_plans.net_minor end,
+        tax_minor = case when excluded.stage = 'changes' then 0 else run_plans.tax_minor end,
+        gross_minor = case when excluded.stage = 'changes' then 0 else run_plans.gross_minor end,
+        realised = case when excluded.stage = 'changes' then 0 else run_plans.realised end,
+        realised_net_minor = case when excluded.stage = 'changes' then 0 else run_plans.realised_net_minor end,
+        realised_tax_minor = case when excluded.stage = 'changes' then 0 else run_plans.realised_tax_minor end,
+        realised_gross_minor = case when excluded.stage = 'changes' then 0 else run_plans.realised_gross_minor end,
+        effects = null, reason_code = null, reason = null, call_id = null, attempts = run_plans.attempts + 1,
+        decided_by = null, confirmed_by = null, updated_at = excluded.updated_at, stage = excluded.stage,
+        changes = excluded.changes, changes_minor = excluded.changes_minor";
+/// Lets the scheduled changes of a contract await a decision, in place of its plan before; what a plan of the day billed
+/// stays with those that follow it.
+#[expect(clippy::too_many_arguments, reason = "the columns of one plan")]
+pub async fn changes_put(
+    tx: &mut Tx,
+    tenant: Uuid,
+    run: Uuid,
+    contract: Uuid,
+    stage: &str,
+    hash: &[u8],
+    changes: (String, i64),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let params = (tenant, run, contract, hash.to_vec(), now, stage.to_owned(), changes.0, changes.1);
+    tx.execute(CHANGES_PUT, params).await.map(|_| ())
+}
+
+const CONTRACT_VERSIONS: &str = "select c.id, c.version from {rows}
+    join contracts c on c.tenant_id = $1 and c.id = {key}v.id";
+/// The versions of contracts, in no order.
+pub async fn contract_versions(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result<Vec<(Uuid, i64)>> {
+    tx.fetch_rows(CONTRACT_VERSIONS, (tenant,), &Rows::new().with("id", contracts)).await
+}
+
+const SUBSCRIPTION_VERSIONS: &str = "select s.id, s.version from {rows}
+    join subscriptions s on s.tenant_id = $1 and s.id = {key}v.id";
+/// The versions of subscriptions, in no order.
+pub async fn subscription_versions(tx: &mut Tx, tenant: Uuid, subscriptions: Vec<Uuid>) -> Result<Vec<(Uuid, i64)>> {
+    tx.fetch_rows(SUBSCRIPTION_VERSIONS, (tenant,), &Rows::new().with("id", subscriptions)).await
+}
+
+const BILLED_WITH_CHANGES: &str = "select distinct s.contract_id from subscription_changes s
+    join run_plans p on p.tenant_id = $1 and p.run_id = $2 and p.contract_id = s.contract_id
+    where s.tenant_id = $1 and s.state = 'scheduled' and s.effective_on <= $3 and p.state = 'done' and p.stage = 'day'
+        and s.contract_id > $4 order by s.contract_id limit $5";
+/// A page of the contracts whose day a run billed and that have scheduled changes through a day, by contract.
+pub async fn billed_with_changes(
+    tx: &mut Tx,
+    tenant: Uuid,
+    run: Uuid,
+    through: NaiveDate,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>> {
+    let found: Vec<(Uuid,)> = tx.fetch_all(BILLED_WITH_CHANGES, (tenant, run, through, after, limit)).await?;
+    Ok(found.into_iter().map(|(contract,)| contract).collect())
 }
 
 const PLANS_COUNT: &str = "select state, count(*) from run_plans where tenant_id = $1 and run_id = $2
@@ -384,26 +522,49 @@ pub async fn plan_decide(
     Ok(tx.execute(PLAN_DECIDE, params).await? == 1)
 }
 
-const PLANS_APPROVE: &str = "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
-    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and gross_minor <= $5";
-/// Approves every awaiting plan up to a gross amount; answers how many.
+const PLANS_APPROVE: &str = concat!(
+    "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
+    where tenant_id = $1 and run_id = $2 and state = 'awaiting' and ",
+    plan_amount!(),
+    " <= $5",
+    plan_picked!()
+);
+/// Approves every awaiting plan that is meant, up to a gross amount; answers how many.
 pub async fn plans_approve(
     tx: &mut Tx,
     tenant: Uuid,
     run: Uuid,
     by: &str,
-    largest_gross_minor: i64,
+    (largest_gross_minor, pick): (i64, &PlanPick),
     now: DateTime<Utc>,
 ) -> Result<u64> {
-    tx.execute(PLANS_APPROVE, (tenant, run, by.to_owned(), now, largest_gross_minor)).await
+    tx.execute(PLANS_APPROVE, decided(tenant, run, by, now, largest_gross_minor, pick)).await
+}
+
+/// The parameters of a decision about the plans that are meant.
+type Decided =
+    (Uuid, Uuid, String, DateTime<Utc>, i64, String, String, Option<Uuid>, Option<Uuid>, Option<Uuid>, Option<Uuid>);
+
+pub(crate) fn decided(
+    tenant: Uuid,
+    run: Uuid,
+    by: &str,
+    now: DateTime<Utc>,
+    largest_gross_minor: i64,
+    pick: &PlanPick,
+) -> Decided {
+    let PlanPick { group, channel, seller, plan, product, contract } = pick.clone();
+    (tenant, run, by.to_owned(), now, largest_gross_minor, group, channel, seller, plan, product, contract)
 }
 
 const CONTRACTS_RECOUNT: &str = "update runs set
-        contracts = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2),
+        contracts = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2
+            and (p.stage <> 'changes' or p.state <> 'done')),
         awaiting = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state in ('awaiting', 'approved')),
         parked = (select count(*) from run_plans p where p.tenant_id = $1 and p.run_id = $2 and p.state = 'parked')
     where tenant_id = $1 and id = $2";
-/// Counts the contracts of a run again from their plans, after a pass that may have been over some of them before.
+/// Counts the contracts of a run again from their plans, after a pass that may have been over some of them before. Those
+/// whose changes were made and whose day owes nothing are none of the day's.
 pub async fn contracts_recount(tx: &mut Tx, tenant: Uuid, run: Uuid) -> Result<()> {
     tx.execute(CONTRACTS_RECOUNT, (tenant, run)).await.map(|_| ())
 }

@@ -36,14 +36,6 @@ pub struct ServiceTermRow {
     pub billing_day: Option<i32>,
     /// Whether tenants below have it.
     pub delegated: bool,
-    /// A plugin binding of the tenant it comes from.
-    pub binding_id: Option<Uuid>,
-    /// The narrowing that the levels above handed down, JSON text.
-    pub handed: String,
-    /// This level's own narrowing, JSON text.
-    pub narrowing: String,
-    /// The narrowing of all levels down to this one, JSON text.
-    pub effective: String,
     /// The credential that changed it last.
     pub changed_by: String,
     /// For optimistic locking.
@@ -58,8 +50,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select id, origin_tenant_id, origin_id, state, name, key, stop_mode, delete_mode, grace_days, keep_days,
-                payable_by_promise, billing_day, delegated, binding_id, handed, narrowing, effective, changed_by,
-                version, created_at, updated_at from service_terms where tenant_id = $1 ",
+                payable_by_promise, billing_day, delegated, changed_by, version, created_at, updated_at from service_terms where tenant_id = $1 ",
             $rest
         )
     };
@@ -77,9 +68,8 @@ pub async fn lock_tree(tx: &mut Tx, root: Uuid) -> Result<()> {
 
 const INSERT: &str =
     "insert into service_terms (tenant_id, id, origin_tenant_id, origin_id, state, name, key, stop_mode,
-        delete_mode, grace_days, keep_days, payable_by_promise, billing_day, delegated, binding_id, handed,
-        narrowing, effective, changed_by, version, created_at, updated_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1, $20, $20)";
+        delete_mode, grace_days, keep_days, payable_by_promise, billing_day, delegated, changed_by, version, created_at, updated_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16, $16)";
 /// Adds a term in its first version.
 pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ServiceTermRow) -> Result<()> {
     let row = row.clone();
@@ -98,10 +88,6 @@ pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ServiceTermRow) -> Result<(
         row.payable_by_promise,
         row.billing_day,
         row.delegated,
-        row.binding_id,
-        row.handed,
-        row.narrowing,
-        row.effective,
         row.changed_by,
         row.created_at,
     );
@@ -110,8 +96,7 @@ pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ServiceTermRow) -> Result<(
 
 const UPDATE: &str = "update service_terms set origin_tenant_id = $4, origin_id = $5, state = $6, name = $7, key = $8,
         stop_mode = $9, delete_mode = $10, grace_days = $11, keep_days = $12, payable_by_promise = $13,
-        billing_day = $14, delegated = $15, binding_id = $16, handed = $17, narrowing = $18, effective = $19,
-        changed_by = $20, updated_at = $21, version = version + 1
+        billing_day = $14, delegated = $15, changed_by = $16, updated_at = $17, version = version + 1
     where tenant_id = $1 and id = $2 and version = $3";
 /// Saves a term; `false` when it is gone or its version is another.
 pub async fn update(tx: &mut Tx, tenant: Uuid, row: &ServiceTermRow, if_match: i64) -> Result<bool> {
@@ -132,10 +117,6 @@ pub async fn update(tx: &mut Tx, tenant: Uuid, row: &ServiceTermRow, if_match: i
         row.payable_by_promise,
         row.billing_day,
         row.delegated,
-        row.binding_id,
-        row.handed,
-        row.narrowing,
-        row.effective,
         row.changed_by,
         row.updated_at,
     );

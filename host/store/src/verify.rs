@@ -391,12 +391,12 @@ const RUN_TOTALS: Rule = rule!(
         select run_id,
             sum(case when state = 'parked' then 1 else 0 end) as parked,
             sum(case when state in ('awaiting', 'approved') then 1 else 0 end) as awaiting,
-            sum(case when state = 'done' then lines else 0 end) as lines,
-            sum(case when state = 'done' then gross_minor else 0 end) as gross,
-            sum(case when state = 'done' then realised else 0 end) as realised,
-            sum(case when state = 'done' then realised_net_minor else 0 end) as realised_net,
-            sum(case when state = 'done' then realised_tax_minor else 0 end) as realised_tax,
-            sum(case when state = 'done' then realised_gross_minor else 0 end) as realised_gross
+            sum(case when state = 'done' or stage = 'changes-after' then lines else 0 end) as lines,
+            sum(case when state = 'done' or stage = 'changes-after' then gross_minor else 0 end) as gross,
+            sum(case when state = 'done' or stage = 'changes-after' then realised else 0 end) as realised,
+            sum(case when state = 'done' or stage = 'changes-after' then realised_net_minor else 0 end) as realised_net,
+            sum(case when state = 'done' or stage = 'changes-after' then realised_tax_minor else 0 end) as realised_tax,
+            sum(case when state = 'done' or stage = 'changes-after' then realised_gross_minor else 0 end) as realised_gross
         from run_plans where tenant_id = $1 group by run_id
     ) p on p.run_id = r.id
     left join (

@@ -192,43 +192,8 @@ fn a_key_has_small_letters_digits_and_underscores() {
     }
 }
 
-#[test]
-fn a_narrowing_has_plain_names_and_numbers_from_zero() {
-    let with = |name: &str, most| Narrowing { limits: [(name.to_owned(), most)].into(), vetoes: BTreeSet::new() };
-    assert_eq!(with("days", 0).check(), Ok(()));
-    assert_eq!(with("days", -1).check(), Err(NarrowingError::Negative("days".into())));
-    assert_eq!(with("", 1).check(), Err(NarrowingError::Name(String::new())));
-    let error = with("days", 8).within(&with("days", 7)).unwrap_err();
-    assert_eq!(error.to_string(), "limit \"days\" may be at most 7, got 8; a tenant below may only lower it");
-}
-
-fn narrowing() -> impl Strategy<Value = Narrowing> {
-    let names = || prop::sample::select(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]);
-    (prop::collection::btree_map(names(), 0..5_i64, 0..3), prop::collection::btree_set(names(), 0..3))
-        .prop_map(|(limits, vetoes)| Narrowing { limits, vetoes })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn no_level_permits_what_a_level_above_it_refuses(
-        levels in prop::collection::vec(narrowing(), 1..5),
-        operation in prop::sample::select(vec!["a", "b", "c", "d"]),
-        used in prop::collection::btree_map(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]), 0..6_i64, 0..3),
-    ) {
-        let mut above = Narrowing::default();
-        for own in levels {
-            let effective = above.meet(&own);
-            prop_assert_eq!(effective.within(&above), Ok(()));
-            prop_assert!(effective.vetoes.is_superset(&above.vetoes));
-            if effective.permits(operation, &used) {
-                prop_assert!(above.permits(operation, &used));
-                prop_assert!(own.permits(operation, &used));
-            }
-            above = effective;
-        }
-    }
 
     #[test]
     fn what_is_uncovered_is_never_less_than_what_is_missing(

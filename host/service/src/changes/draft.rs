@@ -34,8 +34,8 @@ use super::{
     command::ChangeSubscription,
     timings,
     view::{
-        ChangeEffects, ChangePreview, CreditEffect, LineEffect, PostingEffect, SubscriptionEffect, TermsView,
-        differences,
+        ChangeEffects, ChangePreview, CreditEffect, LineEffect, PostingEffect, ReplacedChange, SkippedRenewal,
+        SubscriptionEffect, TermsView, differences,
     },
 };
 use crate::{
@@ -70,6 +70,8 @@ pub(super) struct Item {
     pub effective_on: NaiveDate,
     pub change: ChangeId,
     pub target: Arc<PlanVersion>,
+    /// What waits for the same subscription and gives way, should this one wait, too.
+    pub replaces: Vec<ReplacedChange>,
     current_day: CurrentDay,
 }
 
@@ -118,6 +120,8 @@ pub(super) struct Draft {
     /// Whether a run makes a change that waited for its day.
     scheduled: bool,
     pub items: Vec<Item>,
+    /// What a renewal of all leaves out.
+    pub skipped: Vec<SkippedRenewal>,
     pub lines: Vec<Line>,
     pub documents: Vec<Document>,
     pub credits: Vec<Credit>,
@@ -241,6 +245,7 @@ impl Altyn {
             deferred,
             scheduled: scheduled.is_some(),
             items,
+            skipped: Vec::new(),
             lines: Vec::new(),
             documents: Vec::new(),
             credits: Vec::new(),
@@ -256,6 +261,42 @@ impl Altyn {
         self.check_bounds(&draft)?;
         let draft = self.price(draft, seller).await?;
         self.plan_credits(request, draft).await
+    }
+
+    /// Refuses the end of a subscription that a decision table forbids.
+    pub(crate) async fn cancel_allowed(
+        &self,
+        tx: &mut altyn_store::Tx,
+        tenant: Uuid,
+        row: &SubscriptionRow,
+    ) -> Result<()> {
+        let subscription =
+            subscription_of(row, prices_of(tx, tenant, vec![row.contract_id]).await?.of(row.contract_id, row.id))?;
+        let (plan, plan_id) = version(tx, tenant, row.plan_version_id, false).await?;
+        let here = (&*plan, subscription.quantity);
+        let (direction, ..) = classify(here, here).map_err(internal)?;
+        let first = boundary(subscription.anchor_on, plan.cadence, subscription.next_index).map_err(internal)?;
+        let asked = TimingFacts {
+            kind: ChangeKind::Cancel,
+            direction,
+            from_plan: plan_id,
+            to_plan: plan_id,
+            period: period_change(plan.cadence, plan.cadence),
+            phase: phase(&subscription, &plan, first)?,
+        };
+        match timings::decide(tx, tenant, &asked).await? {
+            (Timing::Forbidden, reason) => Err(forbidden(&reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a wish can be drafted, apart from what it costs.
+    pub(super) async fn wish_check(
+        &self,
+        request: &Request,
+        wish: &(SubscriptionId, ChangeSubscription),
+    ) -> Result<()> {
+        Box::pin(self.load(request, std::slice::from_ref(wish), None)).await.map(|_| ())
     }
 
     /// The binding that decides for a draft.
@@ -327,10 +368,7 @@ impl Altyn {
             };
             let (mut timing, mut timing_reason) = timings::decide(&mut tx, tenant, &asked).await?;
             if timing == Timing::Forbidden {
-                return Err(ServiceError::conflict(
-                    "change-forbidden",
-                    format!("{timing_reason} forbids this change; ask whoever keeps the table"),
-                ));
+                return Err(forbidden(&timing_reason));
             }
             if let Some(wished) = command.timing {
                 timing_reason = format!("wished; {timing_reason} says {timing}");
@@ -385,11 +423,15 @@ impl Altyn {
                 }
                 Err(error) => return Err(refused(error)),
             };
+            let effective_on = if command.kind == ChangeKind::Renew { today } else { on };
+            let waits = scheduled.is_none() && effective_on > today;
+            let replaces = if waits { replaced(&mut tx, tenant, row.id, command.kind).await? } else { Vec::new() };
             // A renewal by hand goes over to the version of the plan that has come, like one by a run.
             let moved = plan.version(decision.terms.plan_version).filter(|moved| moved.id != plan.id);
             let target = moved.map_or(target.0, |moved| Arc::new(moved.clone()));
             items.push(Item {
-                effective_on: if command.kind == ChangeKind::Renew { today } else { on },
+                effective_on,
+                replaces,
                 // What it posts, credits and tells names the change by the id that callers know.
                 change: scheduled.map_or_else(|| ChangeId(self.ids.next()), |scheduled| scheduled.change),
                 command: command.clone(),
@@ -546,6 +588,38 @@ fn phase(subscription: &Subscription, plan: &PlanVersion, next: NaiveDate) -> Re
 fn nothing_yet(subscription: &Subscription, kind: ChangeKind, on: NaiveDate) -> Decision {
     let terms = Terms::of(subscription);
     Decision { kind, on, credits: Vec::new(), lines: Vec::new(), terms, gift: None, gap: None }
+}
+
+fn forbidden(by: &str) -> ServiceError {
+    ServiceError::conflict("change-forbidden", format!("{by} forbids this change; ask whoever keeps the table"))
+}
+
+/// What a change of a kind that is scheduled takes the place of: everything that waits for the subscription, but for its end.
+async fn replaced(
+    tx: &mut altyn_store::Tx,
+    tenant: Uuid,
+    subscription: Uuid,
+    kind: ChangeKind,
+) -> Result<Vec<ReplacedChange>> {
+    let mut waiting = Vec::new();
+    for row in rows::scheduled_for(tx, tenant, subscription).await? {
+        let change = ReplacedChange {
+            change_id: ChangeId(row.id),
+            kind: stored("subscription_changes.kind", &row.kind)?,
+            effective_on: row.effective_on,
+        };
+        if change.kind == ChangeKind::Cancel && kind != ChangeKind::Cancel {
+            return Err(ServiceError::conflict(
+                "cancellation-scheduled",
+                format!(
+                    "the subscription ends on {} by {}, which waits; withdraw that first if it shall go on",
+                    change.effective_on, change.change_id
+                ),
+            ));
+        }
+        waiting.push(change);
+    }
+    Ok(waiting)
 }
 
 /// Refuses what a customer who helps himself does not do, and terms that he does not give himself.
@@ -831,6 +905,7 @@ impl Draft {
             deferred: self.deferred,
             issued_on: self.issued_on,
             subscriptions,
+            skipped: self.skipped.clone(),
             postings: posted
                 .into_iter()
                 .map(|transaction| PostingEffect { kind: transaction.kind, entries: transaction.entries })
@@ -855,6 +930,7 @@ impl Draft {
             effective_on: item.effective_on,
             before: TermsView::from(&Terms::of(&item.subscription)),
             after: TermsView::from(&item.decision.terms),
+            replaces: item.replaces.clone(),
             credits: credits
                 .map(|(credit, planned)| CreditEffect {
                     charge_id: credit.wanted.charge,

@@ -8,31 +8,36 @@
 mod command;
 mod draft;
 mod save;
+mod scheduled;
 mod timings;
 mod view;
 
 use altyn_domain::{
-    change::ChangeKind,
+    change::{ChangeKind, Timing},
     id::{ChangeId, ContractId, Id as _, SubscriptionId, TenantId},
+    subscription::SubscriptionStatus,
 };
 use altyn_store::{changes as rows, contracts, subscriptions};
 use chrono::NaiveDate;
 
 pub use command::{ChangeSubscription, ExecuteChange, RenewContract};
+pub use scheduled::ScheduledChange;
+pub(crate) use scheduled::changes_hash;
 pub use timings::{SetTimings, TimingsView};
-pub use view::{ChangeEffects, ChangePreview, ChangeView, CreditEffect, LineEffect, PostingEffect, TermsView};
+pub(crate) use view::differences;
+pub use view::{
+    ChangeEffects, ChangePreview, ChangeView, CreditEffect, LineEffect, PostingEffect, RenewalView, ReplacedChange,
+    SkippedRenewal, TermsView,
+};
 
 use crate::{
     context::{Altyn, Begun, Reply, Request},
-    error::{Result, ServiceError},
+    error::{Result, ServiceError, stored},
     page::{Listed, Page},
-    plugins,
 };
 
 /// How often an execution starts over when others take the numbers that it foresaw.
 const ATTEMPTS: u32 = 8;
-/// How many scheduled changes a run looks at together.
-const SCHEDULED: i64 = 200;
 
 impl Altyn {
     /// Shows what a change would do: exact lines and postings, nothing is written.
@@ -65,7 +70,7 @@ impl Altyn {
             if let Err(moved) = draft.is_what_was_seen(&command.plan_hash, command.effects.as_ref()) {
                 return self.replayed(request, moved).await;
             }
-            match Box::pin(self.save_requested(request, draft)).await? {
+            match Box::pin(self.save_requested(request, draft, std::convert::identity)).await? {
                 save::Saved::Done(reply) => {
                     return Ok(Reply {
                         status: reply.status,
@@ -77,6 +82,33 @@ impl Altyn {
             }
         }
         Err(busy())
+    }
+
+    /// Ends a subscription whose end has come, as a change of the kind `cancel` does on that day; one that cannot be ended now
+    /// is left for the next time.
+    pub(crate) async fn change_end(&self, tenant: TenantId, id: SubscriptionId, on: NaiveDate) -> Result<()> {
+        let request = Request::internal(tenant, "run");
+        let wish = ChangeSubscription {
+            on: Some(on),
+            timing: Some(Timing::Immediate),
+            ..ChangeSubscription::of(ChangeKind::Cancel)
+        };
+        for _ in 0..ATTEMPTS {
+            let draft = match self.draft(&request, &[(id, wish.clone())], None).await {
+                Ok(draft) => draft,
+                Err(
+                    error @ (ServiceError::Conflict { .. } | ServiceError::Invalid(_) | ServiceError::Plugin { .. }),
+                ) => {
+                    tracing::warn!(subscription = %id, %error, "the subscription cannot be ended now");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            if let save::Saved::Done(_) = self.save_requested(&request, draft, std::convert::identity).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// The stored answer of a request that was answered before, or the error.
@@ -100,13 +132,14 @@ impl Altyn {
         self.draft_renewals(request, id).await?.preview()
     }
 
-    /// Charges the next period of all subscriptions of a contract that are in service, on one set of documents.
+    /// Charges the next period of all subscriptions of a contract that can be renewed, on one set of documents, and names
+    /// the others.
     pub async fn contract_renew(
         &self,
         request: &Request,
         id: ContractId,
         command: RenewContract,
-    ) -> Result<Reply<Vec<ChangeView>>> {
+    ) -> Result<Reply<RenewalView>> {
         for _ in 0..ATTEMPTS {
             let checked = match Box::pin(self.draft_renewals(request, id)).await {
                 Ok(draft) => draft.is_what_was_seen(&command.plan_hash, command.effects.as_ref()).map(|()| draft),
@@ -115,13 +148,15 @@ impl Altyn {
             let draft = match checked {
                 Ok(draft) => draft,
                 Err(error) => {
-                    return match self.begin::<Vec<ChangeView>>(request).await? {
+                    return match self.begin(request).await? {
                         Begun::Replay(reply) => Ok(reply),
                         Begun::Work(_) => Err(error),
                     };
                 }
             };
-            if let save::Saved::Done(reply) = Box::pin(self.save_requested(request, draft)).await? {
+            let skipped = draft.skipped.clone();
+            let answer = |changes| RenewalView { changes, skipped };
+            if let save::Saved::Done(reply) = Box::pin(self.save_requested(request, draft, answer)).await? {
                 return Ok(reply);
             }
         }
@@ -167,83 +202,7 @@ impl Altyn {
         work.finish(200, view).await
     }
 
-    /// Executes the scheduled changes whose day has come by a business day; a change that cannot be made is marked as
-    /// failed with its reason, one that waits for a charge, for others or for a plugin is left for the next time. Answers how many were made.
-    pub(crate) async fn changes_execute_due(&self, tenant: TenantId, through: NaiveDate) -> Result<usize> {
-        let request = Request::internal(tenant, "run");
-        let (mut after, mut made) = (uuid::Uuid::nil(), 0);
-        loop {
-            let mut tx = self.read(&request).await?;
-            let found = rows::scheduled(&mut tx, tenant.0, through, after, SCHEDULED).await?;
-            drop(tx);
-            let Some(last) = found.last().map(|row| row.id) else { return Ok(made) };
-            after = last;
-            for row in found {
-                // Boxed: a draft is large, and a run would carry the room for it all along.
-                made += usize::from(Box::pin(self.execute_scheduled(&request, row, through)).await?);
-            }
-        }
-    }
-
-    async fn execute_scheduled(&self, request: &Request, row: rows::ChangeRow, through: NaiveDate) -> Result<bool> {
-        let command: ChangeSubscription = serde_json::from_str(&row.command)
-            .map_err(|error| ServiceError::Internal(format!("a scheduled change does not read: {error}")))?;
-        for _ in 0..ATTEMPTS {
-            match self.try_scheduled(request, &row, &command, through).await {
-                Ok(Some(made)) => return Ok(made),
-                Ok(None) | Err(ServiceError::Conflict { code: "busy", .. }) => {}
-                Err(ServiceError::Conflict { code: "change-unbilled", .. }) => return Ok(false),
-                Err(
-                    error @ (ServiceError::Conflict { .. }
-                    | ServiceError::Invalid(_)
-                    | ServiceError::NotFound(_)
-                    | ServiceError::Plugin { code: plugins::REFUSED, .. }),
-                ) => {
-                    self.fail_scheduled(request, row.id, &error.to_string()).await?;
-                    return Ok(false);
-                }
-                Err(error @ ServiceError::Plugin { .. }) => {
-                    tracing::warn!(change = %ChangeId(row.id), %error, "a plugin cannot be asked; the change waits");
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // One contract that others keep changing must not stop the day of all.
-        tracing::warn!(change = %ChangeId(row.id), "others keep changing the contract; the change waits");
-        Ok(false)
-    }
-
-    /// Makes a scheduled change: whether it was made, or none when something moved meanwhile.
-    async fn try_scheduled(
-        &self,
-        request: &Request,
-        row: &rows::ChangeRow,
-        command: &ChangeSubscription,
-        through: NaiveDate,
-    ) -> Result<Option<bool>> {
-        let draft = self.draft_scheduled(request, row, command, through).await?;
-        if draft.effective_on() > through {
-            // Renewed or prolonged meanwhile: its term ends later.
-            let mut tx = self.db.write(request.scope()).await?;
-            rows::move_to(&mut tx, request.tenant.0, row.id, draft.effective_on()).await?;
-            tx.commit().await?;
-            return Ok(Some(false));
-        }
-        Ok(match self.save_scheduled(request, draft, row).await? {
-            save::Saved::Done(()) => Some(true),
-            save::Saved::Moved => None,
-        })
-    }
-
-    async fn fail_scheduled(&self, request: &Request, id: uuid::Uuid, reason: &str) -> Result<()> {
-        let mut tx = self.db.write(request.scope()).await?;
-        let now = self.clock.now();
-        rows::withdraw(&mut tx, request.tenant.0, id, "failed", reason, now).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// The subscriptions of a contract that a renewal of all takes.
+    /// The subscriptions of a contract that are in service or in grace.
     async fn renewable(&self, request: &Request, id: ContractId) -> Result<Vec<SubscriptionId>> {
         let mut tx = self.read(request).await?;
         if contracts::find(&mut tx, request.tenant.0, id.uuid()).await?.is_none() {
@@ -254,25 +213,51 @@ impl Altyn {
             let page = subscriptions::list(&mut tx, request.tenant.0, Some(id.uuid()), after, 500).await?;
             let Some(last) = page.last().map(|row| row.id) else { break };
             after = last;
-            found.extend(page.into_iter().filter(|row| row.status == "active").map(|row| SubscriptionId(row.id)));
-        }
-        if found.is_empty() {
-            return Err(ServiceError::conflict(
-                "nothing-to-renew",
-                "the contract has no subscription in service; there is nothing to renew",
-            ));
+            for row in page {
+                let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
+                found.extend(status.is_charged().then_some(SubscriptionId(row.id)));
+            }
         }
         Ok(found)
     }
 
+    /// Drafts the renewal of all subscriptions of a contract; those that cannot be renewed are left out with their reason.
     async fn draft_renewals(&self, request: &Request, id: ContractId) -> Result<draft::Draft> {
-        let wishes: Vec<_> = self
-            .renewable(request, id)
-            .await?
-            .into_iter()
-            .map(|id| (id, ChangeSubscription::of(ChangeKind::Renew)))
-            .collect();
-        self.draft(request, &wishes, None).await
+        let (mut wishes, mut skipped) = (Vec::new(), Vec::new());
+        for subscription in self.renewable(request, id).await? {
+            let wish = (subscription, ChangeSubscription::of(ChangeKind::Renew));
+            match self.wish_check(request, &wish).await {
+                Ok(()) => wishes.push(wish),
+                Err(error @ (ServiceError::Conflict { .. } | ServiceError::Invalid(_))) => {
+                    skipped.push(SkippedRenewal {
+                        subscription_id: subscription,
+                        reason_code: error.code().to_owned(),
+                        reason: told(&error),
+                    })
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if wishes.is_empty() {
+            return Err(ServiceError::Conflict {
+                code: "nothing-to-renew",
+                message: "the contract has no subscription that can be renewed; there is nothing to do".to_owned(),
+                details: skipped.iter().map(|one| format!("{}: {}", one.subscription_id, one.reason)).collect(),
+            });
+        }
+        let mut draft = self.draft(request, &wishes, None).await?;
+        draft.skipped = skipped;
+        Ok(draft)
+    }
+}
+
+/// A refusal in words, with the words of its fields.
+fn told(error: &ServiceError) -> String {
+    match error {
+        ServiceError::Invalid(fields) => {
+            fields.iter().map(|field| field.message.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
     }
 }
 

@@ -3,8 +3,10 @@
 use altyn_domain::{
     charge::ChargeStatus,
     id::{CallId, ChargeId, Id as _, InvoiceId, SellerId, UsageWindowId},
+    money::Money,
     numbering::{Draft as NumberedDraft, check_number, check_sequence},
     order::OrderStatus,
+    subscription::ShortFunds,
 };
 use altyn_runtime::World;
 use altyn_store::{Rows, Tx, changes as rows, orders, plugins, runs, usage_windows};
@@ -17,12 +19,13 @@ use super::{
 };
 use crate::{
     canary::outcomes::Outcomes,
-    context::{Altyn, Begun, Reply, Request},
+    context::{Altyn, Authority, Begun, Reply, Request},
     credits::charges_credit,
     error::{Result, ServiceError},
     evidence::Recorded,
     ledger::post_each,
     plugins::{REFUSED, blocking},
+    promises::money_of,
     runs::{
         ask::{Recorder, ask},
         metered::{Opening, begins_us, zones},
@@ -62,12 +65,13 @@ fn refused(reason: impl ToString) -> ServiceError {
 }
 
 impl Altyn {
-    /// Saves what a caller asked for: executed now, or scheduled.
-    pub(super) async fn save_requested(
+    /// Saves what a caller asked for: executed now, or scheduled; `answer` makes the reply from the changes.
+    pub(super) async fn save_requested<T: serde::Serialize + serde::de::DeserializeOwned>(
         &self,
         request: &Request,
         draft: Draft,
-    ) -> Result<Saved<Reply<Vec<ChangeView>>>> {
+        answer: impl FnOnce(Vec<ChangeView>) -> T,
+    ) -> Result<Saved<Reply<T>>> {
         let numbers = if draft.deferred { None } else { Some(self.number(&draft).await?) };
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(Saved::Done(reply)),
@@ -85,6 +89,9 @@ impl Altyn {
             Err(error) if moved(&error) => return Ok(Saved::Moved),
             Err(error) => return Err(error),
         };
+        if numbers.is_some() && request.authority == Authority::SelfService {
+            paid_for(&mut work.tx, &draft).await?;
+        }
         if numbers.is_some() {
             rows::insert(&mut work.tx, request.tenant.0, now, Some(now), &changes).await?;
         }
@@ -93,7 +100,7 @@ impl Altyn {
             let row = rows::find(&mut work.tx, request.tenant.0, change.id).await?;
             views.push(change_view(row.ok_or(ServiceError::NotFound("change"))?)?);
         }
-        match work.finish(201, views).await {
+        match work.finish(201, answer(views)).await {
             Ok(reply) => Ok(Saved::Done(reply)),
             Err(error) if moved(&error) => Ok(Saved::Moved),
             Err(error) => Err(error),
@@ -225,6 +232,12 @@ impl Altyn {
         let tenant = draft.tenant.0;
         let mut changes = Vec::with_capacity(draft.items.len());
         for item in &draft.items {
+            let waiting = rows::scheduled_for(tx, tenant, item.row.id).await?;
+            let seen = item.replaces.iter().map(|change| change.change_id.uuid());
+            if !waiting.iter().map(|change| change.id).eq(seen) {
+                // Something else waits than what the caller was told is replaced.
+                return Ok(None);
+            }
             let reason = format!("replaced by {}", item.change);
             rows::withdraw_of(tx, tenant, item.row.id, "replaced", &reason, now).await?;
             changes.push(rows::ChangeRow { state: "scheduled".to_owned(), ..row(draft, item, by, now)? });
@@ -476,6 +489,23 @@ impl Altyn {
         runs::outbox_insert(tx, draft.tenant.0, self.ids.next(), kind, &subject, &event.to_string(), now).await?;
         Ok(())
     }
+}
+
+/// Refuses what a customer who helps himself cannot pay for, after it was posted: what is available must not be below zero by
+/// it, but for subscriptions that go into debt.
+async fn paid_for(tx: &mut Tx, draft: &Draft) -> Result<()> {
+    let in_debt = |item: &Item| item.row.short_funds == ShortFunds::Debt.as_str();
+    let takes = -draft.effects()?.balance_minor;
+    if takes <= 0 || draft.items.iter().all(in_debt) {
+        return Ok(());
+    }
+    let left = money_of(tx, draft.tenant.0, draft.contract.id).await?.available_minor;
+    if left >= 0 {
+        return Ok(());
+    }
+    let money = |minor| Money::new(minor, draft.currency);
+    let message = format!("the change takes {}, {} is there; pay first", money(takes), money(left + takes));
+    Err(ServiceError::conflict("not-enough-money", message))
 }
 
 /// Whether somebody else's progress is in the way.

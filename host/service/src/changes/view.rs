@@ -112,6 +112,17 @@ pub struct PostingEffect {
     pub entries: Vec<Entry>,
 }
 
+/// A change that waited and gives way to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplacedChange {
+    /// The change.
+    pub change_id: ChangeId,
+    /// What was wished.
+    pub kind: ChangeKind,
+    /// The day on which it would take effect.
+    pub effective_on: NaiveDate,
+}
+
 /// What a change does to one subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SubscriptionEffect {
@@ -135,6 +146,9 @@ pub struct SubscriptionEffect {
     pub before: TermsView,
     /// The terms afterwards.
     pub after: TermsView,
+    /// What waited for the subscription and is replaced, because this change waits instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<ReplacedChange>,
     /// What is given back, in the order of the charges.
     pub credits: Vec<CreditEffect>,
     /// What is charged, in the order of documents.
@@ -143,6 +157,26 @@ pub struct SubscriptionEffect {
     pub gift: Option<Period>,
     /// Days that are not served.
     pub gap: Option<Period>,
+}
+
+/// A subscription that a renewal of all leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SkippedRenewal {
+    /// The subscription.
+    pub subscription_id: SubscriptionId,
+    /// Stable code of why it cannot be renewed.
+    pub reason_code: String,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// What a renewal of all subscriptions of a contract did.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RenewalView {
+    /// The changes, one a renewed subscription.
+    pub changes: Vec<ChangeView>,
+    /// The subscriptions that could not be renewed.
+    pub skipped: Vec<SkippedRenewal>,
 }
 
 /// Everything that a change does.
@@ -158,6 +192,9 @@ pub struct ChangeEffects {
     pub issued_on: NaiveDate,
     /// What happens to each subscription.
     pub subscriptions: Vec<SubscriptionEffect>,
+    /// What a renewal of all leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedRenewal>,
     /// The postings, in order.
     pub postings: Vec<PostingEffect>,
     /// What is given back in all, with tax.
@@ -249,7 +286,7 @@ pub(super) fn change_view(row: ChangeRow) -> Result<ChangeView> {
 }
 
 /// Sentences that tell where two values differ, at most fifty.
-pub(super) fn differences(before: &serde_json::Value, now: &serde_json::Value) -> Vec<String> {
+pub(crate) fn differences(before: &serde_json::Value, now: &serde_json::Value) -> Vec<String> {
     let mut told = Vec::new();
     tell("", before, now, &mut told);
     told.truncate(50);

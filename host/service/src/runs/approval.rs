@@ -174,8 +174,13 @@ impl Altyn {
         work.finish(200, policy_view(row)).await
     }
 
-    /// Approves the plans of a run that the tenant's rules let pass.
-    pub(super) async fn approve_usual(&self, tenant: TenantId, run: &runs::RunRow) -> Result<()> {
+    /// Approves the plans of a run, or that of one contract, that the tenant's rules let pass.
+    pub(super) async fn approve_usual(
+        &self,
+        tenant: TenantId,
+        run: &runs::RunRow,
+        contract: Option<uuid::Uuid>,
+    ) -> Result<()> {
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         let Some(policy) = rows::policy_find(&mut tx, tenant.0).await? else { return Ok(()) };
         if policy.largest_gross_minor.is_none() && policy.largest_change_bp.is_none() {
@@ -185,7 +190,7 @@ impl Altyn {
             .map_err(|error| ServiceError::Internal(error.to_string()))?;
         let before = runs::find_by_date(&mut tx, tenant.0, month_before).await?.map(|run| run.id);
         let now = self.clock.now();
-        rows::approve_usual(&mut tx, tenant.0, run.id, BY_RULE, &policy, before, now).await?;
+        rows::approve_usual(&mut tx, tenant.0, run.id, contract, BY_RULE, &policy, before, now).await?;
         Ok(tx.commit().await?)
     }
 

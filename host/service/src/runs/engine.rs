@@ -13,7 +13,7 @@ use std::{
 use altyn_domain::{
     calendar::instant_of,
     id::{RunId, TenantId},
-    run::{PlanState, RunState, SafetyBounds},
+    run::{PlanStage, PlanState, RunState, SafetyBounds},
 };
 use altyn_runtime::World;
 use altyn_store::{Engine, Scope, StoreError, canaries, ledger, orders, runs as rows, tenants, usage_windows};
@@ -135,7 +135,7 @@ impl Altyn {
         worked
     }
 
-    fn lease_until(&self) -> chrono::DateTime<chrono::Utc> {
+    pub(super) fn lease_until(&self) -> chrono::DateTime<chrono::Utc> {
         let lease = i64::try_from(self.settings.run_lease_ms).unwrap_or(30_000);
         SystemClock.now() + TimeDelta::milliseconds(lease)
     }
@@ -167,21 +167,20 @@ impl Altyn {
                 self.end(tenant, run, RunState::Done).await
             }
             RunState::Computing => {
-                self.changes_execute_due(tenant, run.business_on).await?;
                 if !self.scan(tenant, run, Action::Propose).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
                 self.parked_by_canaries_again(tenant, run, Action::Propose).await?;
-                self.recount(tenant, run).await?;
+                self.changes_before(tenant, run).await?;
                 // What was approved before a host died here waits to be executed like what is approved now.
-                self.approve_usual(tenant, run).await?;
-                if !self.execute_approved(tenant, run).await? {
+                self.approve_usual(tenant, run, None).await?;
+                if !self.carry_out(tenant, run).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
                 self.settle(tenant, run).await
             }
             RunState::Awaiting => {
-                if !self.execute_approved(tenant, run).await? {
+                if !self.carry_out(tenant, run).await? {
                     return self.end(tenant, run, RunState::Cancelled).await;
                 }
                 self.parked_by_canaries_again(tenant, run, Action::Propose).await?;
@@ -204,6 +203,8 @@ impl Altyn {
     /// After plans were proposed or executed: done, or waiting for the next decision.
     async fn settle(&self, tenant: TenantId, run: &rows::RunRow) -> Result<Advanced> {
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
+        // A contract whose changes are made and whose day owes nothing counts no more.
+        rows::contracts_recount(&mut tx, tenant.0, run.id).await?;
         rows::counters_set(&mut tx, tenant.0, run.id).await?;
         let open = rows::plans_count(&mut tx, tenant.0, run.id)
             .await?
@@ -220,6 +221,8 @@ impl Altyn {
             self.orders_day_close(tenant).await?;
             self.notices_day_close(tenant, run.business_on).await?;
             self.credit_day_close(tenant, run.business_on).await?;
+            self.blocks_day_close(tenant).await?;
+            self.ended_day_close(tenant, run.business_on).await?;
             self.dunning_enqueue(tenant, run.business_on).await?;
         }
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
@@ -503,18 +506,23 @@ impl Altyn {
     }
 
     /// Executes approved plans that still hold, in contract order; `false` when the run was cancelled.
-    async fn execute_approved(&self, tenant: TenantId, run: &rows::RunRow) -> Result<bool> {
+    pub(super) async fn execute_approved(&self, tenant: TenantId, run: &rows::RunRow) -> Result<bool> {
         let mut pass = self.pass(tenant, run, Action::Execute).await?;
         let mut after = Uuid::nil();
         let mut patience = Patience::default();
         loop {
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
             let size = i64::from(self.settings.run_chunk.clamp(1, 1_000));
-            let approved =
-                rows::plans_list(&mut tx, tenant.0, run.id, after, PlanState::Approved.as_str(), size).await?;
+            let (state, any) = (PlanState::Approved.as_str(), rows::PlanPick::default());
+            let approved = rows::plans_list(&mut tx, tenant.0, run.id, after, state, &any, size).await?;
             drop(tx);
             let Some(last) = approved.last().map(|plan| plan.contract_id) else { return Ok(true) };
-            match self.execute_plans(&mut pass, &approved).await {
+            let (of_day, of_changes): (Vec<_>, Vec<_>) =
+                approved.into_iter().partition(|plan| plan.stage == PlanStage::Day.as_str());
+            for plan in &of_changes {
+                self.confirmed_changes(tenant, run, plan).await?;
+            }
+            match self.execute_plans(&mut pass, &of_day).await {
                 Ok(()) => {
                     after = last;
                     patience = Patience::default();
@@ -541,6 +549,9 @@ impl Altyn {
 
     /// Computes the plans again: those that still have their hash are executed, the others wait for a new decision.
     async fn execute_plans(&self, pass: &mut Pass, approved: &[rows::PlanRow]) -> std::result::Result<(), Refused> {
+        if approved.is_empty() {
+            return Ok(());
+        }
         let hashes: HashMap<Uuid, &[u8]> =
             approved.iter().map(|plan| (plan.contract_id, plan.plan_hash.as_deref().unwrap_or_default())).collect();
         let tenant = pass.inputs.tenant.0;
@@ -670,9 +681,13 @@ impl Altyn {
     ) -> std::result::Result<(), StoreError> {
         let mut tx = self.db.write(Scope::Tenant(tenant.0)).await?;
         if let Some(plan) = rows::plan_find(&mut tx, tenant.0, run.id, contract).await? {
-            let reason = Some(("nothing-due", "nothing is due any more"));
-            let (superseded, now) = (PlanState::Superseded.as_str(), self.clock.now());
-            rows::plan_decide(&mut tx, tenant.0, run.id, contract, &plan.state, superseded, "run", reason, now).await?;
+            // Behind its changes, a day that owes nothing is no news.
+            let made = plan.stage == PlanStage::Changes.as_str() && plan.state == PlanState::Approved.as_str();
+            let by = plan.decided_by.as_deref().filter(|_| made).unwrap_or("run");
+            let reason = (!made).then_some(("nothing-due", "nothing is due any more"));
+            let (next, now) = (if made { PlanState::Done } else { PlanState::Superseded }, self.clock.now());
+            let (state, next) = (plan.state.as_str(), next.as_str());
+            rows::plan_decide(&mut tx, tenant.0, run.id, contract, state, next, by, reason, now).await?;
         }
         tx.commit().await
     }
@@ -685,11 +700,14 @@ impl Altyn {
         contract: Uuid,
         action: Action,
     ) -> Result<()> {
-        self.contracts_again(tenant, run, &[contract], action).await
+        match action {
+            Action::Execute => self.contracts_again(tenant, run, &[contract], action).await,
+            Action::Propose => self.contract_propose(tenant, run, contract).await,
+        }
     }
 
     /// Computes some contracts again, in contract order, and proposes or executes them.
-    async fn contracts_again(
+    pub(super) async fn contracts_again(
         &self,
         tenant: TenantId,
         run: &rows::RunRow,
@@ -735,7 +753,7 @@ impl Altyn {
     }
 }
 
-fn lease_lost() -> ServiceError {
+pub(super) fn lease_lost() -> ServiceError {
     ServiceError::conflict("run-taken-over", "another host works on this run now; watch it there")
 }
 

@@ -15,13 +15,16 @@ mod post;
 mod quote;
 mod read;
 mod rehearsal;
+mod scheduled;
 mod short_funds;
 mod write;
 
+use std::collections::HashMap;
+
 use altyn_domain::{
     calendar::local_date,
-    id::{CallId, ContractId, RunId},
-    run::{ContractPlan, PlanState, RunMode, RunState, difference},
+    id::{CallId, ContractId, Id as _, PlanId, ProductId, RunId, SellerId},
+    run::{ContractPlan, PlanStage, PlanState, RunMode, RunState, difference},
 };
 use altyn_store::{Scope, StoreError, approvals, jobs, runs as rows, tenants};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -34,8 +37,9 @@ pub use short_funds::WithheldView;
 
 use self::write::Action;
 use crate::{
+    changes::{ScheduledChange, changes_hash, differences},
     context::{Altyn, Begun, Reply, Request},
-    error::{Fields, Result, ServiceError},
+    error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
 };
 
@@ -109,8 +113,10 @@ pub struct RunView {
 pub struct PlanView {
     /// The contract.
     pub contract_id: ContractId,
-    /// Where the plan stands.
+    /// Where the plan stands; `superseded` also while one that awaits a decision was computed from what is another now.
     pub state: PlanState,
+    /// What it is about: the contract's day, or scheduled changes before or after it.
+    pub stage: PlanStage,
     /// SHA-256 over the inputs' versions, the plugins and the effects; confirming carries it.
     pub plan_hash: Option<String>,
     /// How many invoice lines.
@@ -129,8 +135,13 @@ pub struct PlanView {
     pub realised_tax_minor: i64,
     /// Both together, minor units.
     pub realised_gross_minor: i64,
-    /// The effects, while the plan awaits a decision; absent in lists.
+    /// The effects of the day, while the plan awaits a decision; absent in lists.
     pub effects: Option<ContractPlan>,
+    /// The scheduled changes that it makes; absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ScheduledChange>,
+    /// The larger of what they charge and what they give back, with tax, minor units.
+    pub changes_minor: i64,
     /// Stable code of why it is parked, rejected or superseded.
     pub reason_code: Option<String>,
     /// The reason in words.
@@ -157,12 +168,102 @@ pub struct ConfirmPlan {
     pub plan_hash: String,
 }
 
-/// A decision for many plans.
+/// A decision for many plans: for all that await one, or for those that every given bound leaves.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmPlans {
-    /// Confirm only plans up to this gross amount, minor units; all when absent.
+    /// Confirm only plans up to this gross amount, minor units; all when absent. For scheduled changes it is the larger of
+    /// what they charge and what they give back.
     pub largest_gross_minor: Option<i64>,
+    /// Only contracts of this group.
+    pub group: Option<String>,
+    /// Only contracts that came through this sales channel.
+    pub channel: Option<String>,
+    /// Only contracts of this seller.
+    pub seller_id: Option<SellerId>,
+    /// Only contracts with a living subscription to this plan.
+    pub plan_id: Option<PlanId>,
+    /// Only contracts with a living subscription to a plan with this product.
+    pub product_id: Option<ProductId>,
+    /// Only these contracts, at most 1000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contract_ids: Vec<ContractId>,
+}
+
+/// Which plans of a run a list holds.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PlanFilter {
+    /// Only those in this state.
+    pub state: Option<PlanState>,
+    /// Only contracts of this group.
+    pub group: Option<String>,
+    /// Only contracts that came through this sales channel.
+    pub channel: Option<String>,
+    /// Only contracts of this seller.
+    pub seller_id: Option<SellerId>,
+    /// Only contracts with a living subscription to this plan.
+    pub plan_id: Option<PlanId>,
+    /// Only contracts with a living subscription to a plan with this product.
+    pub product_id: Option<ProductId>,
+}
+
+impl From<Option<PlanState>> for PlanFilter {
+    fn from(state: Option<PlanState>) -> Self {
+        Self { state, ..Self::default() }
+    }
+}
+
+impl PlanFilter {
+    fn pick(&self) -> rows::PlanPick {
+        rows::PlanPick {
+            group: self.group.clone().unwrap_or_default(),
+            channel: self.channel.clone().unwrap_or_default(),
+            seller: self.seller_id.map(SellerId::uuid),
+            plan: self.plan_id.map(PlanId::uuid),
+            product: self.product_id.map(ProductId::uuid),
+            contract: None,
+        }
+    }
+}
+
+/// The most contracts that one decision names.
+const MOST_NAMED: usize = 1_000;
+
+impl ConfirmPlans {
+    /// What each statement of the decision is about: one, or one a contract that is named.
+    fn picks(&self) -> Result<Vec<rows::PlanPick>> {
+        if self.contract_ids.len() > MOST_NAMED {
+            return Err(ServiceError::invalid("/contract_ids", format!("names more than {MOST_NAMED} contracts")));
+        }
+        let filter = PlanFilter {
+            state: None,
+            group: self.group.clone(),
+            channel: self.channel.clone(),
+            seller_id: self.seller_id,
+            plan_id: self.plan_id,
+            product_id: self.product_id,
+        };
+        let all = filter.pick();
+        if self.contract_ids.is_empty() {
+            return Ok(vec![all]);
+        }
+        let one = |id: &ContractId| rows::PlanPick { contract: Some(id.uuid()), ..all.clone() };
+        Ok(self.contract_ids.iter().map(one).collect())
+    }
+
+    /// Whether it leaves any plan out.
+    fn narrows(&self) -> bool {
+        let Self { largest_gross_minor, group, channel, seller_id, plan_id, product_id, contract_ids } = self;
+        largest_gross_minor.is_some()
+            || group.is_some()
+            || channel.is_some()
+            || seller_id.is_some()
+            || plan_id.is_some()
+            || product_id.is_some()
+            || !contract_ids.is_empty()
+    }
 }
 
 /// Why a plan is rejected.
@@ -269,28 +370,31 @@ impl Altyn {
         &self,
         request: &Request,
         id: RunId,
-        state: Option<PlanState>,
+        filter: impl Into<PlanFilter>,
         page: &Page,
     ) -> Result<Listed<PlanView>> {
+        let filter = filter.into();
         let (limit, after) = page.bounds::<ContractId>()?;
         let mut tx = self.read(request).await?;
         if rows::find(&mut tx, request.tenant.0, id.0).await?.is_none() {
             return Err(ServiceError::NotFound("run"));
         }
-        let state = state.map_or("", PlanState::as_str);
-        let found = rows::plans_list(&mut tx, request.tenant.0, id.0, after, state, limit).await?;
-        let views = found
-            .into_iter()
-            .map(|row| plan_view(rows::PlanRow { effects: None, ..row }))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(page.listed(views, |view| view.contract_id.to_string(), |view| view))
+        let state = filter.state.map_or("", PlanState::as_str);
+        let pick = filter.pick();
+        let found = rows::plans_list(&mut tx, request.tenant.0, id.0, after, state, &pick, limit).await?;
+        let mut views = found.into_iter().map(plan_view).collect::<Result<Vec<_>>>()?;
+        supersede(&mut tx, request.tenant.0, &mut views).await?;
+        let short = |view: PlanView| PlanView { effects: None, changes: Vec::new(), ..view };
+        Ok(page.listed(views, |view| view.contract_id.to_string(), short))
     }
 
     /// One contract's plan with its effects.
     pub async fn run_plan(&self, request: &Request, id: RunId, contract: ContractId) -> Result<PlanView> {
         let mut tx = self.read(request).await?;
         let row = rows::plan_find(&mut tx, request.tenant.0, id.0, contract.0).await?;
-        plan_view(row.ok_or(ServiceError::NotFound("plan"))?)
+        let mut views = vec![plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?];
+        supersede(&mut tx, request.tenant.0, &mut views).await?;
+        views.pop().ok_or(ServiceError::NotFound("plan"))
     }
 
     /// Confirms one plan by its hash and executes it; where two must confirm, the first one only leaves his name.
@@ -313,15 +417,7 @@ impl Altyn {
         }
         let (run, plan) = waiting?;
         let stored = plan_view(plan)?;
-        let now = self.plan_now(request.tenant, &run, contract.0).await?;
-        let same = matches!(&now, Ok(Some((_, hash))) if hex::encode(hash) == command.plan_hash);
-        if !same {
-            let details = match (&stored.effects, &now) {
-                (Some(old), Ok(Some((new, _)))) => difference(old, new),
-                (_, Ok(Some(_))) => Vec::new(),
-                (_, Ok(None)) => vec!["nothing is due any more".to_owned()],
-                (_, Err(fault)) => vec![format!("the contract cannot be billed now: {}", fault.reason)],
-            };
+        if let Some(details) = self.moved_since(request, &run, &stored, &command).await? {
             self.propose_again(request, &run, contract).await?;
             return Err(ServiceError::Conflict {
                 code: "plan-changed",
@@ -358,7 +454,36 @@ impl Altyn {
         work.finish(200, view).await
     }
 
-    /// Confirms all awaiting plans, or those up to an amount; a host executes those that still hold.
+    /// Where a plan is another than the one that was seen, or none when it is the same.
+    async fn moved_since(
+        &self,
+        request: &Request,
+        run: &rows::RunRow,
+        stored: &PlanView,
+        command: &ConfirmPlan,
+    ) -> Result<Option<Vec<String>>> {
+        let contract = stored.contract_id;
+        if stored.stage != PlanStage::Day {
+            let now = self.changes_planned(request.tenant, contract, run.business_on).await?;
+            if !now.is_empty() && hex::encode(changes_hash(contract, &now)) == command.plan_hash {
+                return Ok(None);
+            }
+            let json = |changes: &[ScheduledChange]| serde_json::to_value(changes).unwrap_or_default();
+            return Ok(Some(differences(&json(&stored.changes), &json(&now))));
+        }
+        let now = self.plan_now(request.tenant, run, contract.0).await?;
+        if matches!(&now, Ok(Some((_, hash))) if hex::encode(hash) == command.plan_hash) {
+            return Ok(None);
+        }
+        Ok(Some(match (&stored.effects, &now) {
+            (Some(old), Ok(Some((new, _)))) => difference(old, new),
+            (_, Ok(Some(_))) => Vec::new(),
+            (_, Ok(None)) => vec!["nothing is due any more".to_owned()],
+            (_, Err(fault)) => vec![format!("the contract cannot be billed now: {}", fault.reason)],
+        }))
+    }
+
+    /// Confirms all awaiting plans, or those up to an amount and of some contracts; a host executes those that still hold.
     pub async fn run_confirm_all(&self, request: &Request, id: RunId, command: ConfirmPlans) -> Result<Reply<RunView>> {
         let mut work = match self.begin(request).await? {
             Begun::Replay(reply) => return Ok(reply),
@@ -374,13 +499,17 @@ impl Altyn {
         }
         let largest = command.largest_gross_minor.unwrap_or(i64::MAX);
         let (by, now) = (&request.credential, work.now);
-        if self.two_confirm(&mut work.tx, request).await? {
-            let confirmed = approvals::confirm_all(&mut work.tx, tenant, id.0, by, largest, now).await?;
-            if confirmed == 0 && run.awaiting > 0 {
-                return Err(second_needed());
-            }
-        } else {
-            rows::plans_approve(&mut work.tx, tenant, id.0, by, largest, now).await?;
+        let two = self.two_confirm(&mut work.tx, request).await?;
+        let mut confirmed = 0;
+        for pick in command.picks()? {
+            confirmed += if two {
+                approvals::confirm_all(&mut work.tx, tenant, id.0, by, (largest, &pick), now).await?
+            } else {
+                rows::plans_approve(&mut work.tx, tenant, id.0, by, (largest, &pick), now).await?
+            };
+        }
+        if two && confirmed == 0 && run.awaiting > 0 && !command.narrows() {
+            return Err(second_needed());
         }
         let version = self.touched(&mut work.tx, request, id).await?;
         self.run_job(&mut work.tx, request, id, version, work.now).await?;
@@ -417,7 +546,8 @@ impl Altyn {
         work.finish(200, view).await
     }
 
-    /// Computes a parked, rejected or superseded contract again: executed in an automatic run, proposed in the other.
+    /// Computes a parked, rejected or superseded contract again, also one whose plan awaits a decision and was computed from
+    /// what is another now: executed in an automatic run, proposed in the other.
     ///
     /// The answer is remembered after the work: a request that was cut short in between is answered `plan-decided`.
     pub async fn run_retry(&self, request: &Request, id: RunId, contract: ContractId) -> Result<Reply<PlanView>> {
@@ -428,8 +558,11 @@ impl Altyn {
                 Begun::Work(work) => work.tx.rollback().await?,
             }
         }
-        let again = [PlanState::Parked, PlanState::Rejected, PlanState::Superseded];
-        let (run, _) = self.plan_awaiting(request, id, contract, &again).await?;
+        let again = [PlanState::Parked, PlanState::Rejected, PlanState::Superseded, PlanState::Awaiting];
+        let (run, plan) = self.plan_awaiting(request, id, contract, &again).await?;
+        if plan.state == PlanState::Awaiting.as_str() && !self.is_superseded(request, plan).await? {
+            return Err(ServiceError::conflict("plan-decided", "the plan awaits a decision and still holds"));
+        }
         let mode: RunMode = run.mode.parse().map_err(|_| StoreError::Corrupt("runs.mode", run.mode.clone()))?;
         let action = match mode {
             RunMode::Automatic => Action::Execute,
@@ -443,6 +576,22 @@ impl Altyn {
         let row = rows::plan_find(&mut work.tx, request.tenant.0, id.0, contract.0).await?;
         let view = plan_view(row.ok_or(ServiceError::NotFound("plan"))?)?;
         work.finish(200, view).await
+    }
+
+    /// Asks a host to go on with a run that stopped; one that somebody works on goes on anyway.
+    pub async fn run_resume(&self, request: &Request, id: RunId) -> Result<Reply<RunView>> {
+        let mut work = match self.begin(request).await? {
+            Begun::Replay(reply) => return Ok(reply),
+            Begun::Work(work) => work,
+        };
+        let run = rows::find(&mut work.tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        if [RunState::Done.as_str(), RunState::Cancelled.as_str()].contains(&run.state.as_str()) {
+            return Err(ServiceError::conflict("run-ended", "the run has ended; there is nothing to go on with"));
+        }
+        let version = self.touched(&mut work.tx, request, id).await?;
+        self.run_job(&mut work.tx, request, id, version, work.now).await?;
+        let run = rows::find(&mut work.tx, request.tenant.0, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
+        work.finish(200, run_view(&run)?).await
     }
 
     /// Asks a run to stop behind the chunk it works on; what is billed stays billed.
@@ -459,6 +608,14 @@ impl Altyn {
         let run = rows::find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("run"))?;
         self.run_job(&mut work.tx, request, id, run.version, work.now).await?;
         work.finish(200, run_view(&run)?).await
+    }
+
+    /// Whether what an awaiting plan was computed from is another now.
+    async fn is_superseded(&self, request: &Request, plan: rows::PlanRow) -> Result<bool> {
+        let mut views = vec![plan_view(plan)?];
+        let mut tx = self.read(request).await?;
+        supersede(&mut tx, request.tenant.0, &mut views).await?;
+        Ok(views.iter().any(|view| view.state == PlanState::Superseded))
     }
 
     /// Whether the tenant wants two to confirm.
@@ -585,6 +742,35 @@ fn run_view(row: &rows::RunRow) -> Result<RunView> {
     })
 }
 
+/// Shows awaiting plans as superseded whose contract or subscriptions are others now than those they were computed from.
+async fn supersede(tx: &mut altyn_store::Tx, tenant: uuid::Uuid, plans: &mut [PlanView]) -> Result<()> {
+    let of_contract = |plan: &PlanView| plan.effects.as_ref().map(|effects| effects.contract_version);
+    let of_subscriptions = |plan: &PlanView| -> Vec<(uuid::Uuid, i64)> {
+        let day = plan.effects.iter().flat_map(|effects| &effects.subscriptions);
+        let changes = plan.changes.iter().filter_map(|change| change.effects.as_ref());
+        let changes = changes.flat_map(|effects| &effects.subscriptions);
+        day.map(|pin| (pin.subscription.0, pin.version))
+            .chain(changes.map(|effect| (effect.subscription_id.0, effect.version)))
+            .collect()
+    };
+    let awaiting = || plans.iter().filter(|plan| plan.state == PlanState::Awaiting);
+    let contracts = awaiting().filter(|plan| of_contract(plan).is_some()).map(|plan| plan.contract_id.0).collect();
+    let subscriptions = awaiting().flat_map(of_subscriptions).map(|(id, _)| id).collect();
+    let contracts: HashMap<_, _> = rows::contract_versions(tx, tenant, contracts).await?.into_iter().collect();
+    let subscriptions: HashMap<_, _> =
+        rows::subscription_versions(tx, tenant, subscriptions).await?.into_iter().collect();
+    for plan in plans.iter_mut().filter(|plan| plan.state == PlanState::Awaiting) {
+        let same = of_contract(plan).is_none_or(|version| contracts.get(&plan.contract_id.0) == Some(&version))
+            && of_subscriptions(plan).iter().all(|(id, version)| subscriptions.get(id) == Some(version));
+        if !same {
+            plan.state = PlanState::Superseded;
+            plan.reason_code = Some("plan-moved".to_owned());
+            plan.reason = Some("what it was computed from changed since; retry it and look at the new one".to_owned());
+        }
+    }
+    Ok(())
+}
+
 fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
     let effects = row
         .effects
@@ -592,6 +778,12 @@ fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
         .map(serde_json::from_str)
         .transpose()
         .map_err(|error| StoreError::Corrupt("run_plans.effects", error.to_string()))?;
+    let changes = row
+        .changes
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| StoreError::Corrupt("run_plans.changes", error.to_string()))?;
     Ok(PlanView {
         contract_id: ContractId(row.contract_id),
         state: row.state.parse().map_err(|_| StoreError::Corrupt("run_plans.state", row.state.clone()))?,
@@ -605,6 +797,9 @@ fn plan_view(row: rows::PlanRow) -> Result<PlanView> {
         realised_tax_minor: row.realised_tax_minor,
         realised_gross_minor: row.realised_gross_minor,
         effects,
+        stage: stored("run_plans.stage", &row.stage)?,
+        changes: changes.unwrap_or_default(),
+        changes_minor: row.changes_minor,
         reason_code: row.reason_code,
         reason: row.reason,
         call_id: row.call_id.map(CallId),

@@ -1,13 +1,20 @@
-//! Quoting: what the first period of a subscription that does not exist yet costs, priced and taxed as its run will do it.
+//! Quoting: what the first period of a subscription that does not exist yet costs, or what falls due for a contract, priced
+//! and taxed as its run will do it.
 //!
 //! Owns the question; the answers are those of the run's own code. Nothing is written and nothing is recorded: what counts
 //! is decided again, with its evidence, when the period is charged.
 
+use std::collections::BTreeMap;
+
 use altyn_domain::{
-    id::{ContractId, TenantId},
+    id::{ContractId, SubscriptionId, TenantId},
+    money::Money,
+    recommend::Upcoming,
     run::{ContractPlan, PlanLine},
+    subscription::ShortFunds,
 };
-use altyn_store::{changes::ContractFactsRow, runs as rows, subscriptions::SubscriptionRow};
+use altyn_store::{Scope, changes::ContractFactsRow, runs as rows, subscriptions::SubscriptionRow};
+use chrono::NaiveDate;
 
 use super::{read::Chunk, rehearsal::imagined, write::Action};
 use crate::{
@@ -15,6 +22,9 @@ use crate::{
     error::{Result, ServiceError},
     plugins::REFUSED,
 };
+
+/// Later than any charge.
+const FAR_AHEAD: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a day of the calendar");
 
 /// The first period of a subscription.
 pub(crate) struct Quote {
@@ -69,6 +79,40 @@ fn due_row(row: &SubscriptionRow, contract: &ContractFactsRow) -> rows::DueRow {
 }
 
 impl Altyn {
+    /// What falls due for a contract through a day, or without one the next charge of each subscription: by subscription and
+    /// charge date, with tax. As if the money were there.
+    pub(crate) async fn quote_due(
+        &self,
+        tenant: TenantId,
+        contract: ContractId,
+        through: Option<NaiveDate>,
+    ) -> Result<Vec<Upcoming>> {
+        let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
+        let due = rows::due_of(&mut tx, tenant.0, &[contract.0], through.unwrap_or(FAR_AHEAD)).await?;
+        drop(tx);
+        let mut days: BTreeMap<NaiveDate, Vec<rows::DueRow>> = BTreeMap::new();
+        for row in due {
+            let on = through.unwrap_or(row.next_charge_on);
+            days.entry(on).or_default().push(rows::DueRow { short_funds: ShortFunds::Debt.as_str().to_owned(), ..row });
+        }
+        let mut found: BTreeMap<(NaiveDate, SubscriptionId), Money> = BTreeMap::new();
+        for (on, due) in days {
+            let run = imagined(self.ids.next(), on, self.clock.now());
+            let mut pass = self.pass(tenant, &run, Action::Propose).await?;
+            let prices = self.prices_for(tenant, &due).await?;
+            let computed = self.compute_chunk(&mut pass, Chunk { due, prices, ..Chunk::default() }).await?;
+            if let Some(parked) = computed.parked.into_iter().next() {
+                let message = format!("{}: {}", parked.fault.code, parked.fault.reason);
+                return Err(ServiceError::Plugin { code: REFUSED, message });
+            }
+            for line in computed.planned.iter().flat_map(|planned| &planned.plan.lines) {
+                let sum = found.entry((line.charged_on, line.subscription)).or_insert(Money::zero(line.gross.currency));
+                *sum = sum.add(line.gross).map_err(|error| ServiceError::Internal(error.to_string()))?;
+            }
+        }
+        Ok(found.into_iter().map(|((on, subscription), amount)| Upcoming { subscription, on, amount }).collect())
+    }
+
     /// What the first period of a subscription costs that begins on its first day.
     pub(crate) async fn quote(
         &self,

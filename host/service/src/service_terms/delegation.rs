@@ -1,15 +1,14 @@
 //! The way of a term down the tree: copies, keys, and what remains of a copy that is taken away.
 //!
 //! Owns walking the tenants below in an order in which each comes after the one above it, in one transaction. Invariants: a
-//! tenant has one copy of each term that is delegated to it; the narrowing of a copy is at least that of the level above;
-//! a copy that somebody lives by is never dropped. A tenant never reads a row of the tenants above it.
+//! tenant has one copy of each term that is delegated to it; a copy that somebody lives by is never dropped. A tenant never reads a row of the tenants above it.
 
-use altyn_domain::terms::{Narrowing, TermSource};
+use altyn_domain::terms::TermSource;
 use altyn_store::{Tx, service_terms as rows, service_terms::ServiceTermRow, tenants, tenants::TenantRow};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{narrowing_of, narrowing_text, root_of};
+use super::root_of;
 use crate::{
     context::Altyn,
     error::{Result, ServiceError},
@@ -23,7 +22,7 @@ const NAMED: usize = 20;
 const FROM_ABOVE: &str = "upstream";
 
 /// The fields that a copy takes from the term of the level above.
-fn follow(copy: &mut ServiceTermRow, term: &ServiceTermRow) -> Result<()> {
+fn follow(copy: &mut ServiceTermRow, term: &ServiceTermRow) {
     copy.name.clone_from(&term.name);
     copy.key.clone_from(&term.key);
     copy.stop_mode.clone_from(&term.stop_mode);
@@ -33,25 +32,14 @@ fn follow(copy: &mut ServiceTermRow, term: &ServiceTermRow) -> Result<()> {
     copy.payable_by_promise = term.payable_by_promise;
     copy.billing_day = term.billing_day;
     copy.delegated = true;
-    copy.binding_id = term.binding_id;
-    copy.handed.clone_from(&term.effective);
-    let own = if term.binding_id.is_some() {
-        narrowing_of("service_terms.narrowing", &copy.narrowing)?
-    } else {
-        // Without a binding there is nothing to narrow.
-        Narrowing::default()
-    };
-    copy.narrowing = narrowing_text(&own)?;
-    copy.effective = narrowing_text(&narrowing_of("service_terms.handed", &copy.handed)?.meet(&own))?;
-    Ok(())
 }
 
 /// Whether two rows say the same, whenever and by whomever they were written.
 fn same(one: &ServiceTermRow, other: &ServiceTermRow) -> bool {
     let said = |row: &ServiceTermRow| {
-        let texts = [&row.name, &row.stop_mode, &row.delete_mode, &row.handed, &row.narrowing, &row.effective];
+        let texts = [&row.name, &row.stop_mode, &row.delete_mode];
         let numbers = (row.grace_days, row.keep_days, row.payable_by_promise, row.billing_day, row.delegated);
-        (texts.map(Clone::clone), numbers, row.key.clone(), row.binding_id)
+        (texts.map(Clone::clone), numbers, row.key.clone())
     };
     said(one) == said(other)
 }
@@ -149,19 +137,18 @@ impl Altyn {
                 origin_tenant_id: Some(origin_tenant),
                 origin_id: Some(origin),
                 state: TermSource::Inherited.as_str().to_owned(),
-                narrowing: narrowing_text(&Narrowing::default())?,
                 changed_by: FROM_ABOVE.to_owned(),
                 version: 1,
                 created_at: now,
                 updated_at: now,
                 ..above.clone()
             };
-            follow(&mut copy, above)?;
+            follow(&mut copy, above);
             rows::insert(tx, tenant, &copy).await?;
             return Ok(copy);
         };
         let mut copy = before.clone();
-        follow(&mut copy, above)?;
+        follow(&mut copy, above);
         if !same(&before, &copy) {
             FROM_ABOVE.clone_into(&mut copy.changed_by);
             copy.updated_at = now;

@@ -62,13 +62,13 @@ async fn a_block_of_a_contract_denies_access_to_all_its_subscriptions(place: Pla
     let (first, second) =
         (world.subscription(contract, "2026-11-01").await, world.subscription(contract, "2026-11-01").await);
     assert_eq!(world.reasons(first).await, Vec::<String>::new());
-    let block = world.set(on_subscription(first, "administrative")).await.unwrap();
+    let block = world.set(on_subscription(first, "fraud")).await.unwrap();
     assert_eq!(block.contract_id, contract);
-    assert_eq!(world.reasons(first).await, ["the subscription is blocked (administrative): по заявлению"]);
+    assert_eq!(world.reasons(first).await, ["the subscription is blocked (fraud): по заявлению"]);
     assert_eq!(world.reasons(second).await, Vec::<String>::new());
-    world.set(on_contract(contract, "administrative")).await.unwrap();
+    world.set(on_contract(contract, "fraud")).await.unwrap();
     assert_eq!(world.reasons(first).await.len(), 2);
-    assert_eq!(world.reasons(second).await, ["the contract is blocked (administrative): по заявлению"]);
+    assert_eq!(world.reasons(second).await, ["the contract is blocked (fraud): по заявлению"]);
 }
 
 async fn at_most_one_block_of_a_type_stands_on_an_object(place: Place) {
@@ -188,7 +188,7 @@ async fn access_names_every_reason(place: Place) {
     // In Moscow the day begins three hours earlier than in UTC.
     world.place.clock.set(at("2026-11-04T21:00:00Z"));
     assert_eq!(world.reasons(future).await, Vec::<String>::new());
-    let end = CancelSubscription { on: day("2026-11-10") };
+    let end = CancelSubscription { on: day("2026-11-10"), keep_charged: Some(true) };
     world.place.altyn.subscription_cancel(&world.request(), future, 1, end).await.unwrap();
     world.set(on_subscription(future, "holiday")).await.unwrap();
     world.place.clock.set(at("2026-11-10T00:00:00Z"));

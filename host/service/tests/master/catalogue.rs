@@ -344,7 +344,7 @@ async fn a_cancelled_subscription_ends_on_its_day(place: Place) {
     assert_eq!((made.quantity.as_str(), made.discount_percent.as_str()), ("2.5", "10"));
     assert_eq!((made.charges_left, made.status), (Some(3), SubscriptionStatus::Active));
 
-    let cancel = |on: &str| CancelSubscription { on: day(on) };
+    let cancel = |on: &str| CancelSubscription { on: day(on), keep_charged: Some(true) };
     let early = altyn.subscription_cancel(&request, made.id, 1, cancel("2026-11-09")).await;
     assert!(matches!(early, Err(ServiceError::Invalid(_))));
     let ended = altyn.subscription_cancel(&request, made.id, 1, cancel("2026-12-01")).await.unwrap().value;

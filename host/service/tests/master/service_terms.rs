@@ -1,10 +1,10 @@
-//! Service terms in a tree of three levels: copies, keys, names, narrowing, and what a deletion leaves.
+//! Service terms in a tree of three levels: copies, keys, names, and what a deletion leaves.
 
 use altyn_domain::{
     catalogue::PlanStatus,
-    id::{PlanId, ServiceTermId, TenantId},
+    id::{PlanId, ServiceTermId},
     tax::PriceMode,
-    terms::{Narrowing, TermMode, TermSource},
+    terms::{TermMode, TermSource},
 };
 use altyn_service::{
     ServiceError,
@@ -13,7 +13,6 @@ use altyn_service::{
     products::CreateProduct,
     service_terms::{AttachServiceTerm, ServiceTermView, SetServiceTerm},
 };
-use altyn_store::{Scope, plugins, plugins::BindingRow, plugins::ComponentRow};
 
 use crate::support::{Place, new_tenant, on_both_engines, page};
 
@@ -26,7 +25,6 @@ on_both_engines!(
     a_term_in_use_at_home_is_not_deleted,
     a_name_conflict_is_shown_below_and_resolved_there,
     a_key_is_unique_here_and_free_below,
-    a_lower_level_only_narrows,
     a_sibling_and_a_parent_do_not_exist,
     a_change_needs_the_version_that_was_read,
     every_wrong_field_is_named,
@@ -64,8 +62,6 @@ fn term(name: &str, key: Option<&str>, delegated: bool) -> SetServiceTerm {
         payable_by_promise: false,
         billing_day: None,
         delegated,
-        binding_id: None,
-        narrowing: Narrowing::default(),
     }
 }
 
@@ -300,95 +296,6 @@ async fn a_key_is_unique_here_and_free_below(place: Place) {
     }
 }
 
-/// A binding of the tenant; what it decides does not matter here.
-async fn binding(place: &Place, tenant: TenantId) -> altyn_domain::id::BindingId {
-    let mut tx = place.altyn.db.write(Scope::Tenant(tenant.0)).await.unwrap();
-    let now = place.altyn.clock.now();
-    let component = ComponentRow {
-        digest: vec![7; 32],
-        plugin_id: "example.promises".into(),
-        version: "1.0.0".into(),
-        world: "proration-strategy".into(),
-        title: "Обещания".into(),
-        config_schema: "{}".into(),
-        size_bytes: 1,
-        installed_at: now,
-        trust_level: "unsigned-dev".into(),
-        publisher: None,
-        key_id: None,
-        hosts: "[]".into(),
-        secrets: "[]".into(),
-    };
-    plugins::component_insert(&mut tx, component, vec![0]).await.unwrap();
-    let id = place.altyn.ids.next();
-    let row = BindingRow {
-        id,
-        extension_point: "proration-strategy".into(),
-        component_digest: vec![7; 32],
-        config: "{}".into(),
-        priority: 0,
-        effective_from: "2026-01-01".parse().unwrap(),
-        created_at: now,
-        ended_at: None,
-        version: 1,
-        inheritance: "none".into(),
-        limits: "{}".into(),
-    };
-    plugins::binding_insert(&mut tx, tenant.0, &row).await.unwrap();
-    tx.commit().await.unwrap();
-    altyn_domain::id::BindingId(id)
-}
-
-fn narrowed(limits: &[(&str, i64)], vetoes: &[&str]) -> Narrowing {
-    Narrowing {
-        limits: limits.iter().map(|(name, most)| ((*name).to_owned(), *most)).collect(),
-        vetoes: vetoes.iter().map(|name| (*name).to_owned()).collect(),
-    }
-}
-
-async fn a_lower_level_only_narrows(place: Place) {
-    let tree = tree(&place).await;
-    let binding = binding(&place, tree.root.tenant).await;
-    let command = SetServiceTerm {
-        binding_id: Some(binding),
-        narrowing: narrowed(&[("promise_days", 7)], &["downgrade"]),
-        ..term("С обещанием", None, true)
-    };
-    let made = place.altyn.service_term_create(&tree.root, command.clone()).await.unwrap().value;
-    let copy = only(&place, &tree.left).await;
-    assert_eq!((copy.binding_id, &copy.effective), (Some(binding), &narrowed(&[("promise_days", 7)], &["downgrade"])));
-    let widened = place.altyn.service_term_narrow(&tree.left, copy.id, 1, narrowed(&[("promise_days", 8)], &[])).await;
-    assert_eq!(code(widened), "invalid-request");
-    place
-        .altyn
-        .service_term_narrow(&tree.left, copy.id, 1, narrowed(&[("promise_days", 3), ("promises", 1)], &["pause"]))
-        .await
-        .unwrap();
-    let below = only(&place, &tree.grandchild).await;
-    assert_eq!(below.effective, narrowed(&[("promise_days", 3), ("promises", 1)], &["downgrade", "pause"]));
-    assert!(below.narrowing.is_empty());
-    assert_eq!(only(&place, &tree.right).await.effective, narrowed(&[("promise_days", 7)], &["downgrade"]));
-    let version = below.version;
-    let widened = narrowed(&[("promise_days", 5)], &[]);
-    assert_eq!(
-        code(place.altyn.service_term_narrow(&tree.grandchild, below.id, version, widened).await),
-        "invalid-request"
-    );
-    // The top loosens: nobody below gets more than the level in between permits.
-    let command = SetServiceTerm { narrowing: narrowed(&[("promise_days", 30)], &[]), ..command };
-    place.altyn.service_term_update(&tree.root, made.id, 1, command).await.unwrap();
-    assert_eq!(
-        only(&place, &tree.grandchild).await.effective,
-        narrowed(&[("promise_days", 3), ("promises", 1)], &["pause"])
-    );
-    assert_eq!(only(&place, &tree.right).await.effective, narrowed(&[("promise_days", 30)], &[]));
-    // A binding of somebody else is no binding.
-    let foreign = SetServiceTerm { binding_id: Some(binding), ..term("Чужое", None, false) };
-    assert_eq!(code(place.altyn.service_term_create(&tree.left, foreign).await), "invalid-request");
-    let nothing = SetServiceTerm { narrowing: narrowed(&[("promises", 1)], &[]), ..term("Ничьё", None, false) };
-    assert_eq!(code(place.altyn.service_term_create(&tree.left, nothing).await), "invalid-request");
-}
-
 async fn a_sibling_and_a_parent_do_not_exist(place: Place) {
     let tree = tree(&place).await;
     let of_root = place.altyn.service_term_create(&tree.root, term("Корневые", None, false)).await.unwrap().value.id;
@@ -401,7 +308,6 @@ async fn a_sibling_and_a_parent_do_not_exist(place: Place) {
         };
         missing(place.altyn.service_term_get(who, id).await.map(|_| ()));
         missing(place.altyn.service_term_update(who, id, 1, term("Моё", None, false)).await.map(|_| ()));
-        missing(place.altyn.service_term_narrow(who, id, 1, Narrowing::default()).await.map(|_| ()));
         missing(place.altyn.service_term_delete(who, id, 1).await.map(|_| ()));
     }
     assert_eq!(code(attach(&place, &tree.right, sold, Some(of_left)).await), "invalid-request");
@@ -430,14 +336,13 @@ async fn every_wrong_field_is_named(place: Place) {
         grace_days: 3_661,
         keep_days: 99_999,
         billing_day: Some(29),
-        narrowing: narrowed(&[("Дни", -1)], &[]),
         ..term(" ", Some("Ключ"), false)
     };
     let Err(ServiceError::Invalid(errors)) = place.altyn.service_term_create(&place.request(), command).await else {
         panic!("must be refused")
     };
     let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
-    let expected = ["/name", "/key", "/grace_days", "/keep_days", "/billing_day", "/narrowing", "/narrowing"];
+    let expected = ["/name", "/key", "/grace_days", "/keep_days", "/billing_day"];
     assert_eq!(pointers, expected);
 }
 

@@ -21,21 +21,21 @@ use crate::world::{World, code, day, on_both_engines, page};
 /// 590.00 and 199.90 a month, tax included.
 const PLAN: &str = "home-1m";
 
-fn wish(kind: ChangeKind) -> ChangeSubscription {
+pub fn wish(kind: ChangeKind) -> ChangeSubscription {
     ChangeSubscription::of(kind)
 }
 
 impl World {
-    async fn preview(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangePreview {
+    pub async fn preview(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangePreview {
         self.altyn.change_preview(&self.request(), id, change.clone()).await.unwrap()
     }
 
-    async fn made(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
+    pub async fn made(&self, id: SubscriptionId, change: &ChangeSubscription) -> ChangeView {
         let seen = self.preview(id, change).await;
         self.execute(id, change, &seen).await.unwrap()
     }
 
-    async fn execute(
+    pub async fn execute(
         &self,
         id: SubscriptionId,
         change: &ChangeSubscription,
@@ -49,16 +49,16 @@ impl World {
         self.altyn.change_execute(&self.request(), id, command).await.map(|reply| reply.value)
     }
 
-    async fn subscription(&self, id: SubscriptionId) -> SubscriptionView {
+    pub async fn subscription(&self, id: SubscriptionId) -> SubscriptionView {
         self.altyn.subscription_get(&self.request(), id).await.unwrap()
     }
 
-    async fn balance(&self, contract: ContractId) -> i64 {
+    pub async fn balance(&self, contract: ContractId) -> i64 {
         self.altyn.contract_get(&self.request(), contract).await.unwrap().balance_minor
     }
 
     /// A contract with one subscription, billed on the first of a month that the clock stands in.
-    async fn billed(&self, number: &str, product: &str, on: &str, now: &str) -> (ContractId, SubscriptionView) {
+    pub async fn billed(&self, number: &str, product: &str, on: &str, now: &str) -> (ContractId, SubscriptionView) {
         let contract = self.import_contract(number, product, 1, on).await;
         self.clock.set(format!("{now}T09:00:00Z").parse().unwrap());
         self.close_day(on).await;
@@ -193,6 +193,30 @@ async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world
     assert_eq!(states, ["replaced", "cancelled", "executed"]);
 }
 
+async fn a_scheduled_end_is_not_replaced_by_another_change(world: &World) {
+    let (_, subscription) = world.billed("CH-5E", PLAN, "2027-01-01", "2027-01-11").await;
+    let waits = |kind| ChangeSubscription { timing: Some(Timing::EndOfTerm), ..wish(kind) };
+    let more = ChangeSubscription { quantity: Some("2".into()), ..waits(ChangeKind::ChangeQuantity) };
+    let first = world.made(subscription.id, &more).await;
+    let seen = world.preview(subscription.id, &waits(ChangeKind::Cancel)).await;
+    let told: Vec<_> = seen.effects.subscriptions[0].replaces.iter().map(|change| change.change_id).collect();
+    assert_eq!(told, [first.id], "the preview tells what gives way");
+    let end = world.execute(subscription.id, &waits(ChangeKind::Cancel), &seen).await.unwrap();
+    assert_eq!(world.altyn.change_get(&world.request(), first.id).await.unwrap().state, "replaced");
+
+    let refused = world.altyn.change_preview(&world.request(), subscription.id, more.clone()).await;
+    assert_eq!(code(refused), "cancellation-scheduled");
+    assert_eq!(world.altyn.change_get(&world.request(), end.id).await.unwrap().state, "scheduled");
+    // A later wish to end it replaces the earlier one, and says so.
+    let seen = world.preview(subscription.id, &waits(ChangeKind::Cancel)).await;
+    assert_eq!(seen.effects.subscriptions[0].replaces[0].change_id, end.id);
+    let end = world.execute(subscription.id, &waits(ChangeKind::Cancel), &seen).await.unwrap();
+    world.altyn.change_withdraw(&world.request(), end.id).await.unwrap();
+    assert!(world.preview(subscription.id, &more).await.effects.subscriptions[0].replaces.is_empty());
+    world.made(subscription.id, &more).await;
+    world.prove().await;
+}
+
 async fn a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day(world: &World) {
     let (contract, subscription) = world.billed("CH-6", PLAN, "2027-01-01", "2027-01-11").await;
     let balance = world.balance(contract).await;
@@ -324,7 +348,7 @@ async fn all_subscriptions_of_a_contract_are_renewed_together(world: &World) {
     assert_eq!(seen.effects.subscriptions.len(), 3);
     let before = world.balance(contract).await;
     let command = RenewContract { plan_hash: seen.plan_hash, effects: None };
-    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value;
+    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value.changes;
     assert_eq!(made.len(), 3);
     assert!(made.iter().all(|change| change.invoice_id == made[0].invoice_id), "on one invoice");
     assert_eq!(world.balance(contract).await, before + seen.effects.balance_minor);
@@ -335,6 +359,48 @@ async fn all_subscriptions_of_a_contract_are_renewed_together(world: &World) {
     let run = world.begin("2027-01-02", RunMode::Automatic).await;
     world.advance(run.id).await;
     world.prove().await;
+}
+
+async fn a_renewal_of_all_leaves_out_what_cannot_be_renewed_and_names_it(world: &World) {
+    let contract = world.import_contract("CH-8S", PLAN, 3, "2027-01-01").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-01").await;
+    let [ending, graced, usual] = world.subscriptions(contract).await.try_into().unwrap();
+    let end = ChangeSubscription { timing: Some(Timing::EndOfTerm), ..wish(ChangeKind::Cancel) };
+    assert_eq!(world.made(ending.id, &end).await.state, "scheduled");
+    world
+        .change(
+            "update subscriptions set ends_on = $3, version = version + 1 where tenant_id = $1 and id = $2",
+            (world.tenant.0, ending.id.0, day("2027-02-01")),
+        )
+        .await;
+    world
+        .change(
+            "update subscriptions set status = 'grace', version = version + 1 where tenant_id = $1 and id = $2",
+            (world.tenant.0, graced.id.0),
+        )
+        .await;
+    let request = world.request();
+    let seen = world.altyn.contract_renew_preview(&request, contract).await.unwrap();
+    let renewed: Vec<_> = seen.effects.subscriptions.iter().map(|effect| effect.subscription_id).collect();
+    assert_eq!(renewed, [graced.id, usual.id]);
+    assert_eq!(seen.effects.skipped[0].subscription_id, ending.id);
+    let command = RenewContract { plan_hash: seen.plan_hash, effects: None };
+    let made = world.altyn.contract_renew(&request, contract, command).await.unwrap().value;
+    assert_eq!((made.changes.len(), made.skipped), (2, seen.effects.skipped));
+    assert_eq!(made.changes[0].subscription_id, graced.id);
+    assert_eq!(world.subscription(ending.id).await.next_charge_on, day("2027-02-01"), "it stays as it was");
+
+    // With nothing left to renew, the answer says why for each.
+    world
+        .change(
+            "update subscriptions set ends_on = $3, version = version + 1 where tenant_id = $1 and contract_id = $2",
+            (world.tenant.0, contract.0, day("2027-02-01")),
+        )
+        .await;
+    let refused = world.altyn.contract_renew_preview(&request, contract).await;
+    let Err(ServiceError::Conflict { code: "nothing-to-renew", details, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(details.len(), 3, "{details:?}");
 }
 
 async fn another_tenants_subscription_and_wrong_wishes_are_refused(world: &World) {
@@ -365,12 +431,17 @@ on_both_engines!(
     a_repeated_execution_answers_what_was_done_once,
     many_changes_of_one_day_conserve_money,
     a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run,
+    a_scheduled_end_is_not_replaced_by_another_change,
     a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day,
     a_lower_quantity_splits_the_charge_into_what_was_used_and_what_goes_on,
     the_tables_say_when_and_whether,
     the_day_of_the_change_is_paid_by_whom_the_policy_says,
     all_subscriptions_of_a_contract_are_renewed_together,
+    a_renewal_of_all_leaves_out_what_cannot_be_renewed_and_names_it,
     another_tenants_subscription_and_wrong_wishes_are_refused,
+    an_end_on_a_day_obeys_the_tables_and_forfeits_nothing_unasked,
+    what_is_paused_or_begins_by_hand_ends_on_its_day,
+    who_helps_himself_pays_for_a_renewal_before_it_is_made,
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
     a_paused_subscription_that_is_cancelled_was_not_served_since_its_pause,
@@ -440,11 +511,92 @@ async fn an_end_up_to_which_a_period_was_charged_is_not_moved_behind_it(world: &
     world.close_day("2027-01-01").await;
     let billed = world.balance(contract).await;
     let version = world.subscription(id).await.version;
-    let end = |on: &str| CancelSubscription { on: day(on) };
+    let end = |on: &str| CancelSubscription { on: day(on), keep_charged: Some(true) };
     let later = world.altyn.subscription_cancel(&world.request(), id, version, end("2027-01-25")).await;
     assert_eq!(code(later), "end-charged");
     assert_eq!(world.subscription(id).await.ends_on, Some(day("2027-01-16")));
     world.cancel(&world.altyn, id, "2027-01-12").await;
     assert_eq!(world.balance(contract).await, billed, "what was charged stays charged");
+    world.prove().await;
+}
+
+async fn an_end_on_a_day_obeys_the_tables_and_forfeits_nothing_unasked(world: &World) {
+    let (contract, subscription) = world.billed("CH-E6", PLAN, "2027-01-01", "2027-01-11").await;
+    let end = async |on: &str, keep_charged| {
+        let version = world.subscription(subscription.id).await.version;
+        let command = CancelSubscription { on: day(on), keep_charged };
+        let ended = world.altyn.subscription_cancel(&world.request(), subscription.id, version, command).await;
+        ended.map(|reply| reply.value.ends_on)
+    };
+    let balance = world.balance(contract).await;
+    assert_eq!(code(end("2027-01-20", None).await), "end-inside-charged", "January is charged to its end");
+    let more = ChangeSubscription { quantity: Some("2".into()), ..wish(ChangeKind::ChangeQuantity) };
+    world.made(subscription.id, &more).await;
+    assert_eq!(code(end("2027-01-05", Some(true)).await), "invalid-request", "before the present terms");
+    let never = SetTimings {
+        plan_id: None,
+        rules: vec![TimingRule {
+            kind: Some(ChangeKind::Cancel),
+            timing: Some(Timing::Forbidden),
+            ..TimingRule::default()
+        }],
+    };
+    world.altyn.timings_set(&world.request(), never).await.unwrap();
+    assert_eq!(code(end("2027-02-01", None).await), "change-forbidden");
+    assert_eq!(world.subscription(subscription.id).await.ends_on, None);
+    let at_the_end = SetTimings {
+        plan_id: None,
+        rules: vec![TimingRule { timing: Some(Timing::EndOfTerm), ..TimingRule::default() }],
+    };
+    world.altyn.timings_set(&world.request(), at_the_end).await.unwrap();
+    assert_eq!(end("2027-02-01", None).await.unwrap(), Some(day("2027-02-01")));
+    assert!(world.balance(contract).await < balance, "the second unit is paid");
+    world.clock.set("2027-02-01T20:00:00Z".parse().unwrap());
+    world.close_day("2027-02-01").await;
+    assert_eq!(world.subscription(subscription.id).await.status, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn what_is_paused_or_begins_by_hand_ends_on_its_day(world: &World) {
+    let (_, paused) = world.billed("CH-E7", PLAN, "2027-01-01", "2027-01-11").await;
+    world.made(paused.id, &wish(ChangeKind::Pause)).await;
+    let contract = world.import_contract("CH-E8", PLAN, 1, "2027-01-01").await;
+    let by_hand = world.subscriptions(contract).await.remove(0);
+    world.edit(by_hand.id, serde_json::json!({ "manual": true })).await.unwrap();
+    world.cancel(&world.altyn, paused.id, "2027-01-25").await;
+    world.cancel(&world.altyn, by_hand.id, "2027-01-25").await;
+    world.clock.set("2027-01-25T20:00:00Z".parse().unwrap());
+    world.close_day("2027-01-24").await;
+    let status = async |id| world.subscription(id).await.status;
+    assert_eq!(status(paused.id).await, SubscriptionStatus::Paused);
+    assert_eq!(status(by_hand.id).await, SubscriptionStatus::Active);
+    world.close_day("2027-01-25").await;
+    assert_eq!(status(paused.id).await, SubscriptionStatus::Cancelled);
+    assert_eq!(status(by_hand.id).await, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn who_helps_himself_pays_for_a_renewal_before_it_is_made(world: &World) {
+    let (contract, subscription) = world.billed("CH-S1", PLAN, "2027-01-01", "2027-01-11").await;
+    world.edit(subscription.id, serde_json::json!({ "short_funds": "skip" })).await.unwrap();
+    let himself = Request { authority: altyn_service::context::Authority::SelfService, ..world.request() };
+    let renew = async |request: &Request| {
+        let change = wish(ChangeKind::Renew);
+        let seen = world.altyn.change_preview(request, subscription.id, change.clone()).await.unwrap();
+        let command = ExecuteChange { change, plan_hash: seen.plan_hash, effects: None };
+        world.altyn.change_execute(request, subscription.id, command).await.map(|reply| reply.value.state)
+    };
+    let balance = world.balance(contract).await;
+    world.paid(contract, -balance + 78_989, "CH-S1/1").await;
+    let before = world.state().await;
+    assert_eq!(code(renew(&himself).await), "not-enough-money", "a kopeck is missing");
+    assert_eq!(world.state().await, before, "nothing is written");
+    world.paid(contract, 1, "CH-S1/2").await;
+    assert_eq!(renew(&himself).await.unwrap(), "executed");
+    assert_eq!(world.balance(contract).await, 0);
+    // Whoever goes into debt by his terms does so here, too, and a manager decides for himself.
+    assert_eq!(renew(&world.request()).await.unwrap(), "executed");
+    world.edit(subscription.id, serde_json::json!({ "short_funds": "debt" })).await.unwrap();
+    assert_eq!(renew(&himself).await.unwrap(), "executed");
     world.prove().await;
 }

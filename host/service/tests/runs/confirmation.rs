@@ -1,15 +1,17 @@
 //! Plans that wait for a person: nothing happens without a yes, and a yes is for exactly what was seen.
 
 use altyn_domain::{
+    credit::PolicyScope,
     id::{ContractId, RunId},
     run::{PlanState, RunMode, RunState},
 };
 use altyn_service::{
     IdempotencyKey, Request, ServiceError,
-    runs::{Advanced, ConfirmPlan, ConfirmPlans, PlanView, RejectPlan, RunView, StartRun},
+    credit::{CreateCreditPolicy, CreditAllowance, SetContractControl},
+    runs::{Advanced, ConfirmPlan, ConfirmPlans, PlanFilter, PlanView, RejectPlan, RunView, StartRun},
 };
 
-use crate::world::{World, code, day, on_both_engines, report, same, same_charges};
+use crate::world::{World, code, day, on_both_engines, page, report, same, same_charges};
 
 on_both_engines!(
     plans_wait_and_a_confirmation_executes_one,
@@ -22,6 +24,8 @@ on_both_engines!(
     an_awaiting_run_can_be_cancelled,
     a_run_whose_last_plan_owes_nothing_any_more_is_done,
     an_interrupted_run_is_not_closed_by_a_decision,
+    plans_are_listed_and_confirmed_by_what_they_are_for,
+    a_plan_whose_inputs_moved_is_shown_as_superseded_and_computed_on_demand,
 );
 
 /// Proposes the plans of a day.
@@ -179,7 +183,7 @@ async fn a_rejected_plan_leaves_no_gap_and_may_be_retried(world: &World) {
 async fn confirming_up_to_an_amount_leaves_the_larger_plans(world: &World) {
     let (run, plans) = propose(world, "2026-11-10").await;
     let largest = 50_000;
-    let command = ConfirmPlans { largest_gross_minor: Some(largest) };
+    let command = ConfirmPlans { largest_gross_minor: Some(largest), ..ConfirmPlans::default() };
     world.altyn.run_confirm_all(&world.request(), run.id, command).await.unwrap();
     assert_eq!(world.advance(run.id).await, Advanced::Awaiting);
     for plan in world.plans(run.id, None).await {
@@ -312,4 +316,88 @@ async fn an_interrupted_run_is_not_closed_by_a_decision(world: &World) {
     same_charges(&twin.charges().await, &world.charges().await);
     world.prove().await;
     twin.end().await;
+}
+
+async fn plans_are_listed_and_confirmed_by_what_they_are_for(world: &World) {
+    let (run, plans) = propose(world, "2026-11-10").await;
+    let request = world.request();
+    let listed = async |filter: PlanFilter| {
+        let found = world.altyn.run_plans(&request, run.id, filter, &page()).await.unwrap().data;
+        found.into_iter().map(|plan| plan.contract_id).collect::<Vec<_>>()
+    };
+    let confirmed = async |command: ConfirmPlans| {
+        world.altyn.run_confirm_all(&request, run.id, command).await.unwrap();
+        world.advance(run.id).await;
+        let done = world.plans(run.id, Some(PlanState::Done)).await;
+        done.into_iter().map(|plan| plan.contract_id).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = plans.iter().map(|plan| plan.contract_id).collect();
+    let of_seller = |seller_id| PlanFilter { seller_id: Some(seller_id), ..PlanFilter::default() };
+    assert_eq!(listed(of_seller(world.seller)).await, all);
+    let stranger = altyn_domain::id::SellerId(uuid::Uuid::from_u128(7));
+    assert!(listed(of_seller(stranger)).await.is_empty());
+
+    let product: Vec<(uuid::Uuid,)> =
+        world.rows("select id from products where tenant_id = $1", (world.tenant.0,)).await;
+    let of_product =
+        PlanFilter { product_id: Some(altyn_domain::id::ProductId(product[0].0)), ..PlanFilter::default() };
+    assert_eq!(listed(of_product).await, all, "all plans have components of the one product");
+
+    let mut of_plan = Vec::new();
+    let wanted = world.subscriptions(all[0]).await[0].plan_id;
+    for contract in &all {
+        if world.subscriptions(*contract).await.iter().any(|subscription| subscription.plan_id == wanted) {
+            of_plan.push(*contract);
+        }
+    }
+    assert!(of_plan.len() < all.len());
+    assert_eq!(listed(PlanFilter { plan_id: Some(wanted), ..PlanFilter::default() }).await, of_plan);
+
+    let chosen = *all.iter().find(|contract| !of_plan.contains(contract)).unwrap();
+    let policy = CreateCreditPolicy {
+        scope: PolicyScope::Group,
+        code: Some("vip".into()),
+        currency: None,
+        allowed: CreditAllowance { credit_limit_minor: Some(1), ..CreditAllowance::default() },
+    };
+    world.altyn.credit_policy_create(&request, policy).await.unwrap();
+    let vip = SetContractControl { group: Some("vip".into()), ..SetContractControl::default() };
+    let version = world.altyn.contract_control_get(&request, chosen).await.unwrap().version;
+    world.altyn.contract_control_set(&request, chosen, version, vip).await.unwrap();
+    assert_eq!(listed(PlanFilter { group: Some("vip".into()), ..PlanFilter::default() }).await, [chosen]);
+    assert!(listed(PlanFilter { channel: Some("vip".into()), ..PlanFilter::default() }).await.is_empty());
+
+    let nobody = ConfirmPlans { channel: Some("web".into()), ..ConfirmPlans::default() };
+    assert!(confirmed(nobody).await.is_empty());
+    assert_eq!(confirmed(ConfirmPlans { group: Some("vip".into()), ..ConfirmPlans::default() }).await, [chosen]);
+    let mut expected = of_plan.clone();
+    expected.push(chosen);
+    expected.sort_unstable();
+    assert_eq!(confirmed(ConfirmPlans { plan_id: Some(wanted), ..ConfirmPlans::default() }).await, expected);
+    let named: Vec<_> = all.iter().filter(|contract| !expected.contains(contract)).take(2).copied().collect();
+    expected.extend(&named);
+    expected.sort_unstable();
+    assert_eq!(confirmed(ConfirmPlans { contract_ids: named, ..ConfirmPlans::default() }).await, expected);
+    world.prove().await;
+}
+
+async fn a_plan_whose_inputs_moved_is_shown_as_superseded_and_computed_on_demand(world: &World) {
+    let (run, plans) = propose(world, "2026-11-10").await;
+    let seen = paying(&plans);
+    let (moved, valid) = (seen.contract_id, plans.iter().find(|plan| plan.contract_id != seen.contract_id).unwrap());
+    world.cancel(&world.altyn, world.subscriptions(moved).await[0].id, "2026-11-21").await;
+    let shown = world.plan(run.id, moved).await;
+    assert_eq!((shown.state, shown.reason_code.as_deref()), (PlanState::Superseded, Some("plan-moved")));
+    let listed = world.plans(run.id, None).await;
+    let superseded: Vec<_> = listed.iter().filter(|plan| plan.state == PlanState::Superseded).collect();
+    assert_eq!(superseded.iter().map(|plan| plan.contract_id).collect::<Vec<_>>(), [moved]);
+    let again = world.altyn.run_retry(&world.request(), run.id, moved).await.unwrap().value;
+    assert_eq!(again.state, PlanState::Awaiting);
+    assert_ne!(again.plan_hash, seen.plan_hash);
+    assert_eq!(world.plan(run.id, moved).await.state, PlanState::Awaiting);
+    let refused = world.altyn.run_retry(&world.request(), run.id, valid.contract_id).await;
+    assert_eq!(code(refused), "plan-decided", "one that still holds is left alone");
+    confirm(world, run.id, moved, hash(&again)).await.unwrap();
+    world.advance(run.id).await;
+    world.prove().await;
 }

@@ -9,10 +9,11 @@ use altyn_domain::{
     money::Currency,
     run::RunMode,
     subscription::SubscriptionStatus::{self, Active, Deleted, Grace, Stopped},
-    terms::{Narrowing, OperationKind, OperationState, TermMode},
+    terms::{OperationKind, OperationState, TermMode},
 };
 use altyn_service::{
     Altyn,
+    blocks::BlockView,
     credit::{CreateCreditPolicy, CreditAllowance},
     ledger::{PostTransaction, post_all},
     lives::{SubscriptionLifeView, TransitionView},
@@ -35,6 +36,8 @@ on_both_engines!(
     a_rejected_operation_is_not_asked_for_again_and_a_new_debt_is,
     what_is_paid_meanwhile_is_withdrawn_and_not_done,
     a_hold_stops_whatever_the_mode_and_its_release_restores_the_status,
+    an_administrative_block_takes_out_of_service_and_its_end_restores_the_status,
+    a_block_holds_what_was_served_and_not_charged_once_the_day_is_closed,
     what_was_served_is_charged_before_it_is_held_or_stopped_by_hand,
     a_promise_counts_where_the_term_says_so,
     a_financial_day_puts_the_grace_off,
@@ -59,8 +62,6 @@ fn term(stop: TermMode, delete: TermMode) -> SetServiceTerm {
         payable_by_promise: false,
         billing_day: None,
         delegated: false,
-        binding_id: None,
-        narrowing: Narrowing::default(),
     }
 }
 
@@ -356,6 +357,69 @@ async fn a_hold_stops_whatever_the_mode_and_its_release_restores_the_status(worl
         world.charges().await.into_iter().filter(|((of, ..), _)| *of == paid.0).map(|(_, c)| c.used).collect();
     let (november, january) = ((day("2026-11-01"), day("2026-12-01")), (day("2027-01-11"), day("2027-02-01")));
     assert_eq!(used, [november, january]);
+    world.prove().await;
+}
+
+async fn blocked(world: &World, wish: serde_json::Value) -> BlockView {
+    let mut block = serde_json::json!({ "block_type": "administrative", "comment": "по заявлению" });
+    block.as_object_mut().unwrap().extend(wish.as_object().unwrap().clone());
+    world.altyn.block_set(&world.request(), serde_json::from_value(block).unwrap()).await.unwrap().value
+}
+
+async fn an_administrative_block_takes_out_of_service_and_its_end_restores_the_status(world: &World) {
+    under(world, term(TermMode::Manual, TermMode::Manual)).await;
+    let (contract, unpaid) = first(world).await;
+    let payer = world.contracts[ODD].id;
+    let paid = world.subscriptions(payer).await[0].id;
+    pay(world, payer, 9 * PRICE, "payer", "2026-11-01").await;
+    close_through(world, "2026-11-01", "2026-11-02").await;
+    world.clock.set("2026-11-03T09:00:00Z".parse().unwrap());
+    let other = blocked(world, serde_json::json!({ "subscription_id": paid, "block_type": "fraud" })).await;
+    assert_eq!(status(world, paid).await, Active, "another type changes access alone");
+    let on_contract = blocked(world, serde_json::json!({ "contract_id": contract })).await;
+    let on_one =
+        blocked(world, serde_json::json!({ "subscription_id": paid, "ends_at": "2026-11-20T09:00:00Z" })).await;
+    assert_eq!((status(world, unpaid).await, status(world, paid).await), (Stopped, Stopped));
+    assert_eq!(life(world, unpaid).await.held_from, Some(Grace));
+    assert_eq!(life(world, paid).await.holds[0].key, on_one.id.to_string());
+    // Lifted by hand, and ended by itself.
+    let why = || serde_json::from_value(serde_json::json!({ "comment": "снято" })).unwrap();
+    world.altyn.block_lift(&world.request(), on_contract.id, why()).await.unwrap();
+    assert_eq!(status(world, unpaid).await, Grace);
+    world.clock.set("2026-11-20T09:30:00Z".parse().unwrap());
+    let work = async || {
+        let now = world.altyn.clock.now();
+        world.altyn.jobs_work(world.tenant, "test", now).await.unwrap();
+    };
+    work().await;
+    assert_eq!(status(world, paid).await, Active);
+    world.altyn.block_lift(&world.request(), other.id, why()).await.unwrap();
+
+    // One that begins later holds from then on.
+    let later =
+        blocked(world, serde_json::json!({ "subscription_id": paid, "starts_at": "2026-11-21T09:00:00Z" })).await;
+    assert_eq!(status(world, paid).await, Active);
+    world.clock.set("2026-11-21T09:30:00Z".parse().unwrap());
+    work().await;
+    assert_eq!(status(world, paid).await, Stopped);
+    world.altyn.block_lift(&world.request(), later.id, why()).await.unwrap();
+    assert_eq!(status(world, paid).await, Active);
+    world.prove().await;
+}
+
+async fn a_block_holds_what_was_served_and_not_charged_once_the_day_is_closed(world: &World) {
+    under(world, term(TermMode::Manual, TermMode::Manual)).await;
+    let payer = world.contracts[ODD].id;
+    let paid = world.subscriptions(payer).await[0].id;
+    pay(world, payer, 9 * PRICE, "payer", "2026-11-01").await;
+    close_through(world, "2026-11-01", "2026-11-30").await;
+    world.clock.set("2026-12-04T09:00:00Z".parse().unwrap());
+    blocked(world, serde_json::json!({ "contract_id": payer })).await;
+    assert_eq!(status(world, paid).await, Active, "three days of December are not charged yet");
+    let access = world.altyn.subscription_access(&world.request(), paid).await.unwrap();
+    assert!(!access.allowed, "access is denied at once");
+    world.close_day("2026-12-03").await;
+    assert_eq!(status(world, paid).await, Stopped);
     world.prove().await;
 }
 

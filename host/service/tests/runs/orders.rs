@@ -56,7 +56,7 @@ impl World {
         contract
     }
 
-    async fn paid(&self, contract: ContractId, minor: i64, key: &str) -> TransactionId {
+    pub async fn paid(&self, contract: ContractId, minor: i64, key: &str) -> TransactionId {
         let posting = json!({
             "source_key": key, "effective_on": "2027-01-04", "currency": "RUB", "description": "paid",
             "kind": "payment-received",
@@ -72,7 +72,7 @@ impl World {
         Ok(self.altyn.order_place(&self.request(), command).await?.value)
     }
 
-    async fn ordered(&self, contract: ContractId, plan: &str) -> OrderView {
+    pub async fn ordered(&self, contract: ContractId, plan: &str) -> OrderView {
         let wish = json!({ "contract_id": contract, "plan_code": plan, "starts_on": "2027-01-10" });
         self.place(wish).await.unwrap()
     }
@@ -218,7 +218,7 @@ async fn an_order_that_is_taken_back_frees_its_money_for_the_next(world: &World)
     assert_eq!((first.status, next.status), (OrderStatus::Blocked, OrderStatus::Opened));
     let id = first.subscription_id;
     let version = world.seen(id).await.version;
-    let ending = CancelSubscription { on: day("2027-01-10") };
+    let ending = CancelSubscription { on: day("2027-01-10"), keep_charged: Some(true) };
     let ended = world.altyn.subscription_cancel(&world.request(), id, version, ending).await;
     assert_eq!(code(ended), "order-stands");
     let back = world.altyn.order_cancel(&world.request(), first.id).await.unwrap().value;

@@ -272,7 +272,7 @@ impl World {
     pub async fn cancel(&self, altyn: &Altyn, id: SubscriptionId, on: &str) {
         loop {
             let version = altyn.subscription_get(&self.request(), id).await.unwrap().version;
-            let command = CancelSubscription { on: day(on) };
+            let command = CancelSubscription { on: day(on), keep_charged: Some(true) };
             match altyn.subscription_cancel(&self.request(), id, version, command).await {
                 Ok(_) => return,
                 Err(ServiceError::Stale) => {}
