@@ -37,18 +37,20 @@ const CONFIGS: [&str; 4] = [
     r#"{"template":"СЧ-{year}","limits":{"days":3}}"#,
     r#"{"mode":"live","id":"00000000-0000-0000-0000-000000000000","a":{"a":[{"a":1}]}}"#,
 ];
-const TYPES: [&str; 8] = ["string", "integer", "number", "boolean", "array", "object", "null", "money"];
+/// From the second on there are such types; from the third on, such patterns; from the sixth on, such divisors; from the
+/// eighth on, such counts.
+const TYPES: [&str; 8] = ["money", "string", "integer", "number", "boolean", "array", "object", "null"];
 const NAMES: [&str; 6] = ["a", "b", "a/b", "~", "", "имя"];
 const PATTERNS: [&str; 8] =
-    ["^[0-9]+$", "^(a+)+$", "(a|a)*b", "[", "(?<=b)a", "\\p{L}{1,500}", "(x{100}){100}", "(?:(?:a{0,9}){0,9}){0,9}"];
-const NUMBERS: [&str; 9] = ["0", "-1", "1", "1e308", "-0.0", "18446744073709551615", "0.1", "1e-300", "3"];
+    ["[", "(?<=b)a", "^[0-9]+$", "^(a+)+$", "(a|a)*b", "\\p{L}{1,500}", "(x{100}){100}", "(?:(?:a{0,9}){0,9}){0,9}"];
+const NUMBERS: [&str; 9] = ["-1", "1e308", "-0.0", "1e-300", "0", "18446744073709551615", "0.1", "1", "3"];
 
 fn one<'a>(dice: &mut Dice, of: &[&'a str]) -> &'a str {
     of[dice.below(of.len())]
 }
 
-fn number(dice: &mut Dice) -> Value {
-    serde_json::from_str(one(dice, &NUMBERS)).unwrap_or_default()
+fn number(dice: &mut Dice, of: &[&str]) -> Value {
+    serde_json::from_str(one(dice, of)).unwrap_or_default()
 }
 
 /// Any value, as deep as it may be.
@@ -56,7 +58,7 @@ fn value(dice: &mut Dice, deep: usize) -> Value {
     match dice.below(if deep == 0 { 5 } else { 7 }) {
         0 => Value::Null,
         1 => Value::Bool(dice.below(2) == 0),
-        2 => number(dice),
+        2 => number(dice, &NUMBERS),
         3 => one(dice, &NAMES).into(),
         4 => "a".repeat(dice.below(200)).into(),
         5 => (0..dice.below(4)).map(|_| value(dice, deep - 1)).collect(),
@@ -64,29 +66,39 @@ fn value(dice: &mut Dice, deep: usize) -> Value {
     }
 }
 
-/// Some words of JSON Schema; from a definition, references lead to later ones only, elsewhere to any.
-fn schema(dice: &mut Dice, deep: usize, from: usize) -> Value {
+/// Some words of JSON Schema; from a definition, references lead to later ones only, elsewhere to any. A wild one says
+/// what makes no sense, too.
+fn schema(dice: &mut Dice, deep: usize, from: usize, wild: bool) -> Value {
+    let (types, patterns, numbers, counts) = if wild {
+        (&TYPES[..], &PATTERNS[..], &NUMBERS[..], &NUMBERS[..])
+    } else {
+        (&TYPES[1..], &PATTERNS[2..], &NUMBERS[5..], &NUMBERS[7..])
+    };
     let mut said = Map::new();
     for _ in 0..=dice.below(4) {
-        let inner = |dice: &mut Dice| if deep == 0 { Value::Bool(true) } else { schema(dice, deep - 1, from) };
+        let inner = |dice: &mut Dice| if deep == 0 { Value::Bool(true) } else { schema(dice, deep - 1, from, wild) };
         let several = |dice: &mut Dice| -> Value { (0..=dice.below(2)).map(|_| inner(dice)).collect() };
         let named = |dice: &mut Dice, names: &[&str]| -> Value {
             Value::Object((0..dice.below(4)).map(|_| (one(dice, names).into(), inner(dice))).collect())
         };
         let (word, what) = match dice.below(22) {
-            0 | 1 => ("type", one(dice, &TYPES).into()),
-            2 => ("type", (0..dice.below(3)).map(|_| Value::from(one(dice, &TYPES))).collect()),
+            0 | 1 => ("type", one(dice, types).into()),
+            2 if wild => ("type", (0..dice.below(3)).map(|_| Value::from(one(dice, types))).collect()),
+            2 => ("type", json!(["object", one(dice, &["string", "null", "array"])])),
             3..=5 => ("properties", named(dice, &NAMES)),
-            6 => ("patternProperties", named(dice, &PATTERNS)),
+            6 => ("patternProperties", named(dice, patterns)),
             7 => ("items", inner(dice)),
-            8 => ("pattern", one(dice, &PATTERNS).into()),
+            8 => ("pattern", one(dice, patterns).into()),
             9 => ("enum", (0..dice.below(4)).map(|_| value(dice, 2)).collect()),
             10 => ("const", value(dice, 2)),
             11 => (one(dice, &["allOf", "anyOf", "oneOf", "prefixItems"]), several(dice)),
             12 => (one(dice, &["not", "if", "then", "else", "contains", "propertyNames"]), inner(dice)),
-            13 => (one(dice, &["minimum", "maximum", "exclusiveMinimum", "multipleOf"]), number(dice)),
-            14 => (one(dice, &["minLength", "maxItems", "minProperties", "minContains"]), number(dice)),
-            15 => ("required", (0..dice.below(3)).map(|_| Value::from(one(dice, &NAMES))).collect()),
+            13 => (one(dice, &["minimum", "maximum", "exclusiveMinimum", "multipleOf"]), number(dice, numbers)),
+            14 => (one(dice, &["minLength", "maxItems", "minProperties", "minContains"]), number(dice, counts)),
+            15 => (
+                "required",
+                (0..dice.below(if wild { 3 } else { 2 })).map(|_| Value::from(one(dice, &NAMES))).collect(),
+            ),
             16 => (one(dice, &["additionalProperties", "unevaluatedProperties", "unevaluatedItems"]), inner(dice)),
             17 => ("format", one(dice, &["uuid", "date", "regex", "ipv6", "idn-email", "none"]).into()),
             18 => (one(dice, &["title", "description", "default", "$comment", "examples"]), value(dice, 2)),
@@ -95,7 +107,8 @@ fn schema(dice: &mut Dice, deep: usize, from: usize) -> Value {
                 let to = from + dice.below(DEFINITIONS - from);
                 ("$ref", format!("#/$defs/{to}").into())
             }
-            _ => ("$anchor", one(dice, &["a", "1", ""]).into()),
+            _ if wild => ("$anchor", one(dice, &["a", "1", ""]).into()),
+            _ => ("uniqueItems", true.into()),
         };
         said.insert(word.into(), what);
     }
@@ -103,9 +116,10 @@ fn schema(dice: &mut Dice, deep: usize, from: usize) -> Value {
 }
 
 fn made(dice: &mut Dice) -> Value {
-    let mut whole = schema(dice, DEEPEST, 0);
+    let wild = dice.below(4) == 0;
+    let mut whole = schema(dice, DEEPEST, 0, wild);
     let definitions: Map<String, Value> =
-        (0..DEFINITIONS).map(|place| (place.to_string(), schema(dice, DEEPEST - 2, place + 1))).collect();
+        (0..DEFINITIONS).map(|place| (place.to_string(), schema(dice, DEEPEST - 2, place + 1, wild))).collect();
     whole["$defs"] = definitions.into();
     whole["type"] = "object".into();
     whole
