@@ -308,6 +308,7 @@ impl Config {
         must(own.is_ok(), "egress.own", own.as_ref().err().map_or("", String::as_str));
         must(self.plugins.instances > 0, "plugins.instances", "must be above zero");
         must(self.plugins.tick_ms > 0, "plugins.tick_ms", "must be above zero");
+        must(self.plugins.recheck_percent <= 100, "plugins.recheck_percent", "must be between 0 and 100");
         must((1..=100_000).contains(&self.runs.run_chunk), "runs.run_chunk", "must be between 1 and 100000");
         must(self.runs.run_lease_ms >= 1_000, "runs.run_lease_ms", "must be at least 1000");
         must(self.scheduler.tick_ms > 0, "scheduler.tick_ms", "must be above zero");

@@ -36,6 +36,24 @@ fn figures(output: &std::process::Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// `altyn verify --replay 100`: the process starts with nothing compiled and nothing remembered.
+fn replayed(folder: &Path, database: &str, calls: i64) {
+    let output = Command::new(env!("CARGO_BIN_EXE_altyn"))
+        .current_dir(folder)
+        .args(["verify", "--replay", "100", "--output", "json", "--database", database])
+        .output()
+        .unwrap();
+    let report = figures(&output);
+    assert_eq!(report["ok"], true, "{report:#}");
+    let reports: Vec<&Value> = report["reports"].as_array().unwrap().iter().map(|of| &of["report"]).collect();
+    let sum = |name: &str| -> i64 { reports.iter().filter_map(|of| of[name].as_i64()).sum() };
+    assert_eq!((sum("calls_replayed"), sum("calls_identical")), (calls, calls), "{report:#}");
+    let rules = reports.iter().flat_map(|of| of["rules"].as_array().unwrap());
+    let replays: Vec<&Value> = rules.filter(|rule| rule["code"] == "evidence-replays").collect();
+    let told = |rule: &&Value| (rule["checked"].as_i64(), rule["violations"].as_i64());
+    assert_eq!(replays.iter().map(told).collect::<Vec<_>>(), [(Some(calls), Some(0))], "{report:#}");
+}
+
 #[tokio::test]
 async fn a_month_comes_to_the_same_on_both_engines() {
     let server = std::env::var(POSTGRES_URL).unwrap_or_else(|_| {
@@ -68,6 +86,11 @@ async fn a_month_comes_to_the_same_on_both_engines() {
     }
     assert_eq!(figure("evidence_identical"), figure("evidence_replayed"));
     assert_eq!(figure("rows_refused"), 8);
+
+    // A process that knows nothing but the database asks every component again and gets what was recorded.
+    for database in ["sqlite:target/demo/altyn.db", &url] {
+        replayed(folder.path(), database, figure("evidence_replayed"));
+    }
 
     // Somebody's books are never mixed with the story, and stay as they are.
     let again = demo(folder.path(), &["--database", &url]);

@@ -1,11 +1,12 @@
 //! What a command is given: settings, the application, the tenant it works for, and where its answer goes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use altyn_domain::{id::TenantId, money::Currency};
 use altyn_service::{
     Request,
     page::Page,
+    plugins::blocking,
     ports::{Clock, SystemClock},
     tenants::TenantView,
 };
@@ -21,6 +22,8 @@ use crate::{
 
 /// The credential that the command line leaves in records.
 pub const CREDENTIAL: &str = "cli";
+/// How long a command that is done waits for the calls that are made a second time.
+const RECHECKS_SETTLE: Duration = Duration::from_secs(2);
 
 /// Options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -162,6 +165,9 @@ impl Session {
 
     /// Closes the database.
     pub async fn close(self) {
+        // What this command asked to be made again is under way still; a moment more, and it is told.
+        let runtime = self.altyn.plugins.runtime();
+        let _ = blocking(move || runtime.rechecks_settle(RECHECKS_SETTLE)).await;
         self.altyn.usage_store_or_warn().await;
         self.altyn.db.close().await;
     }

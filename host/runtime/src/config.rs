@@ -32,6 +32,8 @@ pub struct RuntimeConfig {
     pub admission: Admission,
     /// When a plugin that only fails is left alone.
     pub breaker: Breaker,
+    /// Which share of the decisions is made a second time in the background and compared, per cent: 0 to 100.
+    pub recheck_percent: u8,
     /// Who reads the metrics, and how many there may be.
     pub metrics: Metrics,
 }
@@ -114,6 +116,7 @@ impl Default for RuntimeConfig {
             limits: LimitsTable::default(),
             admission: Admission::default(),
             breaker: Breaker::default(),
+            recheck_percent: 1,
             metrics: Metrics::default(),
         }
     }

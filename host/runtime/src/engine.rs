@@ -22,6 +22,7 @@ use crate::breaker::Breakers;
 use crate::config::{Limits, RuntimeConfig};
 use crate::contract;
 use crate::meter::Meter;
+use crate::recheck::Rechecks;
 use crate::shape::{Build, PLAIN_MODULES};
 use crate::state::State;
 
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) places: Places,
     pub(crate) breakers: Breakers,
     pub(crate) meter: Meter,
+    pub(crate) rechecks: Rechecks,
     /// Held while a component is compiled that is to be called.
     pub(crate) compiling: Mutex<()>,
     /// Held while a component is compiled that somebody wants to know something of.
@@ -107,6 +109,9 @@ impl Runtime {
         must_be_positive("instances", config.instances > 0)?;
         must_be_positive("tick_ms", config.tick_ms > 0)?;
         must_be_positive("breaker.failures", config.breaker.failures > 0)?;
+        if config.recheck_percent > 100 {
+            return Err(RuntimeError::Setting { name: "recheck_percent", must: "between 0 and 100" });
+        }
         Ok(Self {
             shared: Arc::new(Shared {
                 plain: Realm::new(engine(config)?, config.tick_ms)?,
@@ -115,6 +120,7 @@ impl Runtime {
                 places: Places::new(&config.admission, config.instances),
                 breakers: Breakers::new(config.breaker),
                 meter: Meter::new(config.metrics.series)?,
+                rechecks: Rechecks::default(),
                 compiling: Mutex::default(),
                 examining: Mutex::default(),
                 started: Instant::now(),

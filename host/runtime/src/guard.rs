@@ -13,6 +13,7 @@ use crate::engine::Shared;
 use crate::failure::CallFailure;
 use crate::install::{Plugin, Pre};
 use crate::meter::Purpose;
+use crate::recheck;
 use crate::state::State;
 use crate::vault::{Entry, VaultUse};
 
@@ -87,7 +88,8 @@ impl Shared {
         if let Admitted::Refused { retry_after_ms } = admitted {
             return refused(asked, CallFailure::CircuitOpen { retry_after_ms });
         }
-        let (made, transcript) = match self.places.enter(&ctx.tenant, plugin.digest()) {
+        let whose = if plugin.purpose() == Purpose::Recheck { recheck::BULKHEAD } else { &ctx.tenant };
+        let (made, transcript) = match self.places.enter(whose, plugin.digest()) {
             Ok(_place) => self.perform(plugin, asked, &limits, call),
             Err(full) => refused(asked, busy(full)),
         };

@@ -236,6 +236,11 @@ impl Plugin {
         Self { purpose: Purpose::Rehearsal, lowered: LoweredLimits::default(), ..self.clone() }
     }
 
+    /// The same component for calls that are made a second time, within the limits that the first was made with.
+    pub(crate) fn checking(&self) -> Self {
+        Self { purpose: Purpose::Recheck, ..self.clone() }
+    }
+
     /// The same component under the name that it is installed with, for whoever reads of its calls.
     #[must_use]
     pub fn called(&self, name: &str) -> Self {

@@ -32,6 +32,8 @@ pub enum Purpose {
     Decision,
     /// To see what it would decide, or decided: replays and shadow runs. They obey the bulkheads and no circuit breaker.
     Rehearsal,
+    /// To see whether a decision comes out the same a second time; counted as a rehearsal, and in no tenant's way.
+    Recheck,
 }
 
 impl Purpose {
@@ -40,6 +42,15 @@ impl Purpose {
         match self {
             Self::Decision => "decision",
             Self::Rehearsal => "rehearsal",
+            Self::Recheck => "recheck",
+        }
+    }
+
+    /// What its usage is counted as.
+    fn counted(self) -> Self {
+        match self {
+            Self::Recheck => Self::Rehearsal,
+            other => other,
         }
     }
 }
@@ -129,6 +140,7 @@ struct Metrics {
     peak: IntGaugeVec,
     own_calls: IntCounterVec,
     own_peak: IntGaugeVec,
+    rechecks: IntCounterVec,
     running: IntGauge,
     waiting: IntGauge,
     open_circuits: IntGauge,
@@ -162,7 +174,12 @@ impl Meter {
             bytes_out: u64::try_from(record.output.len()).unwrap_or(u64::MAX),
             duration_us: record.duration_us,
         };
-        let key = UsageKey { tenant: tenant.to_owned(), component: record.digest, world: record.world, purpose };
+        let key = UsageKey {
+            tenant: tenant.to_owned(),
+            component: record.digest,
+            world: record.world,
+            purpose: purpose.counted(),
+        };
         let mut kept = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = kept.entry((key, record.export)).or_insert_with_key(|(key, export)| self.metrics.line(key, export));
         line.usage.add(&used);
@@ -187,6 +204,12 @@ impl Meter {
                 gauge.set(peak);
             }
         }
+    }
+
+    /// Counts a decision that was to be made a second time.
+    pub(crate) fn rechecked(&self, component: Digest, outcome: &str) {
+        let component = self.metrics.component(component);
+        self.metrics.rechecks.with_label_values(&[component.as_str(), outcome]).inc();
     }
 
     fn take(&self) -> Vec<(UsageKey, Usage)> {
@@ -226,6 +249,11 @@ impl Metrics {
             "altyn_plugin_calls_total",
             "Plugin calls by outcome: answered, or the code of the failure.",
             &["component", "export", "outcome"],
+        )?;
+        let rechecks = counter(
+            "altyn_plugin_rechecks_total",
+            "Decisions made a second time: identical, different, not-made, or dropped because others waited.",
+            &["component", "outcome"],
         )?;
         let whose = &["tenant", "component"];
         let fuel = counter("altyn_plugin_fuel_total", "Fuel used; the whole budget after a trap.", whose)?;
@@ -267,6 +295,7 @@ impl Metrics {
             peak,
             own_calls,
             own_peak,
+            rechecks,
             running: gauge("altyn_plugin_calls_running", "Plugin calls under way.")?,
             waiting: gauge("altyn_plugin_calls_waiting", "Plugin calls that wait for a place.")?,
             open_circuits: gauge("altyn_plugin_circuits_open", "Bindings that are not asked because they only fail.")?,

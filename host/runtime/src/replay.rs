@@ -13,12 +13,16 @@ impl Runtime {
     /// output as evidence, to be compared byte for byte. Answers are not checked, so a recorded wrong answer replays
     /// as it was.
     pub fn replay(&self, plugin: &Plugin, export: &str, input: &[u8]) -> Call<Vec<u8>> {
+        self.replay_by(&plugin.rehearsing(), export, input)
+    }
+
+    /// The same by the component as it is given: for its purpose, within its limits.
+    pub(crate) fn replay_by(&self, plugin: &Plugin, export: &str, input: &[u8]) -> Call<Vec<u8>> {
         let Some(known) = Export::named(export) else {
             let failure = CallFailure::InvalidQuestion(format!("\"{export}\" is not an export of this contract"));
             return not_made(plugin, "unknown", input.to_vec(), failure);
         };
         let recorded = input.to_vec();
-        let plugin = &plugin.rehearsing();
         let made = match known {
             Export::Prorate => evidence::value::<evidence::Prorate>(input)
                 .map(|args| self.call_prorate(plugin, &args, recorded).into_bytes()),

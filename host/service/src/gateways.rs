@@ -14,7 +14,7 @@ use altyn_domain::{
     exchange::{HttpCall, Incoming, Segment},
     gateway::{Capabilities, Operation, ReceiveStep, Received, Step},
     grant::Asked,
-    id::{BindingId, TenantId},
+    id::{BindingId, CallId, TenantId},
 };
 use altyn_runtime::{CallContext, CallFailure, CallRecord, Captured, Digest, Keyring, Masks, Plugin, Runtime, World};
 use altyn_store::{Scope, exchanges, plugins as bindings, tenants};
@@ -240,6 +240,13 @@ impl Gateway {
             }
         })
         .await
+    }
+
+    /// Lets an answered call be made a second time in the background, if it is one of those.
+    pub(crate) fn recheck_later(&self, call: CallId, record: &CallRecord) {
+        self.runtime.recheck_later(&self.plugin, call.0.as_u128(), record, || {
+            (self.tenant.to_string(), self.binding.to_string())
+        });
     }
 
     /// Fills a request in: the only place where a secret meets what is sent. The text of an error names, never shows.

@@ -46,6 +46,7 @@ pub mod poster;
 pub mod price_overrides;
 pub mod products;
 pub mod promises;
+pub mod rechecks;
 pub mod recommend;
 pub mod runs;
 pub mod sandbox;
@@ -61,6 +62,8 @@ pub mod usage;
 pub mod vault;
 pub mod verify;
 
+#[cfg(test)]
+mod forms_fuzz;
 mod requisites;
 
 pub use context::{Altyn, IdempotencyKey, Reply, Request};

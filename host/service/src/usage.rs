@@ -122,13 +122,13 @@ fn usage_view(row: NamedUsageRow) -> UsageView {
 }
 
 impl Altyn {
-    /// Stores what plugin calls took since the last time; what cannot be stored now is kept for the next time.
+    /// Stores what plugin calls took and what rechecks found since the last time; what cannot be stored now is kept for the next time.
     pub async fn usage_store(&self) -> Result<()> {
         let mut by_tenant: BTreeMap<String, Vec<(UsageKey, Usage)>> = BTreeMap::new();
         for (key, usage) in self.plugins.runtime().usage_take() {
             by_tenant.entry(key.tenant.clone()).or_default().push((key, usage));
         }
-        let mut outcome = Ok(());
+        let mut outcome = self.differences_store().await;
         for (tenant, usage) in by_tenant {
             // Measurements and trials call for tenants that do not exist.
             let Ok(id) = tenant.parse::<TenantId>() else { continue };

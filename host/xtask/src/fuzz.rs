@@ -1,6 +1,7 @@
 //! Fuzzing on the stable toolchain: the suite's own targets, for longer.
 //!
-//! The targets are the tests of `host/runtime/tests/fuzz.rs`; they run side by side, each for the given time.
+//! The targets are the tests of `host/runtime/tests/fuzz.rs`, which run side by side, each for the given time, and that of
+//! `host/service/src/forms_fuzz.rs` after them.
 
 use std::{path::Path, process::ExitCode};
 
@@ -11,16 +12,24 @@ use crate::{
 
 /// How long each target runs when nobody says so.
 const SECONDS: &str = "300";
+/// The target that needs the use cases; its name as the test runner has it.
+const SERVICE_TARGET: &str = "forms_fuzz::schemas_and_configurations_are_checked_or_refused";
 
 /// Builds the guests and runs the targets whose name holds the given text.
 pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let (seconds, target) = parse(arguments)?;
     guests::build_guests(root)?;
-    let mut tests = shell::cargo(root);
-    tests.args(["test", "--package", "altyn-runtime", "--test", "fuzz"]);
-    tests.args(target).args(["--", "--nocapture"]);
-    tests.env("ALTYN_FUZZ_SECONDS", seconds).env("ALTYN_PLUGINS_DIR", root.join("target").join("plugins"));
-    Ok(shell::exit_code(shell::status(&mut tests)?))
+    let run = |arguments: &[&str], target: Option<&str>| {
+        let mut tests = shell::cargo(root);
+        tests.arg("test").args(arguments).args(target).args(["--", "--nocapture"]);
+        tests.env("ALTYN_FUZZ_SECONDS", seconds).env("ALTYN_PLUGINS_DIR", root.join("target").join("plugins"));
+        shell::status(&mut tests)
+    };
+    let ended = run(&["--package", "altyn-runtime", "--test", "fuzz"], target)?;
+    if !ended.success() || !target.is_none_or(|target| SERVICE_TARGET.contains(target)) {
+        return Ok(shell::exit_code(ended));
+    }
+    Ok(shell::exit_code(run(&["--package", "altyn-service", "--lib"], Some(SERVICE_TARGET))?))
 }
 
 fn parse(arguments: &[String]) -> Result<(&str, Option<&str>), Usage> {

@@ -5,7 +5,11 @@
 //! express is in the test doubles of `plugins/`; here is what only WebAssembly text can. `P` and a number name the entry
 //! of the catalogue.
 //!
-//! Elsewhere: floods of notes (P5) in `tests/hostile.rs`; wrong sums, foreign currencies, extreme and negative amounts,
+//! Each attack is watched by itself, see `watch`: its height in memory, and its time against the deadline of its world. What
+//! every world has in common is tried in each of its functions by `doubles`, what other tenants feel of it meanwhile by
+//! `neighbours`.
+//!
+//! Elsewhere: wrong sums, foreign currencies, extreme and negative amounts,
 //! doubled and foreign lines, numbers that are none (P7, P8) in `tests/hostile.rs` and, against whole billing runs on both
 //! engines, in the service's `tests/runs/plugins.rs`. Requests and secrets (P10 to P12) are the gateway world's, see `gateway`;
 //! no world has a store of keys (P13). A guest cannot call back into a plugin (P17): `log` and `vault` are all there is to call. No plugin is waited for inside a
@@ -16,23 +20,26 @@
 #[expect(dead_code, reason = "fixtures of other tests")]
 #[path = "../common/mod.rs"]
 mod common;
+mod doubles;
 mod gateway;
+mod neighbours;
+mod watch;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use altyn_domain::numbering::check_number;
-use altyn_runtime::{CallFailure, InstallError, Plugin, Runtime, RuntimeConfig, Unsound};
+use altyn_runtime::{Call, CallFailure, InstallError, Plugin, Runtime, RuntimeConfig, Unsound};
 use common::{context, draft};
+use doubles::Doubles;
+use watch::{Bound, Cost, resident, watched};
 
 /// What replaces the words of the template.
 type Words<'a> = &'a [(&'a str, &'a str)];
 
-/// The longest that an attack may keep its caller waiting, in a build without optimisation on a busy machine.
-const LONGEST: Duration = Duration::from_secs(30);
-/// How much resident memory all attacks together may leave behind, and one may need at its height.
-const MOST_MEMORY: u64 = 80 << 20;
+/// How much resident memory all attacks together may leave behind.
+const MOST_LEFT: u64 = 80 << 20;
 const SPIN: &str = "(loop $spin (br $spin))";
 
 fn text(words: Words<'_>) -> String {
@@ -55,25 +62,22 @@ fn made(words: Words<'_>) -> Vec<u8> {
     wat::parse_str(text(words)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-    status.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
-}
-
 struct Place {
     runtime: Runtime,
     good: Plugin,
     before: u64,
-    highest: u64,
+    /// The dearest attacks, by memory and by time.
+    dearest: [(String, Cost); 2],
 }
 
 impl Place {
     fn new() -> Self {
         let runtime = Runtime::new(&RuntimeConfig { instances: 8, ..RuntimeConfig::default() }).unwrap();
         let good = runtime.load(&made(&[])).unwrap();
-        let mut place = Self { runtime, good, before: 0, highest: 0 };
+        let nothing = || (String::new(), Cost { memory: 0, time: Duration::ZERO });
+        let mut place = Self { runtime, good, before: 0, dearest: [nothing(), nothing()] };
         place.a_good_call_is_served("nothing");
-        place.before = resident_bytes();
+        place.before = resident("VmRSS:");
         place
     }
 
@@ -82,21 +86,47 @@ impl Place {
         let ctx = altyn_runtime::CallContext { tenant: "ten_2".into(), ..context("") };
         let call = self.runtime.numbers(&self.good, &ctx, &[draft(0, "1")], &[7]);
         assert_eq!(call.result, Ok(vec!["hand-made".into()]), "after {after}");
-        self.highest = self.highest.max(resident_bytes());
-        let rise = resident_bytes().saturating_sub(self.before);
-        assert!(self.before == 0 || rise <= MOST_MEMORY, "{after} left {rise} bytes behind");
+        let rise = resident("VmRSS:").saturating_sub(self.before);
+        assert!(self.before == 0 || rise <= MOST_LEFT, "{after} left {rise} bytes behind");
+    }
+
+    /// Makes an attack under observation.
+    #[track_caller]
+    fn watched<R>(&mut self, name: &str, bound: Bound, attack: impl FnOnce() -> R) -> R {
+        let (made, cost) = watched(name, bound, attack);
+        if cost.memory > self.dearest[0].1.memory {
+            self.dearest[0] = (name.to_owned(), cost);
+        }
+        if cost.time > self.dearest[1].1.time {
+            self.dearest[1] = (name.to_owned(), cost);
+        }
+        made
+    }
+
+    /// The bounds of a call of the world that components made by hand serve.
+    fn scheme(&self) -> Bound {
+        Bound::call(&self.runtime.config().limits.numbering_scheme)
+    }
+
+    /// Installs a component that there is nothing to say against.
+    fn installed(&mut self, name: &str, words: Words<'_>) -> Plugin {
+        let (runtime, bytes) = (self.runtime.clone(), made(words));
+        self.watched(name, Bound::install(), || {
+            runtime.inspect(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            runtime.load(&bytes).unwrap()
+        })
     }
 
     /// Installs and calls; the failure must be as expected.
     fn call(&mut self, name: &str, words: Words<'_>, expected: impl Fn(&CallFailure) -> bool) {
-        let begun = Instant::now();
-        let bytes = made(words);
-        self.runtime.inspect(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let plugin = self.runtime.load(&bytes).unwrap();
-        let call = self.runtime.numbers(&plugin, &context(""), &[draft(0, "1")], &[7]);
+        self.call_within(name, self.scheme(), words, expected);
+    }
+
+    fn call_within(&mut self, name: &str, bound: Bound, words: Words<'_>, expected: impl Fn(&CallFailure) -> bool) {
+        let (plugin, runtime) = (self.installed(name, words), self.runtime.clone());
+        let call = self.watched(name, bound, || runtime.numbers(&plugin, &context(""), &[draft(0, "1")], &[7]));
         let failure = call.result.expect_err(name);
         assert!(expected(&failure), "{name}: {failure:?}");
-        assert!(begun.elapsed() < LONGEST, "{name} took {:?}", begun.elapsed());
         assert!(!call.record.input.is_empty(), "{name}: what was asked is kept");
         let limits = self.runtime.config().limits.numbering_scheme;
         assert_eq!(call.record.fuel, limits.fuel + limits.fuel_per_line, "{name}: the whole budget is charged");
@@ -106,10 +136,9 @@ impl Place {
 
     /// Is refused before a tenant is asked anything.
     fn install(&mut self, name: &str, bytes: &[u8], expected: impl Fn(&InstallError) -> bool) {
-        let begun = Instant::now();
-        let error = self.runtime.inspect(bytes).expect_err(name);
+        let runtime = self.runtime.clone();
+        let error = self.watched(name, Bound::install(), || runtime.inspect(bytes).expect_err(name));
         assert!(expected(&error), "{name}: {error:?}");
-        assert!(begun.elapsed() < LONGEST, "{name} took {:?}", begun.elapsed());
         self.a_good_call_is_served(name);
     }
 }
@@ -138,13 +167,19 @@ fn no_attack_outlives_its_own_call() {
     what_no_world_gives(&mut place);
     components_that_are_none(&mut place);
     work_for_the_compiler(&mut place);
-    gateway::attacks(&mut place);
+    let doubles = Doubles::load(&place.runtime);
+    doubles::what_any_guest_can_do_is_contained(&mut place, &doubles);
+    gateway::attacks(&mut place, &doubles);
+    doubles::deadlines_hold(&mut place);
     tell(&place);
+    neighbours::are_served_beside_every_attack();
 }
 
 /// The figures of the run, shown when the test is asked for its output.
 fn tell(place: &Place) {
-    eprintln!("resident memory rose by {} KiB at most", place.highest.saturating_sub(place.before) >> 10);
+    for (name, cost) in &place.dearest {
+        eprintln!("{name}: {} KiB at its height, {:?}", cost.memory >> 10, cost.time);
+    }
 }
 
 /// P1: in the start function, in the description, in the allocator, in a decision, behind a decision.
@@ -162,18 +197,20 @@ fn endless_loops(place: &mut Place) {
 fn bombs(place: &mut Place) {
     // Growth past the limit is refused to the guest's face; it goes on with what it has.
     let grow = "(if (i32.ne (memory.grow (i32.const 60000)) (i32.const -1)) (then unreachable))";
-    let plugin = place.runtime.load(&made(&[("numbers", grow)])).unwrap();
-    let call = place.runtime.numbers(&plugin, &context(""), &[draft(0, "1")], &[7]);
+    let runtime = place.runtime.clone();
+    let bomb = Bound::bomb(&runtime.config().limits.numbering_scheme);
+    let plugin = place.installed("4 GiB of memory", &[("numbers", grow)]);
+    let call = place.watched("4 GiB of memory", bomb, || numbers(&runtime, &plugin));
     assert_eq!(call.result, Ok(vec!["hand-made".into()]));
     assert_eq!(call.record.peak_memory_bytes, 2 * 65_536);
     let devour = "(loop $more (drop (memory.grow (i32.const 1))) (br_if $more (i32.const 1)))";
-    place.call("growing without end", &[("numbers", devour)], |failure| {
+    place.call_within("growing without end", bomb, &[("numbers", devour)], |failure| {
         is_fuel(failure) || matches!(failure, CallFailure::MemoryLimit { .. })
     });
     let elements = "(table $t 1 funcref)";
     let grow = "(if (i32.ne (table.grow $t (ref.null func) (i32.const 1000000)) (i32.const -1)) (then unreachable))";
-    let plugin = place.runtime.load(&made(&[("items", elements), ("numbers", grow)])).unwrap();
-    assert!(place.runtime.numbers(&plugin, &context(""), &[draft(0, "1")], &[7]).result.is_ok());
+    let plugin = place.installed("a table bomb", &[("items", elements), ("numbers", grow)]);
+    assert!(place.watched("a table bomb", bomb, || numbers(&runtime, &plugin)).result.is_ok());
     place.a_good_call_is_served("a table bomb");
 
     let refused = |error: &InstallError| matches!(error, InstallError::Resources(_) | InstallError::Malformed(_));
@@ -248,13 +285,17 @@ fn texts(place: &mut Place) {
         [("NUL", r"A\001"), ("a reversed text", r"A\e2\80\ae1"), ("an escape", r"A\1b[2J"), ("a line", r"A\0a1")]
     {
         let data = number(bytes);
-        let plugin = place.runtime.load(&made(&[("data", &data)])).unwrap();
-        let call = place.runtime.numbers(&plugin, &context(""), &[draft(0, "1")], &[7]);
+        let (plugin, runtime) = (place.installed(name, &[("data", &data)]), place.runtime.clone());
+        let call = place.watched(name, place.scheme(), || numbers(&runtime, &plugin));
         let number = call.result.unwrap().remove(0);
         assert!(check_number(&number).is_err(), "{name}: {number:?} would be printed on invoices");
         assert!(!call.record.output.is_empty(), "{name}: what was answered is kept");
         place.a_good_call_is_served(name);
     }
+}
+
+fn numbers(runtime: &Runtime, plugin: &Plugin) -> Call<Vec<String>> {
+    runtime.numbers(plugin, &context(""), &[draft(0, "1")], &[7])
 }
 
 /// Data that makes the number this text, written as WebAssembly text writes bytes.
@@ -268,7 +309,7 @@ fn state_between_calls(place: &mut Place) {
     // Counts its calls in memory and answers with the count.
     let count = "(i32.store8 (i32.const 1024) (i32.add (i32.load8_u (i32.const 1024)) (i32.const 1)))";
     let plugin = place.runtime.load(&made(&[("numbers", count)])).unwrap();
-    let ask = || place.runtime.numbers(&plugin, &context(""), &[draft(0, "1")], &[7]);
+    let ask = || numbers(&place.runtime, &plugin);
     let (first, second) = (ask(), ask());
     assert_eq!(first.result, Ok(vec!["iand-made".into()]));
     assert_eq!((second.result, second.record.output), (first.result, first.record.output.clone()));
@@ -328,7 +369,9 @@ fn components_that_are_none(place: &mut Place) {
     stuffed.push(4);
     stuffed.extend(b"bomb");
     stuffed.resize(stuffed.len() + usize::try_from(size).unwrap() - 5, 0);
-    assert!(place.runtime.inspect(&stuffed).is_ok(), "what nobody reads harms nobody");
+    let runtime = place.runtime.clone();
+    let inspected = place.watched("a stuffed component", Bound::install(), || runtime.inspect(&stuffed));
+    assert!(inspected.is_ok(), "what nobody reads harms nobody");
     place.a_good_call_is_served("a stuffed component");
 }
 
@@ -353,10 +396,9 @@ fn work_for_the_compiler(place: &mut Place) {
     (0..5_000).for_each(|_| nested.push_str(" (block"));
     let _ = write!(nested, "{})", ")".repeat(5_000));
     for (name, items) in [("a jump table of sixty thousand", table), ("five thousand blocks deep", nested)] {
-        let begun = Instant::now();
-        let inspected = place.runtime.inspect(&made(&[("items", &items)]));
+        let (runtime, bytes) = (place.runtime.clone(), made(&[("items", &items)]));
+        let inspected = place.watched(name, Bound::install(), || runtime.inspect(&bytes));
         assert!(inspected.is_ok() || matches!(inspected, Err(InstallError::Malformed(_))), "{name}: {inspected:?}");
-        assert!(begun.elapsed() < LONGEST, "{name} took {:?}", begun.elapsed());
         place.a_good_call_is_served(name);
     }
 }

@@ -530,7 +530,7 @@ impl Altyn {
         blocking(move || {
             let mut draft = draft;
             let contract = draft.contract.id;
-            let mut recorder = Recorder::new(&*ids, None, at);
+            let mut recorder = Recorder::new(&*ids, &runtime, None, at);
             draft.trials.note(&strategy, contract, false);
             let deciding = strategy.of(contract);
             draft.share(&mut recorder, &runtime, deciding).map_err(|error| on_trial(&strategy, contract, error))?;
@@ -780,7 +780,7 @@ impl Draft {
                 shared.push(index);
             }
         }
-        let answers = ask(recorder, bound.binding, &questions, &|part: &[Question]| {
+        let answers = ask(recorder, bound, &questions, &|part: &[Question]| {
             runtime.prorate(&bound.plugin, &bound.context, part)
         })?;
         let mut checked: Vec<(Share, CallId)> = Vec::with_capacity(answers.len());
@@ -846,7 +846,7 @@ impl Draft {
                     .collect(),
             })
             .collect();
-        let answers = ask(recorder, bound.binding, &documents, &|part: &[TaxDocument]| {
+        let answers = ask(recorder, bound, &documents, &|part: &[TaxDocument]| {
             runtime.assess(&bound.plugin, &bound.context, part)
         })?;
         for (index, (answer, asked)) in answers.into_iter().zip(&documents).enumerate() {

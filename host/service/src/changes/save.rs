@@ -159,8 +159,8 @@ impl Altyn {
         let (runtime, ids, at) = (self.plugins.runtime(), std::sync::Arc::clone(&self.ids), self.clock.now());
         let (asked, of) = (drafts.clone(), bound.clone());
         let (sequences, mut recorded) = blocking(move || -> Result<_> {
-            let mut recorder = Recorder::new(&*ids, None, at);
-            let answers = ask(&mut recorder, of.binding, &asked, &|part: &[NumberedDraft]| {
+            let mut recorder = Recorder::new(&*ids, &runtime, None, at);
+            let answers = ask(&mut recorder, &of, &asked, &|part: &[NumberedDraft]| {
                 runtime.sequences(&of.plugin, &of.context, part)
             })?;
             let mut found = Vec::with_capacity(answers.len());
@@ -192,8 +192,8 @@ impl Altyn {
             drafts.into_iter().zip(values.iter().map(|value| u64::try_from(*value).unwrap_or(0))).collect();
         let (runtime, ids) = (self.plugins.runtime(), std::sync::Arc::clone(&self.ids));
         let (texts, more) = blocking(move || -> Result<_> {
-            let mut recorder = Recorder::new(&*ids, None, at);
-            let answers = ask(&mut recorder, bound.binding, &items, &|part: &[(NumberedDraft, u64)]| {
+            let mut recorder = Recorder::new(&*ids, &runtime, None, at);
+            let answers = ask(&mut recorder, &bound, &items, &|part: &[(NumberedDraft, u64)]| {
                 let (drafts, values): (Vec<NumberedDraft>, Vec<u64>) = part.iter().cloned().unzip();
                 runtime.numbers(&bound.plugin, &bound.context, &drafts, &values)
             })?;

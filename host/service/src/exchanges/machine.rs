@@ -290,6 +290,9 @@ impl Hold<'_> {
         let now = self.altyn.clock.now();
         let call = CallId(self.altyn.ids.next());
         let kept = evidence::record(call, None, self.gateway.binding, now, record, told.as_ref().err())?;
+        if told.is_ok() {
+            self.gateway.recheck_later(call, record);
+        }
         let mut tx = self.write().await?;
         calls::evidence_insert(&mut tx, self.tenant.0, kept.blobs).await?;
         calls::calls_insert(&mut tx, self.tenant.0, now, &[kept.row]).await?;

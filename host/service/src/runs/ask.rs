@@ -4,7 +4,7 @@
 //! Only calls that decided something are kept as evidence: those that answered, and those that failed for one item.
 
 use altyn_domain::id::{BindingId, CallId, RunId};
-use altyn_runtime::{Call, CallFailure, CallRecord, FaultKind};
+use altyn_runtime::{Call, CallFailure, CallRecord, FaultKind, Runtime};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ pub(crate) struct Recorder<'a> {
     /// The run that asks; none when a change of a subscription does.
     pub run: Option<RunId>,
     pub at: DateTime<Utc>,
+    /// Where some of the calls are made a second time.
+    pub runtime: &'a Runtime,
     pub recorded: Vec<Recorded>,
     pub calls: i64,
     /// What was asked of components on trial.
@@ -41,8 +43,8 @@ pub(crate) struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     /// A recorder of nothing yet.
-    pub fn new(ids: &'a dyn Ids, run: Option<RunId>, at: DateTime<Utc>) -> Self {
-        Self { ids, run, at, recorded: Vec::new(), calls: 0, outcomes: Outcomes::default() }
+    pub fn new(ids: &'a dyn Ids, runtime: &'a Runtime, run: Option<RunId>, at: DateTime<Utc>) -> Self {
+        Self { ids, run, at, runtime, recorded: Vec::new(), calls: 0, outcomes: Outcomes::default() }
     }
 }
 
@@ -70,13 +72,13 @@ pub(crate) fn ask_each<Q: Clone, A>(
     call: &Asking<'_, Q, A>,
 ) -> Result<Answers<A>> {
     let Some(canary) = &bound.canary else {
-        return ask(recorder, bound.binding, items, &|part: &[Q]| call(bound, part));
+        return ask(recorder, bound, items, &|part: &[Q]| call(bound, part));
     };
     let (tried, others): (Vec<usize>, Vec<usize>) = (0..items.len()).partition(|item| canary.decides(owner(*item)));
     let mut answers: Vec<Option<std::result::Result<(A, CallId), Fault>>> = items.iter().map(|_| None).collect();
     for (side, places) in [(bound, others), (&canary.candidate, tried)] {
         let part: Vec<Q> = places.iter().map(|place| items[*place].clone()).collect();
-        let found = ask(recorder, side.binding, &part, &|part: &[Q]| call(side, part))?;
+        let found = ask(recorder, side, &part, &|part: &[Q]| call(side, part))?;
         for (place, answer) in places.into_iter().zip(found) {
             answers[place] = Some(answer);
         }
@@ -87,20 +89,20 @@ pub(crate) fn ask_each<Q: Clone, A>(
 /// Asks about all items, halving a failing batch.
 pub(crate) fn ask<Q, A>(
     recorder: &mut Recorder<'_>,
-    binding: BindingId,
+    bound: &Bound,
     items: &[Q],
     call: &dyn Fn(&[Q]) -> Call<Vec<A>>,
 ) -> Result<Answers<A>> {
     let mut answers = Vec::with_capacity(items.len());
     if !items.is_empty() {
-        descend(recorder, binding, items, call, &mut answers)?;
+        descend(recorder, bound, items, call, &mut answers)?;
     }
     Ok(answers)
 }
 
 fn descend<Q, A>(
     recorder: &mut Recorder<'_>,
-    binding: BindingId,
+    bound: &Bound,
     items: &[Q],
     call: &dyn Fn(&[Q]) -> Call<Vec<A>>,
     answers: &mut Answers<A>,
@@ -112,7 +114,10 @@ fn descend<Q, A>(
             if found.len() != items.len() {
                 return Err(ServiceError::Internal("the runtime passed an answer of another length".into()));
             }
-            let id = recorder.keep(binding, &record, None)?;
+            let id = recorder.keep(bound.binding, &record, None)?;
+            recorder.runtime.recheck_later(&bound.plugin, id.0.as_u128(), &record, || {
+                (bound.context.tenant.clone(), bound.context.binding.clone())
+            });
             answers.extend(found.into_iter().map(|answer| Ok((answer, id))));
         }
         Err(failure) if failure.is_transient() => {
@@ -126,13 +131,13 @@ fn descend<Q, A>(
                 CallFailure::Refused { kind: FaultKind::Misconfigured, .. } | CallFailure::CircuitOpen { .. }
             );
             if items.len() == 1 || hopeless {
-                let id = recorder.keep(binding, &record, Some(&failure))?;
+                let id = recorder.keep(bound.binding, &record, Some(&failure))?;
                 let fault = Fault { code: failure.code().to_owned(), reason: failure.to_string(), call: Some(id) };
                 answers.extend(items.iter().map(|_| Err(fault.clone())));
             } else {
                 let (left, right) = items.split_at(items.len() / 2);
-                descend(recorder, binding, left, call, answers)?;
-                descend(recorder, binding, right, call, answers)?;
+                descend(recorder, bound, left, call, answers)?;
+                descend(recorder, bound, right, call, answers)?;
             }
         }
     }

@@ -266,7 +266,7 @@ pub(super) fn compute(
     refused: &HashMap<Uuid, Fault>,
     at: DateTime<Utc>,
 ) -> Result<Computed> {
-    let mut recorder = Recorder::new(&*inputs.ids, Some(inputs.run), at);
+    let mut recorder = Recorder::new(&*inputs.ids, &inputs.runtime, Some(inputs.run), at);
     let mut open = collect(inputs, plans, chunk, refused);
     let shares = prorate(inputs, &mut recorder, &mut open)?;
     let (taxed, mut planned) = assess(inputs, &mut recorder, &mut open, &shares)?;

@@ -73,7 +73,7 @@ fn drafts(inputs: &Inputs, planned: &[Planned]) -> (Vec<Draft>, Vec<usize>) {
 }
 
 fn recorder(inputs: &Inputs, at: DateTime<Utc>) -> Recorder<'_> {
-    Recorder::new(&*inputs.ids, Some(inputs.run), at)
+    Recorder::new(&*inputs.ids, &inputs.runtime, Some(inputs.run), at)
 }
 
 /// Parks the plans at the given places, keeping the order of the others.

@@ -181,6 +181,49 @@ async fn a_server_that_hangs_up_or_is_silent_loses_the_answer_in_bounded_time() 
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
+/// P10: what comes byte by byte keeps nobody longer than the whole request may take.
+#[tokio::test]
+async fn a_server_that_drips_a_byte_a_second_is_left_in_bounded_time() {
+    let minute = "x".repeat(60);
+    let dripped = |head: String, rest: String| async move {
+        let (_server, egress) = with(move |_| Deed::Drip(head.clone(), rest.clone())).await;
+        let started = Instant::now();
+        let answer = sent(&egress).await;
+        (answer, started.elapsed())
+    };
+    let (body, head) = tokio::join!(
+        dripped("HTTP/1.1 200 X\r\ncontent-length: 60\r\n\r\n".into(), minute.clone()),
+        dripped("HTTP/1.1 200 X\r\nx-a: ".into(), minute),
+    );
+    for (part, (answer, took)) in [("body", body), ("head", head)] {
+        let Err(SendError::Lost(reason)) = answer else { panic!("{part}: {answer:?}") };
+        assert!(reason.contains("did not answer within 10 s"), "{part}: {reason}");
+        assert!(took < Duration::from_secs(20), "{part}: {took:?}");
+    }
+}
+
+/// P10: what has no end is left when it is too large, not when the time is up.
+#[tokio::test]
+async fn a_server_that_answers_without_end_is_left_when_the_answer_is_too_large() {
+    let block = "x".repeat(16 << 10);
+    for (head, rest, told) in [
+        ("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", block.clone(), "answers more than 256 KiB"),
+        (
+            "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n",
+            format!("4000\r\n{block}\r\n"),
+            "answers more than 256 KiB",
+        ),
+        // Of a head as of a chunk's extension it is the parser that gives up.
+        ("HTTP/1.1 200 X\r\n", format!("x-a: {block}\r\n"), "auth.robokassa.ru: "),
+        ("HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n1;", block.clone(), "auth.robokassa.ru breaks off: "),
+    ] {
+        let (_server, egress) = with(move |_| Deed::Endless(head.into(), rest.clone())).await;
+        let answer = sent(&egress).await;
+        let Err(SendError::Lost(reason)) = answer else { panic!("{head:?}: {answer:?}") };
+        assert!(reason.contains(told) && !reason.contains("within"), "{head:?}: {reason}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_cannot_prove_its_name_receives_nothing() {
     let (server, egress) = with(|_| Deed::Answer(200, String::new())).await;

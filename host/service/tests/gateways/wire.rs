@@ -58,6 +58,10 @@ pub enum Deed {
     HangUp,
     /// Takes the request and never answers.
     Silence,
+    /// Begins with the first text, and goes on with one byte of the second a second.
+    Drip(String, String),
+    /// Begins with the first text, and repeats the second without end.
+    Endless(String, String),
 }
 
 pub type Script = Arc<dyn Fn(&Seen) -> Deed + Send + Sync>;
@@ -138,6 +142,21 @@ impl Server {
                 )
             }
             Deed::Plain(text) => text,
+            Deed::Drip(head, rest) => {
+                let _ = stream.write_all(head.as_bytes()).await;
+                for byte in rest.bytes() {
+                    if stream.write_all(&[byte]).await.is_err() || stream.flush().await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+                return;
+            }
+            Deed::Endless(head, rest) => {
+                let _ = stream.write_all(head.as_bytes()).await;
+                while stream.write_all(rest.as_bytes()).await.is_ok() {}
+                return;
+            }
             Deed::HangUp => return,
             Deed::Silence => {
                 tokio::time::sleep(std::time::Duration::from_mins(1)).await;

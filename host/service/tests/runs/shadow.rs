@@ -1,7 +1,6 @@
 //! Shadow runs tell what another component would have decided, and post nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use altyn_domain::{
     binding::Inheritance,
@@ -35,7 +34,6 @@ on_both_engines!(
     what_cannot_be_compared_is_refused,
     a_candidate_is_one_that_could_be_installed,
     a_binding_from_above_is_asked_about_the_history_of_the_tenant_itself,
-    a_switch_under_load_fails_no_call,
 );
 
 async fn binding(world: &World, point: Point) -> BindingId {
@@ -237,54 +235,4 @@ async fn a_binding_from_above_is_asked_about_the_history_of_the_tenant_itself(wo
     let owner = ask(root, "hostile-tax").await.unwrap();
     assert_eq!((owner.calls, owner.lines), (0, 0), "the owner sees its own history, not that of those below");
     world.prove().await;
-}
-
-async fn a_switch_under_load_fails_no_call(world: &World) {
-    let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let (on, now) = (day("2026-11-28"), world.altyn.clock.now());
-    let seen = std::sync::Mutex::new(BTreeSet::new());
-    let load = async {
-        while !done.load(Ordering::Relaxed) {
-            let bound = world.altyn.bound(world.tenant, Point::NumberingScheme, on, now, "UTC", "ru").await.unwrap();
-            let runtime = world.altyn.plugins.runtime();
-            let digest = bound.plugin.digest();
-            let draft = altyn_domain::numbering::Draft {
-                id: "0".into(),
-                kind: "invoice".into(),
-                seller: "s".into(),
-                contract: "c".into(),
-                issued_on: on,
-                attributes: Vec::new(),
-            };
-            let call = altyn_service::plugins::blocking(move || {
-                runtime.numbers(&bound.plugin, &bound.context, &[draft], &[1])
-            });
-            let result = call.await.unwrap().result;
-            assert!(result.is_ok(), "a call failed during a switch: {result:?}");
-            seen.lock().unwrap().insert(digest);
-            calls.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    let switches = async {
-        let wait = || async {
-            let before = calls.load(Ordering::Relaxed);
-            while calls.load(Ordering::Relaxed) < before + 3 {
-                tokio::task::yield_now().await;
-            }
-        };
-        wait().await;
-        for _ in 0..5 {
-            world.bind("hostile-numbering", json!({})).await;
-            wait().await;
-            // Rolling back is one command: the binding before it decides again.
-            let id = binding(world, Point::NumberingScheme).await;
-            let all = world.altyn.binding_list(&world.request(), &page()).await.unwrap().data;
-            let version = all.iter().find(|binding| binding.id == id).unwrap().version;
-            world.altyn.binding_end(&world.request(), id, version).await.unwrap();
-            wait().await;
-        }
-        done.store(true, Ordering::Relaxed);
-    };
-    tokio::join!(load, switches);
-    assert_eq!(seen.lock().unwrap().len(), 2, "both components decided");
 }
