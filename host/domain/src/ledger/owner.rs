@@ -137,11 +137,7 @@ impl AccountCode {
         if let Some(owner) = self.owner() {
             return Err(LedgerError::AccountNotByHand { account: self.clone(), moves: owner.moves() });
         }
-        if kind.stands_on(self) {
-            Ok(())
-        } else {
-            Err(LedgerError::AccountOfOtherKind { account: self.clone(), kind })
-        }
+        if kind.stands_on(self) { Ok(()) } else { Err(LedgerError::AccountOfOtherKind { account: self.clone(), kind }) }
     }
 }
 

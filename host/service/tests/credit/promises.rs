@@ -79,8 +79,7 @@ async fn a_top_up_below_the_promise_leaves_the_rest_with_the_same_expiry(place: 
     assert_eq!(world.money(contract).await, (12_000, 18_000, 30_000), "what may be spent is unchanged");
     assert_eq!(world.promises(contract).await, [(30_000, "reduced".to_owned()), (18_000, "active".to_owned())]);
     let filter = altyn_service::promises::PromiseFilter { contract_id: Some(contract) };
-    let listed =
-        world.place.altyn.promise_list(&world.request(), filter, &page(10, None)).await.unwrap();
+    let listed = world.place.altyn.promise_list(&world.request(), filter, &page(10, None)).await.unwrap();
     let rest = &listed.data[1];
     assert_eq!(
         (rest.replaces_id, rest.expires_on, rest.expires_at),

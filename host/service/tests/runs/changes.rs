@@ -181,7 +181,10 @@ async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world
     let made = world.altyn.change_get(&world.request(), third.id).await.unwrap();
     assert_eq!((made.state.as_str(), made.ordinal), ("executed", Some(1)));
     let posted: Vec<(String,)> = world
-        .rows("select source_key from ledger_transactions where tenant_id = $1 and source_key like 'change/%'", (world.tenant.0,))
+        .rows(
+            "select source_key from ledger_transactions where tenant_id = $1 and source_key like 'change/%'",
+            (world.tenant.0,),
+        )
         .await;
     let named: Vec<String> = posted.into_iter().map(|(key,)| key).collect();
     assert_eq!(named, [format!("change/{}", third.id)], "its posting names the change that callers know");

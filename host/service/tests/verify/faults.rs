@@ -150,7 +150,8 @@ fn ledger(world: &World) -> Vec<Fault> {
         header(again, of, "reversal/again", &text.id(of.id)) + &entries(again, &negated) + &balances
     };
     let given_back = world.transactions.iter().find(|transaction| {
-        transaction.kind == "credit-unused" && transaction.entries.iter().any(|entry| entry.account.starts_with("revenue/"))
+        transaction.kind == "credit-unused"
+            && transaction.entries.iter().any(|entry| entry.account.starts_with("revenue/"))
     });
     let given_back = given_back.unwrap();
     vec![

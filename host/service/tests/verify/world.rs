@@ -8,8 +8,8 @@ use std::{
 
 use altyn_domain::{
     calendar::Cadence,
-    change::ChangeKind,
     catalogue::{BillingDay, ComponentKind, PlanStatus},
+    change::ChangeKind,
     credit::PolicyScope,
     id::{ComponentId, ContractId, ProductId, SellerId, SubscriptionId, TenantId},
     ledger::{AccountCode, Entry, TransactionKind},
@@ -562,7 +562,8 @@ async fn home_alone(altyn: &Altyn, request: &Request) -> SubscriptionId {
 
 /// From today on it is two of them: the rest of the month is given back and charged anew.
 async fn double(altyn: &Altyn, request: &Request, id: SubscriptionId) -> ChangeView {
-    let change = ChangeSubscription { quantity: Some("2".into()), ..ChangeSubscription::of(ChangeKind::ChangeQuantity) };
+    let change =
+        ChangeSubscription { quantity: Some("2".into()), ..ChangeSubscription::of(ChangeKind::ChangeQuantity) };
     let seen = altyn.change_preview(request, id, change.clone()).await.unwrap();
     let command = ExecuteChange { change, plan_hash: seen.plan_hash, effects: None };
     let made = altyn.change_execute(request, id, command).await.unwrap().value;
