@@ -107,7 +107,7 @@ struct InspectQuery {
 #[serde(untagged)]
 enum InspectedView {
     Asked(Box<InspectionView>),
-    Read(ExaminationView),
+    Read(Box<ExaminationView>),
 }
 
 /// Looks into a component.
@@ -126,7 +126,7 @@ async fn inspect(
 ) -> Result<Json<InspectedView>, Problem> {
     let Upload { bytes, .. } = upload.expect(WASM)?;
     Ok(Json(if query.only_static {
-        InspectedView::Read(altyn.plugin_examine(bytes.into(), manifest).await?)
+        InspectedView::Read(Box::new(altyn.plugin_examine(bytes.into(), manifest).await?))
     } else {
         InspectedView::Asked(Box::new(altyn.plugin_inspect(bytes.into(), manifest).await?))
     }))

@@ -106,3 +106,16 @@ fn a_gateway_asks_for_names_and_exact_hosts() {
         assert_eq!(check(&[], &[host]), Err(DescriptorError::Hosts), "{host:?}");
     }
 }
+
+#[test]
+fn who_looks_into_a_component_keeps_nobody_waiting_who_loads_one() {
+    let config = crate::config::RuntimeConfig { instances: 1, pooling: false, ..Default::default() };
+    let runtime = Runtime::new(&config).unwrap();
+    let nothing = wat::parse_str("(component)").unwrap();
+    let _looking = runtime.shared.examining.lock().unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    let loading = runtime.clone();
+    std::thread::spawn(move || told.send(loading.load(&nothing).map(|_| ())));
+    let loaded = heard.recv_timeout(std::time::Duration::from_mins(1)).expect("it waits for somebody else");
+    assert_eq!(loaded, Err(InstallError::NoWorld));
+}

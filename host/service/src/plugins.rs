@@ -205,3 +205,31 @@ pub(crate) fn component_view(row: rows::ComponentRow) -> Result<ComponentView> {
         installed_at: row.installed_at,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use altyn_runtime::RuntimeConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn components_that_are_looked_into_wait_in_a_bounded_queue() {
+        let config = RuntimeConfig { instances: 1, pooling: false, ..RuntimeConfig::default() };
+        let plugins = Arc::new(Plugins::new(Runtime::new(&config).unwrap()));
+        let turn = Arc::clone(&plugins.examining).acquire_owned().await.unwrap();
+        let look = || {
+            let plugins = Arc::clone(&plugins);
+            async move { plugins.examined(b"no component".to_vec()).await.map(|_| ()).unwrap_err().code() }
+        };
+        let waiting: Vec<_> = (0..MOST_EXAMINED).map(|_| tokio::spawn(look())).collect();
+        while plugins.queue.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(look().await, "plugin-busy", "one more");
+        drop(turn);
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), REFUSED);
+        }
+        assert_eq!(look().await, REFUSED, "there is room again");
+    }
+}
