@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use altyn_domain::exchange::{Algorithm, DigestOrder, Encoding, Piece, Segment};
 use base64::Engine as _;
@@ -43,7 +44,18 @@ pub enum VaultError {
 
 /// The secrets that one binding was granted, by name.
 #[derive(Clone, Default)]
-pub struct Keyring(BTreeMap<String, Zeroizing<Vec<u8>>>);
+pub struct Keyring {
+    secrets: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    /// Where a keyring of made-up secrets tells what it was shown; none on every keyring of somebody's.
+    shown: Option<Arc<Mutex<Vec<Shown>>>>,
+}
+
+/// A digest that was presented to a keyring of made-up secrets, and the one that would have been right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) presented: String,
+    pub(crate) right: String,
+}
 
 /// Values that were taken out of responses of one exchange, by name.
 #[derive(Clone, Default)]
@@ -51,7 +63,7 @@ pub struct Captured(BTreeMap<String, Zeroizing<Vec<u8>>>);
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.secrets.keys()).finish()
     }
 }
 
@@ -74,18 +86,30 @@ impl Keyring {
         Self::default()
     }
 
+    /// One that tells which digests it was shown: for secrets that are nobody's.
+    pub(crate) fn telling() -> Self {
+        Self { secrets: BTreeMap::new(), shown: Some(Arc::default()) }
+    }
+
+    /// What it was shown since the last time.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let told =
+            |shown: &Arc<Mutex<Vec<Shown>>>| std::mem::take(&mut *shown.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shown.as_ref().map(told).unwrap_or_default()
+    }
+
     /// Adds a secret. An empty one is not taken: a digest over it would prove nothing.
     pub fn add(&mut self, name: &str, value: &[u8]) -> Result<(), VaultError> {
         if value.is_empty() {
             return Err(VaultError::Invalid(format!("the secret \"{name}\" is empty")));
         }
-        self.0.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
+        self.secrets.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
         Ok(())
     }
 
     /// Whether it has a secret of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.secrets.contains_key(name)
     }
 
     /// Joins the pieces of a template. `captured` is None where captured values have no business.
@@ -110,7 +134,8 @@ impl Keyring {
                 Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 Piece::Bytes(bytes) => filled.extend_from_slice(bytes),
                 Piece::Secret(name) => {
-                    filled.extend_from_slice(self.0.get(name).ok_or_else(|| VaultError::UnknownSecret(shown(name)))?);
+                    let secret = self.secrets.get(name);
+                    filled.extend_from_slice(secret.ok_or_else(|| VaultError::UnknownSecret(shown(name)))?);
                 }
                 Piece::Captured(name) => {
                     let value = captured.and_then(|captured| captured.0.get(name));
@@ -148,6 +173,10 @@ impl Keyring {
             Encoding::Hex => expected.as_bytes().ct_eq(presented.to_ascii_lowercase().as_bytes()),
             Encoding::Base64 | Encoding::Base64Url => expected.as_bytes().ct_eq(presented.as_bytes()),
         };
+        if let Some(shown) = &self.shown {
+            let told = Shown { presented: presented.to_owned(), right: expected };
+            shown.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        }
         Ok(same.into())
     }
 
@@ -175,7 +204,7 @@ impl Keyring {
     /// hexadecimal digits or percent-encoded. A server that echoes what it was sent tells the plugin nothing.
     pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
         let mut masked = text.to_vec();
-        let secrets = self.0.iter().map(|entry| ("secret", entry));
+        let secrets = self.secrets.iter().map(|entry| ("secret", entry));
         for (kind, (name, value)) in secrets.chain(captured.0.iter().map(|entry| ("captured", entry))) {
             if value.len() < SHORTEST_MASKED {
                 continue;
