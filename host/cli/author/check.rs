@@ -89,7 +89,8 @@ fn examine(runtime: &Runtime, wasm: &[u8], config: &str, cases: &[(String, Case)
     let (plugin, examination) = runtime.examine(wasm).map_err(refused)?;
     let compiled_in_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let descriptor = runtime.describe(&plugin).map_err(refused)?;
-    let report = runtime.conformance(&plugin, config);
+    let notifications: Vec<_> = cases.iter().filter_map(|(_, case)| case.notification()).collect();
+    let report = runtime.conformance_with(&plugin, config, &notifications);
     let cases = cases.iter().map(|(name, case)| asked(runtime, &plugin, name, case)).collect::<Result<Vec<_>, _>>()?;
     let passed = report.passed() && cases.iter().all(|case| case.kept);
     Ok(Examined {

@@ -4,7 +4,12 @@
 //! prints, logs or serialises a secret; errors name secrets, never show them.
 
 use std::collections::BTreeMap;
+<<<<<<< HEAD
 use std::fmt::{self, Write as _};
+=======
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+>>>>>>> proofs
 
 use altyn_domain::exchange::{Algorithm, DigestOrder, Encoding, Piece, Segment};
 use base64::Engine as _;
@@ -45,7 +50,18 @@ pub enum VaultError {
 
 /// The secrets that one binding was granted, by name.
 #[derive(Clone, Default)]
-pub struct Keyring(BTreeMap<String, Zeroizing<Vec<u8>>>);
+pub struct Keyring {
+    secrets: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    /// Where a keyring of made-up secrets tells what it was shown; none on every keyring of somebody's.
+    shown: Option<Arc<Mutex<Vec<Shown>>>>,
+}
+
+/// A digest that was presented to a keyring of made-up secrets, and the one that would have been right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) presented: String,
+    pub(crate) right: String,
+}
 
 /// What one exchange keeps in memory alone: values that were taken out of responses, by name, each with the host that
 /// answered it; and what was sent with secrets in it, as it was sent.
@@ -60,7 +76,7 @@ pub struct Masks(Vec<(Zeroizing<Vec<u8>>, String)>);
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.secrets.keys()).finish()
     }
 }
 
@@ -121,18 +137,30 @@ impl Keyring {
         Self::default()
     }
 
+    /// One that tells which digests it was shown: for secrets that are nobody's.
+    pub(crate) fn telling() -> Self {
+        Self { secrets: BTreeMap::new(), shown: Some(Arc::default()) }
+    }
+
+    /// What it was shown since the last time.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let told =
+            |shown: &Arc<Mutex<Vec<Shown>>>| std::mem::take(&mut *shown.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shown.as_ref().map(told).unwrap_or_default()
+    }
+
     /// Adds a secret. An empty one is not taken: a digest over it would prove nothing.
     pub fn add(&mut self, name: &str, value: &[u8]) -> Result<(), VaultError> {
         if value.is_empty() {
             return Err(VaultError::Invalid(format!("the secret \"{name}\" is empty")));
         }
-        self.0.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
+        self.secrets.insert(name.to_owned(), Zeroizing::new(value.to_vec()));
         Ok(())
     }
 
     /// Whether it has a secret of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.secrets.contains_key(name)
     }
 
     /// Joins the pieces of a template. `captured` is None where captured values have no business.
@@ -157,7 +185,8 @@ impl Keyring {
                 Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 Piece::Bytes(bytes) => filled.extend_from_slice(bytes),
                 Piece::Secret(name) => {
-                    filled.extend_from_slice(self.0.get(name).ok_or_else(|| VaultError::UnknownSecret(shown(name)))?);
+                    let secret = self.secrets.get(name);
+                    filled.extend_from_slice(secret.ok_or_else(|| VaultError::UnknownSecret(shown(name)))?);
                 }
                 Piece::Captured(name) => {
                     let value = captured.and_then(|captured| captured.values.get(name));
@@ -196,6 +225,10 @@ impl Keyring {
             Encoding::Hex => expected.as_bytes().ct_eq(presented.to_ascii_lowercase().as_bytes()),
             Encoding::Base64 | Encoding::Base64Url => expected.as_bytes().ct_eq(presented.as_bytes()),
         };
+        if let Some(shown) = &self.shown {
+            let told = Shown { presented: presented.to_owned(), right: expected };
+            shown.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        }
         Ok(same.into())
     }
 
@@ -219,6 +252,7 @@ impl Keyring {
         })
     }
 
+<<<<<<< HEAD
     /// Masks for every secret and captured value, each replaced by its name, and for what was sent with them in it. A
     /// server that echoes what it was sent tells the plugin nothing, in whatever coding it answers; see [`forms`].
     pub fn masks(&self, captured: &Captured) -> Masks {
@@ -229,6 +263,25 @@ impl Keyring {
         for (value, mark) in secrets.chain(values).chain(sent) {
             if value.len() >= SHORTEST_MASKED {
                 masks.extend(forms(value).into_iter().map(|form| (form, mark.clone())));
+=======
+    /// The text with every secret and captured value in it replaced by its name, written plainly, in base64, in
+    /// hexadecimal digits or percent-encoded. A server that echoes what it was sent tells the plugin nothing.
+    pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
+        let mut masked = text.to_vec();
+        let secrets = self.secrets.iter().map(|entry| ("secret", entry));
+        for (kind, (name, value)) in secrets.chain(captured.0.iter().map(|entry| ("captured", entry))) {
+            if value.len() < SHORTEST_MASKED {
+                continue;
+            }
+            let mark = format!("[{kind} {name}]");
+            let encoded = Zeroizing::new(BASE64_STANDARD.encode(value.as_slice()).into_bytes());
+            let escaped = Zeroizing::new(percent(value));
+            let digits = Zeroizing::new(hex::encode(value.as_slice()));
+            let capitals = Zeroizing::new(hex::encode_upper(value.as_slice()));
+            let written = [value.as_slice(), encoded.as_slice(), escaped.as_slice()];
+            for form in written.into_iter().chain([digits.as_bytes(), capitals.as_bytes()]) {
+                masked = replaced(&masked, form, mark.as_bytes());
+>>>>>>> proofs
             }
         }
         masks.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));

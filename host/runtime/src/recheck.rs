@@ -190,7 +190,9 @@ impl Runtime {
 
     /// Gives back what could not be stored.
     pub fn differences_give_back(&self, differences: Vec<Difference>) {
-        differences.into_iter().for_each(|difference| self.shared.rechecks.keep(difference));
+        for difference in differences {
+            self.shared.rechecks.keep(difference);
+        }
     }
 }
 

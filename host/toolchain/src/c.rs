@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::{brought, output, run};
+use crate::{DONE, brought, output, run};
 
 /// Version of the Python package that brings zig.
 const ZIGLANG: &str = "0.15.2";
@@ -97,6 +97,11 @@ impl CPlugin<'_> {
         let encoded = ComponentEncoder::default().validate(true).module(&module).and_then(ComponentEncoder::encode);
         encoded.with_context(|| format!("what was compiled does not make a component of {}", self.world))
     }
+}
+
+/// Which compiler plugins in C are built with as things stand; None when one would have to be brought into `tools`.
+pub fn c_compiler(tools: &Path) -> Option<&'static str> {
+    if clang_knows_wasm() { Some("clang") } else { tools.join(DONE).exists().then_some("zig") }
 }
 
 fn compiler(tools: &Path) -> Result<Compiler> {

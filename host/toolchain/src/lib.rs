@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use c::CPlugin;
+pub use c::{CPlugin, c_compiler};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Set to anything, it takes Debian's compiler without looking for another.

@@ -2,10 +2,13 @@
 //!
 //! Nothing is skipped: without a PostgreSQL the command fails before the first test.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
-    guests,
+    authors, guests,
     postgres::{Cluster, Purpose, TEST_URL},
     shell,
 };
@@ -41,12 +44,37 @@ pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
         }
     }
 
+    let mut untried = None;
+    if !one_target {
+        // Rust examples are built with the guests; C needs a compiler that the suite does not bring.
+        match altyn_toolchain::c_compiler(&brought()) {
+            Some(compiler) => match authors::examples(root, "c", &root.join("target/debug/altyn")) {
+                Ok(names) => eprintln!("examples in C, by {compiler}: {} built and tested", names.join(", ")),
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    failed.push("the examples in C");
+                }
+            },
+            None => untried = Some("the examples in C: neither clang with wasm-ld nor the zig of `altyn plugin build`"),
+        }
+    }
+
     if failed.is_empty() {
         eprintln!("every test passed");
+        if let Some(what) = untried {
+            eprintln!("not tried, {what} is here");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("error: tests of {} failed", failed.join(" and "));
     Ok(ExitCode::FAILURE)
+}
+
+/// Where `altyn plugin build` keeps a zig that it had to bring.
+fn brought() -> PathBuf {
+    let named = |name| std::env::var_os(name).map(PathBuf::from);
+    let caches = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    caches.unwrap_or_default().join("altyn").join("zig")
 }
 
 /// Whether one of the options stands among cargo's own arguments, in any of its spellings.

@@ -10,6 +10,8 @@ use altyn_plugin::{Context, Descriptor, Fault, Money, PaymentGateway, describe_g
 use hostile::{BAD_TEXT, Deed, spoil, told};
 use serde::Deserialize;
 
+mod unreliable;
+
 /// The gateway.
 pub struct Hostile;
 
@@ -84,6 +86,34 @@ pub enum Ruse {
     FalseClaim,
     /// Answers a notification with a status that there is not.
     OddReply,
+    /// Promises refunds of a part without refunds.
+    Boast,
+    /// Promises to capture and cancel, and does not.
+    Promise,
+    /// Captures what it does not promise to.
+    Secret,
+    /// Writes every amount with two digits.
+    TwoDigits,
+    /// Takes a new key for every moment.
+    FreshKey,
+    /// Takes the same key for everything.
+    OneKey,
+    /// Takes a lost answer for a success.
+    BelieveLost,
+    /// Tells of a lost answer that nothing was begun.
+    DenyLost,
+    /// Sends again what may not be sent again.
+    Resend,
+    /// Takes what was not sent for a success.
+    BelieveUnsent,
+    /// Takes every answer for a success.
+    BelieveAll,
+    /// Declines without a word.
+    Mute,
+    /// Looks at the first half of a notification only.
+    HalfSigned,
+    /// Claims something else of a notification each time.
+    Restless,
     /// Answers a notification with a cookie, and a header that begins another.
     Cookie,
 }
@@ -113,8 +143,8 @@ impl PaymentGateway for Hostile {
         config.provoke("capabilities")?;
         Ok(Capabilities {
             currencies: Vec::new(),
-            two_stage: true,
-            refunds: true,
+            two_stage: config.ruse != Ruse::Secret,
+            refunds: config.ruse != Ruse::Boast,
             partial_refunds: true,
             refund_status: true,
             status: true,
@@ -123,7 +153,10 @@ impl PaymentGateway for Hostile {
         })
     }
 
-    fn begin(config: &Config, _: &Context, operation: Operation) -> Result<Step, Fault> {
+    fn begin(config: &Config, ctx: &Context, operation: Operation) -> Result<Step, Fault> {
+        if let Some(step) = unreliable::begin(config.ruse, ctx, &operation) {
+            return step;
+        }
         let amount = match operation {
             Operation::Pay(intent) => intent.amount,
             Operation::Status(payment) | Operation::Capture(payment) | Operation::Cancel(payment) => payment.amount,
@@ -138,12 +171,17 @@ impl PaymentGateway for Hostile {
         if config.ruse == Ruse::Endless {
             return Ok(Step::Send(call(Request::new(Method::Get, format!("https://{HOST}/")), continuation)));
         }
+<<<<<<< HEAD
         if config.ruse == Ruse::Carry && continuation.is_empty() {
             let kept = Segment::Filled(template().captured("echo").build());
             return Ok(Step::Send(call(
                 Request::form(format!("https://{OTHER}/"), vec![text("kept="), kept]),
                 b"carried",
             )));
+=======
+        if let Some(step) = unreliable::resume(config.ruse, &answer) {
+            return step;
+>>>>>>> proofs
         }
         let told = match answer {
             Answer::Response(response) => String::from_utf8_lossy(&response.body).into_owned(),
@@ -152,7 +190,10 @@ impl PaymentGateway for Hostile {
         Outcome::unknown("all is told").detail("told", told).done()
     }
 
-    fn receive(config: &Config, _: &Context, notification: Incoming) -> Result<ReceiveStep, Fault> {
+    fn receive(config: &Config, ctx: &Context, notification: Incoming) -> Result<ReceiveStep, Fault> {
+        if matches!(config.ruse, Ruse::HalfSigned | Ruse::Restless) {
+            return unreliable::received(config.ruse, ctx, &notification).map(ReceiveStep::Done);
+        }
         let body = String::from_utf8_lossy(&notification.body).into_owned();
         config.provoke(&body)?;
         if matches!(config.ruse, Ruse::Send | Ruse::Endless) {
@@ -225,7 +266,7 @@ fn try_out(config: &Config, outcome: Outcome) -> Result<Step, Fault> {
             let action = Action::Redirect("javascript:alert(document.cookie)".into());
             return Outcome::new(Verdict::RequiresAction(action)).done();
         }
-        Ruse::None | Ruse::ManyClaims | Ruse::FalseClaim | Ruse::OddReply | Ruse::Cookie => return outcome.done(),
+        _ => return outcome.done(),
     };
     let continuation = vec![b'x'; if config.ruse == Ruse::LongContinuation { 20 << 10 } else { 0 }];
     Ok(Step::Send(call(request, &continuation)))

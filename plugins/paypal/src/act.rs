@@ -298,6 +298,9 @@ fn refusal(state: &State, status: u16, code: &str, message: &str) -> Result<Step
         (_, "ORDER_ALREADY_CAPTURED" | "ORDER_ALREADY_AUTHORIZED" | "AUTHORIZATION_ALREADY_CAPTURED") => {
             Outcome::unknown(format!("PayPal says that it was done before ({code})")).done()
         }
+        (_, "") if message.is_empty() => {
+            Outcome::declined("", &format!("PayPal answered with status {status}"), false).done()
+        }
         _ => Outcome::declined(&short(code), &short(message), false).done(),
     }
 }

@@ -3,6 +3,7 @@
 //! The questions are those of the contract with its field names, as recorded evidence is shown, so a call that decided
 //! something in production can be kept as a case word by word.
 
+use altyn_domain::exchange::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -47,6 +48,29 @@ pub enum CaseError {
     /// It expects both or nothing.
     #[error("a case expects either an output or a fault")]
     Expectation,
+}
+
+impl Case {
+    /// The notification that it is about; None when it is about something else.
+    pub fn notification(&self) -> Option<Incoming> {
+        #[derive(Deserialize)]
+        struct Field {
+            name: String,
+            value: String,
+        }
+        #[derive(Deserialize)]
+        struct Sent {
+            method: String,
+            query: String,
+            headers: Vec<Field>,
+            body: Vec<u8>,
+            source: String,
+        }
+        let sent = self.input.get("notification").filter(|_| self.export == Export::Receive.as_str())?;
+        let Sent { method, query, headers, body, source } = Sent::deserialize(sent).ok()?;
+        let headers = headers.into_iter().map(|Field { name, value }| (name, value)).collect();
+        Some(Incoming { method, query, headers, body, source })
+    }
 }
 
 impl Runtime {

@@ -7,12 +7,14 @@
 
 mod cases;
 mod gateway;
+mod gateway_rules;
 mod numbering;
 mod proration;
 mod tax;
 
 use std::time::Instant;
 
+use altyn_domain::exchange::Incoming;
 use altyn_domain::plugin::{CallContext, World};
 use serde::Serialize;
 
@@ -93,12 +95,23 @@ trait Subject {
 impl Runtime {
     /// Asks everything that the kit of the component's world asks, with a configuration (JSON text).
     pub fn conformance(&self, plugin: &Plugin, config: &str) -> Report {
+        self.conformance_with(plugin, config, &[])
+    }
+
+    /// The same, with examples of what a gateway sends: each is given the signature that is right under the kit's secrets,
+    /// and then changed byte by byte and sent again. For other worlds they mean nothing.
+    pub fn conformance_with(&self, plugin: &Plugin, config: &str, notifications: &[Incoming]) -> Report {
         let plugin = &plugin.rehearsing();
         match plugin.world() {
             World::ProrationStrategy => examine(&proration::questions(self, plugin), config),
             World::TaxRule => examine(&tax::documents(self, plugin), config),
             World::NumberingScheme => examine(&numbering::drafts(self, plugin), config),
-            World::PaymentGateway => examine(&gateway::questions(self, plugin), config),
+            World::PaymentGateway => {
+                let mut report = examine(&gateway::questions(self, plugin), config);
+                let gateway = gateway_rules::Gateway::new(self, plugin, context(config));
+                report.checks.extend(gateway.rules(notifications));
+                report
+            }
         }
     }
 }

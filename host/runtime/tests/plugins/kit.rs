@@ -3,12 +3,35 @@
 
 use std::path::Path;
 
+use altyn_domain::exchange::Incoming;
 use altyn_runtime::kit::{Case, Report};
+use altyn_runtime::{Limits, LimitsTable, Runtime, RuntimeConfig};
 
-use crate::common::{RUNTIME, plugin};
+use crate::common::{RUNTIME, component, plugin};
 
 fn examined(name: &str, config: &str) -> Report {
-    RUNTIME.conformance(&plugin(name), config)
+    RUNTIME.conformance_with(&plugin(name), config, &notifications(name))
+}
+
+/// What our gateways are sent, with a signature that is none.
+fn notifications(name: &str) -> Vec<Incoming> {
+    let none = "0".repeat(64);
+    let (header, body) = match name {
+        "pay-sandbox" => (
+            Some("x-signature"),
+            r#"{"payment":"pay_1","verdict":"succeeded","amount_minor":59000,"currency":"RUB"}"#.to_owned(),
+        ),
+        "counter-bank" => (
+            Some("x-counter-signature"),
+            r#"{"number":"7","id":"pay_1","state":"paid","amount":"590.00","currency":"KZT"}"#.to_owned(),
+        ),
+        "robokassa" => (None, format!("OutSum=590.00&InvId=7&SignatureValue={}", "0".repeat(32))),
+        "hostile-gateway" => (Some("x-signature"), "pay_1:59000".to_owned()),
+        _ => return Vec::new(),
+    };
+    let headers = header.map(|name| (name.to_owned(), none)).into_iter().collect();
+    let source = "192.0.2.1".into();
+    vec![Incoming { method: "POST".into(), query: String::new(), headers, body: body.into(), source }]
 }
 
 fn broken(report: &Report) -> Vec<String> {
@@ -33,6 +56,20 @@ fn our_own_plugins_keep_every_rule() {
         assert!(report.passed(), "{name}: {:#?}", broken(&report));
         let cost = report.cost.unwrap();
         assert!(cost.call_fuel > 0 && cost.line_fuel > 0 && cost.peak_memory_bytes > 0, "{name}: {cost:?}");
+    }
+}
+
+#[test]
+fn what_our_gateways_are_sent_is_signed_forged_and_sent_again() {
+    for (name, config) in [("pay-sandbox", "{}"), ("robokassa", r#"{"login":"demo"}"#), ("counter-bank", "{}")] {
+        let report = examined(name, config);
+        let told: Vec<&str> = report
+            .checks
+            .iter()
+            .filter(|check| check.rule.starts_with("a notification that"))
+            .map(|check| check.detail.as_str())
+            .collect();
+        assert_eq!(told, ["1 of 1 examples, each with a right signature"; 2], "{name}");
     }
 }
 
@@ -65,4 +102,39 @@ fn an_unsound_plugin_breaks_the_rule_that_is_made_for_it() {
         let broken = broken(&report);
         assert!(broken.iter().any(|line| line.starts_with(rule)), "{name} that does {deed}: {broken:#?}");
     }
+}
+
+#[test]
+fn an_unreliable_gateway_breaks_the_rule_that_is_made_for_it() {
+    // A host of its own: so much is asked of one component that its neighbours' tests would wait.
+    let limits =
+        LimitsTable { payment_gateway: Limits { fuel: 5_000_000, ..Limits::default() }, ..LimitsTable::default() };
+    let runtime = Runtime::new(&RuntimeConfig { limits, instances: 4, ..RuntimeConfig::default() }).unwrap();
+    let plugin = runtime.load(&component("hostile-gateway")).unwrap();
+    let sent = notifications("hostile-gateway");
+    for (ruse, rule) in [
+        ("boast", "capabilities agree with one another"),
+        ("promise", "what the capabilities promise is served"),
+        ("secret", "what they do not promise moves no money"),
+        ("two-digits", "an amount is written with the digits of its currency"),
+        ("fresh-key", "the same intent has the same key, and another intent another"),
+        ("one-key", "the same intent has the same key, and another intent another"),
+        ("believe-lost", "an answer that is lost is no success, and what may not be repeated is not"),
+        ("deny-lost", "an answer that is lost is no success, and what may not be repeated is not"),
+        ("resend", "an answer that is lost is no success, and what may not be repeated is not"),
+        ("believe-unsent", "what was not sent is no success"),
+        ("believe-all", "an answer that says nothing is no success"),
+        ("mute", "a decline says why"),
+        ("half-signed", "a notification that is changed by a byte claims nothing else"),
+        ("restless", "a notification that comes again says the same"),
+    ] {
+        let report = runtime.conformance_with(&plugin, &format!(r#"{{"ruse":"{ruse}"}}"#), &sent);
+        let broken = broken(&report);
+        assert!(broken.iter().any(|line| line.starts_with(rule)), "a gateway that does {ruse}: {broken:#?}");
+    }
+    // What it does when it does nothing: the same rules find nothing.
+    let report = runtime.conformance_with(&plugin, "{}", &[]);
+    let own = ["capabilities agree", "what the capabilities promise", "an amount is written", "an answer that is lost"];
+    let broken = broken(&report);
+    assert!(!broken.iter().any(|line| own.iter().any(|rule| line.starts_with(rule))), "{broken:#?}");
 }

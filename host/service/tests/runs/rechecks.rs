@@ -22,7 +22,7 @@ on_both_engines!(
 );
 
 /// Waiting for rechecks ends early when there are none.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// A host of its own, which makes every decision twice; what is found of it is not taken by another test.
 fn twice(world: &World) -> Altyn {

@@ -42,13 +42,36 @@ pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
         None => shell::build_altyn(root)?,
     };
     let measure = order.measure.as_deref().map(found).transpose()?.unwrap_or_else(|| altyn.clone());
-    let folder = std::env::temp_dir().join(format!("altyn-authors-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = outside()?;
     let walk = Walk { root, altyn, measure, folder: folder.clone() };
     let walked = order.languages.iter().try_for_each(|language| walk.language(language));
     std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     walked?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the examples of a language as an author does, outside the repository, and asks the kit and their cases; answers
+/// their names.
+pub fn examples(root: &Path, language: &str, altyn: &Path) -> anyhow::Result<Vec<String>> {
+    let altyn = found(altyn)?;
+    let folder = outside()?;
+    let walk = Walk { root, altyn: altyn.clone(), measure: altyn, folder: folder.clone() };
+    let passed = project::examples(root, language)?.into_iter().map(|example| {
+        let project = Project::copy(&walk, &example)?;
+        project.build(&walk)?;
+        project.test(&walk)?;
+        Ok(project.name)
+    });
+    let passed = passed.collect();
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    passed
+}
+
+/// A new folder outside the repository.
+fn outside() -> anyhow::Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("altyn-authors-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 fn found(program: &Path) -> anyhow::Result<PathBuf> {
