@@ -74,7 +74,7 @@ pub enum SubscriptionCommand {
         /// The first day without service
         #[arg(long)]
         on: NaiveDate,
-        /// Days behind it that are charged already stay charged; `altyn change execute --kind cancel` gives them back
+        /// Days behind it that are charged already stay charged; `altyn change execute` gives them back
         #[arg(long)]
         keep_charged: bool,
     },

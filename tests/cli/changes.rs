@@ -52,7 +52,7 @@ fn changes_are_previewed_made_scheduled_and_withdrawn_from_the_command_line() {
 
     let fewer = |verb: &'static str| {
         move |desk: &Desk, subscription: &str, more: &[&str]| {
-            let words = ["change", verb, subscription, "--kind", "change-quantity", "--quantity", "0.5"];
+            let words = ["change", verb, subscription, "change-quantity", "--quantity", "0.5"];
             desk.json(&[&words[..], more].concat())
         }
     };
@@ -60,12 +60,12 @@ fn changes_are_previewed_made_scheduled_and_withdrawn_from_the_command_line() {
     assert_eq!((&seen["effects"]["deferred"], &seen["effects"]["charged_minor"]), (&json!(true), &json!(0)));
     let waits = fewer("execute")(&desk, &subscription, &["--hash", &text(&seen["plan_hash"])]);
     assert_eq!((&waits["state"], &waits["timing"]), (&json!("scheduled"), &json!("end-of-term")));
-    let end = ["--kind", "cancel", "--timing", "end-of-term"];
+    let end = ["cancel", "--timing", "end-of-term"];
     let seen = desk.json(&[&["change", "preview", &subscription], &end[..]].concat());
     assert_eq!(seen["effects"]["subscriptions"][0]["replaces"][0]["change_id"], waits["id"]);
     let hash = text(&seen["plan_hash"]);
     let ends = desk.json(&[&["change", "execute", &subscription], &end[..], &["--hash", &hash]].concat());
-    let more = ["change", "preview", &subscription, "--kind", "change-quantity", "--quantity", "0.5"];
+    let more = ["change", "preview", &subscription, "change-quantity", "--quantity", "0.5"];
     let told = desk.run(&more).refused(3);
     assert!(told.contains("withdraw that first"), "{told}");
     assert_eq!(desk.json(&["change", "cancel", &id(&ends)])["state"], "cancelled");
@@ -79,7 +79,7 @@ fn changes_are_previewed_made_scheduled_and_withdrawn_from_the_command_line() {
     let rules = r#"[{"kind":"cancel","timing":"forbidden"}]"#;
     assert_eq!(desk.json(&["change", "set-timings", "--rules", rules])["rules"][0]["timing"], "forbidden");
     assert_eq!(desk.json(&["change", "timings"])["data"][0]["rules"][0]["kind"], "cancel");
-    desk.run(&["change", "preview", &subscription, "--kind", "cancel"]).refused(3);
+    desk.run(&["change", "preview", &subscription, "cancel"]).refused(3);
     desk.run(&["subscription", "cancel", &subscription, "--on", "2040-01-01"]).refused(3);
     desk.run(&["change", "set-timings", "--rules", "nothing"]).refused(2);
     assert_eq!(desk.json(&["verify"])["ok"], true);

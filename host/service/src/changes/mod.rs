@@ -233,7 +233,7 @@ impl Altyn {
                         subscription_id: subscription,
                         reason_code: error.code().to_owned(),
                         reason: told(&error),
-                    })
+                    });
                 }
                 Err(error) => return Err(error),
             }
