@@ -4,12 +4,8 @@
 //! prints, logs or serialises a secret; errors name secrets, never show them.
 
 use std::collections::BTreeMap;
-<<<<<<< HEAD
 use std::fmt::{self, Write as _};
-=======
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
->>>>>>> proofs
 
 use altyn_domain::exchange::{Algorithm, DigestOrder, Encoding, Piece, Segment};
 use base64::Engine as _;
@@ -252,36 +248,16 @@ impl Keyring {
         })
     }
 
-<<<<<<< HEAD
     /// Masks for every secret and captured value, each replaced by its name, and for what was sent with them in it. A
     /// server that echoes what it was sent tells the plugin nothing, in whatever coding it answers; see [`forms`].
     pub fn masks(&self, captured: &Captured) -> Masks {
-        let secrets = self.0.iter().map(|(name, value)| (value, format!("[secret {name}]")));
+        let secrets = self.secrets.iter().map(|(name, value)| (value, format!("[secret {name}]")));
         let values = captured.values.iter().map(|(name, (value, _))| (value, format!("[captured {name}]")));
         let sent = captured.sent.iter().map(|(bytes, mark)| (bytes, mark.clone()));
         let mut masks = Vec::new();
         for (value, mark) in secrets.chain(values).chain(sent) {
             if value.len() >= SHORTEST_MASKED {
                 masks.extend(forms(value).into_iter().map(|form| (form, mark.clone())));
-=======
-    /// The text with every secret and captured value in it replaced by its name, written plainly, in base64, in
-    /// hexadecimal digits or percent-encoded. A server that echoes what it was sent tells the plugin nothing.
-    pub fn masked(&self, text: &[u8], captured: &Captured) -> Vec<u8> {
-        let mut masked = text.to_vec();
-        let secrets = self.secrets.iter().map(|entry| ("secret", entry));
-        for (kind, (name, value)) in secrets.chain(captured.0.iter().map(|entry| ("captured", entry))) {
-            if value.len() < SHORTEST_MASKED {
-                continue;
-            }
-            let mark = format!("[{kind} {name}]");
-            let encoded = Zeroizing::new(BASE64_STANDARD.encode(value.as_slice()).into_bytes());
-            let escaped = Zeroizing::new(percent(value));
-            let digits = Zeroizing::new(hex::encode(value.as_slice()));
-            let capitals = Zeroizing::new(hex::encode_upper(value.as_slice()));
-            let written = [value.as_slice(), encoded.as_slice(), escaped.as_slice()];
-            for form in written.into_iter().chain([digits.as_bytes(), capitals.as_bytes()]) {
-                masked = replaced(&masked, form, mark.as_bytes());
->>>>>>> proofs
             }
         }
         masks.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));

@@ -171,17 +171,15 @@ impl PaymentGateway for Hostile {
         if config.ruse == Ruse::Endless {
             return Ok(Step::Send(call(Request::new(Method::Get, format!("https://{HOST}/")), continuation)));
         }
-<<<<<<< HEAD
         if config.ruse == Ruse::Carry && continuation.is_empty() {
             let kept = Segment::Filled(template().captured("echo").build());
             return Ok(Step::Send(call(
                 Request::form(format!("https://{OTHER}/"), vec![text("kept="), kept]),
                 b"carried",
             )));
-=======
+        }
         if let Some(step) = unreliable::resume(config.ruse, &answer) {
             return step;
->>>>>>> proofs
         }
         let told = match answer {
             Answer::Response(response) => String::from_utf8_lossy(&response.body).into_owned(),
