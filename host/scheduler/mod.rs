@@ -3,7 +3,10 @@
 //! [`Scheduler::tick`] looks once at every tenant: it starts the daily run whose time has passed and works on due jobs.
 //! Time is its argument; [`run`] around it only sleeps. Any number of hosts may tick over one database.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use altyn_domain::id::TenantId;
 use altyn_service::{
@@ -12,10 +15,13 @@ use altyn_service::{
     scheduler::{ClockState, Daily, JobsWorked},
     tenants::TenantView,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use crate::Altyn;
+
+/// How often a host looks for what a tenant has kept long enough, hours.
+const PURGE_HOURS: i64 = 1;
 
 /// One host's share of the work.
 pub struct Scheduler {
@@ -25,6 +31,8 @@ pub struct Scheduler {
     told: HashSet<TenantId>,
     /// Whether the last look found this host's clock behind.
     behind: bool,
+    /// When this host last found nothing more to delete of a tenant's.
+    purged: HashMap<TenantId, DateTime<Utc>>,
 }
 
 /// What one tick did.
@@ -36,6 +44,8 @@ pub struct Ticked {
     pub jobs_done: u32,
     /// Jobs given back or given up.
     pub jobs_failed: u32,
+    /// Answers, events and jobs deleted, because they were kept long enough.
+    pub rows_purged: u64,
     /// Tenants whose turn failed; the log says why.
     pub tenants_failed: u32,
     /// By how much this host's clock is behind, milliseconds; above 0 nothing else was done.
@@ -46,7 +56,7 @@ impl Scheduler {
     /// For a host of its own name.
     pub fn new(altyn: Altyn) -> Self {
         let owner = format!("host/{}", altyn.ids.next().simple());
-        Self { altyn, owner, told: HashSet::new(), behind: false }
+        Self { altyn, owner, told: HashSet::new(), behind: false, purged: HashMap::new() }
     }
 
     /// Looks at every tenant once, as at `now`.
@@ -116,6 +126,24 @@ impl Scheduler {
         let JobsWorked { done, postponed, dead } = self.altyn.jobs_work(tenant.id, &self.owner, now).await?;
         ticked.jobs_done += done;
         ticked.jobs_failed += postponed + dead;
+        self.purge(tenant.id, now, ticked).await
+    }
+
+    /// Deletes what a tenant in the real world has kept long enough: a bounded part in a turn, the rest in the next ones.
+    async fn purge(&mut self, tenant: TenantId, now: DateTime<Utc>, ticked: &mut Ticked) -> Result<(), ServiceError> {
+        let seen = self.purged.get(&tenant).map(|seen| now.signed_duration_since(*seen));
+        if seen.is_some_and(|since| since >= TimeDelta::zero() && since < TimeDelta::hours(PURGE_HOURS)) {
+            return Ok(());
+        }
+        let purged = self.altyn.retention_purge(tenant, now).await?;
+        if purged.rows() > 0 {
+            let (answers, events, jobs) = (purged.answers, purged.events, purged.jobs);
+            tracing::info!(%tenant, answers, events, jobs, "what was kept long enough was deleted");
+        }
+        ticked.rows_purged += purged.rows();
+        if !purged.more {
+            self.purged.insert(tenant, now);
+        }
         Ok(())
     }
 }

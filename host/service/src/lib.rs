@@ -47,6 +47,7 @@ pub mod price_overrides;
 pub mod products;
 pub mod promises;
 pub mod recommend;
+pub mod retention;
 pub mod runs;
 pub mod sandbox;
 pub mod scheduler;
