@@ -16,7 +16,7 @@ use std::{
 use altyn_runtime::RuntimeConfig;
 use altyn_service::{
     egress::{Own, OwnError},
-    settings::{Settings, TrustSettings},
+    settings::{RetentionSettings, Settings, TrustSettings},
     vault::{MasterKey, MasterKeys, SecretText},
 };
 use config::{Environment, File, FileFormat};
@@ -51,6 +51,8 @@ pub struct Config {
     pub runs: Settings,
     /// The work that starts by itself.
     pub scheduler: Scheduler,
+    /// How long answers, events and jobs are kept.
+    pub retention: RetentionSettings,
     /// What is told on stderr.
     pub log: Log,
     /// Plugins that `altyn plugin apply` brings into force.
@@ -312,6 +314,13 @@ impl Config {
         must((1..=100_000).contains(&self.runs.run_chunk), "runs.run_chunk", "must be between 1 and 100000");
         must(self.runs.run_lease_ms >= 1_000, "runs.run_lease_ms", "must be at least 1000");
         must(self.scheduler.tick_ms > 0, "scheduler.tick_ms", "must be above zero");
+        for (days, key) in [
+            (self.retention.answers_days, "retention.answers_days"),
+            (self.retention.events_days, "retention.events_days"),
+            (self.retention.jobs_days, "retention.jobs_days"),
+        ] {
+            must((1..=3_650).contains(&days), key, "must be between 1 and 3650");
+        }
         let filter = EnvFilter::builder().parse(&self.log.level).is_ok();
         must(filter, "log.level", "must be a level or filter directives, such as info or info,altyn=debug");
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
@@ -470,11 +479,12 @@ mod tests {
             ("ALTYN__DATABASE__URL", "mysql://root:pw@host/altyn"),
             ("ALTYN__HTTP__LISTEN", "everywhere"),
             ("ALTYN__EGRESS__OWN", "billing.example.com, https://billing.example.com"),
+            ("ALTYN__RETENTION__ANSWERS_DAYS", "0"),
             ("ALTYN__LOG__LEVEL", "altyn=loud"),
         ];
         let Err(ConfigError::Invalid(wrong)) = load(&Flags::default(), &environment) else { panic!("accepted") };
         let keys: Vec<_> = wrong.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, ["database.url", "http.listen", "egress.own", "log.level"]);
+        assert_eq!(keys, ["database.url", "http.listen", "egress.own", "retention.answers_days", "log.level"]);
         assert!(wrong.iter().all(|(_, message)| !message.contains("pw")));
     }
 

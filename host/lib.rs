@@ -94,5 +94,6 @@ pub async fn compose_at(config: &Config, clock: Arc<dyn Clock>) -> Result<Altyn,
     let plugins = Plugins::new(Runtime::new(&config.plugins)?);
     let altyn = Altyn::new(db, clock, Arc::new(SystemIds::default()), plugins, config.runs.clone());
     let altyn = altyn.with_egress(Egress::public().without(config.own()?));
-    Ok(altyn.with_trust(config.trust).with_master_keys(config.secrets.master_keys()?))
+    let altyn = altyn.with_trust(config.trust).with_retention(config.retention);
+    Ok(altyn.with_master_keys(config.secrets.master_keys()?))
 }

@@ -8,7 +8,7 @@ use super::{
     session::{PageArgs, Session},
 };
 
-const EVENT: &[&str] = &["id", "kind", "subject", "payload", "created_at", "delivered_at"];
+const EVENT: &[&str] = &["position", "id", "kind", "subject", "payload", "created_at", "delivered_at"];
 const POLICY: &[&str] = &["first_days", "second_days", "version", "updated_at"];
 
 /// Verbs of `altyn event`.

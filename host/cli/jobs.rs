@@ -23,6 +23,9 @@ const STATUS: &[&str] = &[
     "jobs_ready",
     "jobs_held",
     "jobs_dead",
+    "oldest_answer_at",
+    "oldest_event_at",
+    "oldest_done_job_at",
     "clock_behind_ms",
 ];
 const JOB: &[&str] = &["id", "kind", "key", "state", "due_at", "attempts", "lease_owner", "last_error"];

@@ -34,7 +34,8 @@ impl Resource for NoticePolicyView {
 
 /// Lists the events.
 ///
-/// What happened, oldest first, of all kinds or of one, about all objects or one.
+/// What happened, of all kinds or of one, about all objects or one, in the order in which it became visible. Whoever follows
+/// the list goes on with `cursor` at the `position` of the last event that he saw, and misses none.
 #[utoipa::path(get, path = "/v1/events", operation_id = "event_list", tag = "events", params(Page, EventFilter),
     responses((status = 200, description = "A page of events", body = Listed<EventView>)))]
 async fn list(

@@ -31,7 +31,8 @@ impl Resource for ClockView {}
 
 /// Reads how scheduled work stands.
 ///
-/// The next day to be closed and when, days behind, jobs to be done and given up, and what hosts know of the time.
+/// The next day to be closed and when, days behind, jobs to be done and given up, since when answers, events and done jobs are
+/// kept, and what hosts know of the time.
 #[utoipa::path(get, path = "/v1/scheduler", operation_id = "scheduler_status", tag = "scheduler",
     responses((status = 200, description = "How it stands", body = SchedulerView)))]
 async fn status(App(altyn): App, Caller { request }: Caller) -> Result<Json<SchedulerView>, Problem> {

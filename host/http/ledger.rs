@@ -69,7 +69,8 @@ async fn account_get(
 
 /// Lists the entries of an account.
 ///
-/// Oldest first; entries are never changed or deleted.
+/// Oldest first; entries are never changed or deleted. What is posted while the list is read may appear behind an entry that
+/// was listed, by some moments: whoever follows it reads the last minutes again.
 #[utoipa::path(get, path = "/v1/ledger/accounts/{id}/entries", operation_id = "ledger_account_entries", tag = "ledger",
     params(("id" = AccountId, Path, description = "The account"), Page),
     responses((status = 200, description = "A page of entries", body = Listed<EntryView>)))]
@@ -84,7 +85,8 @@ async fn account_entries(
 
 /// Lists the transactions.
 ///
-/// Oldest first, without their entries.
+/// Oldest first, without their entries. What is posted while the list is read may appear behind a transaction that was
+/// listed, by some moments: whoever follows it reads the last minutes again, and knows a transaction by its id.
 #[utoipa::path(get, path = "/v1/ledger/transactions", operation_id = "ledger_transaction_list", tag = "ledger",
     params(Page), responses((status = 200, description = "A page of transactions", body = Listed<TransactionView>)))]
 async fn transaction_list(

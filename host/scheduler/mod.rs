@@ -16,7 +16,7 @@ use altyn_service::{
     scheduler::{ClockState, Daily, JobsWorked},
     tenants::TenantView,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     sync::{Semaphore, watch},
     task::{Id, JoinError, JoinSet},
@@ -27,6 +27,8 @@ use crate::Altyn;
 /// How many tenants one host works for at the same time: enough that a large run of one keeps no other waiting, few enough
 /// that their chunks fit into memory together.
 const AT_ONCE: usize = 4;
+/// How often a host looks for what a tenant has kept long enough, hours.
+const PURGE_HOURS: i64 = 1;
 
 /// One host's share of the work.
 pub struct Scheduler {
@@ -36,6 +38,8 @@ pub struct Scheduler {
     told: Arc<Mutex<HashSet<TenantId>>>,
     /// Whether the last look found this host's clock behind.
     behind: bool,
+    /// When this host last found nothing more to delete of a tenant's.
+    purged: Arc<Mutex<HashMap<TenantId, DateTime<Utc>>>>,
     /// Turns under way, and whose they are; a tenant has one at a time.
     turns: JoinSet<Result<Ticked, ServiceError>>,
     tenants: HashMap<Id, TenantId>,
@@ -52,6 +56,8 @@ pub struct Ticked {
     pub jobs_done: u32,
     /// Jobs given back or given up.
     pub jobs_failed: u32,
+    /// Answers, events and jobs deleted, because they were kept long enough.
+    pub rows_purged: u64,
     /// Tenants whose turn failed; the log says why.
     pub tenants_failed: u32,
     /// By how much this host's clock is behind, milliseconds; above 0 nothing else was done.
@@ -63,6 +69,7 @@ impl Ticked {
         self.runs_started += turn.runs_started;
         self.jobs_done += turn.jobs_done;
         self.jobs_failed += turn.jobs_failed;
+        self.rows_purged += turn.rows_purged;
         self.tenants_failed += turn.tenants_failed;
     }
 }
@@ -76,6 +83,7 @@ impl Scheduler {
             owner,
             told: Arc::default(),
             behind: false,
+            purged: Arc::default(),
             turns: JoinSet::new(),
             tenants: HashMap::new(),
             working: HashSet::new(),
@@ -143,7 +151,12 @@ impl Scheduler {
         if !self.working.insert(tenant.id) {
             return;
         }
-        let turn = Turn { altyn: self.altyn.clone(), owner: self.owner.clone(), told: Arc::clone(&self.told) };
+        let turn = Turn {
+            altyn: self.altyn.clone(),
+            owner: self.owner.clone(),
+            told: Arc::clone(&self.told),
+            purged: Arc::clone(&self.purged),
+        };
         let places = Arc::clone(&self.places);
         let id = tenant.id;
         let task = self.turns.spawn(async move {
@@ -180,6 +193,7 @@ struct Turn {
     altyn: Altyn,
     owner: String,
     told: Arc<Mutex<HashSet<TenantId>>>,
+    purged: Arc<Mutex<HashMap<TenantId, DateTime<Utc>>>>,
 }
 
 impl Turn {
@@ -211,7 +225,26 @@ impl Turn {
         let JobsWorked { done, postponed, dead } = self.altyn.jobs_work(tenant.id, &self.owner, now).await?;
         ticked.jobs_done += done;
         ticked.jobs_failed += postponed + dead;
+        ticked.rows_purged = self.purge(tenant.id, now).await?;
         Ok(ticked)
+    }
+
+    /// Deletes what a tenant in the real world has kept long enough: a bounded part in a turn, the rest in the next ones.
+    async fn purge(&self, tenant: TenantId, now: DateTime<Utc>) -> Result<u64, ServiceError> {
+        let seen = self.purged.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied();
+        let since = seen.map(|seen| now.signed_duration_since(seen));
+        if since.is_some_and(|since| since >= TimeDelta::zero() && since < TimeDelta::hours(PURGE_HOURS)) {
+            return Ok(0);
+        }
+        let purged = self.altyn.retention_purge(tenant, now).await?;
+        if purged.rows() > 0 {
+            let (answers, events, jobs) = (purged.answers, purged.events, purged.jobs);
+            tracing::info!(%tenant, answers, events, jobs, "what was kept long enough was deleted");
+        }
+        if !purged.more {
+            self.purged.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant, now);
+        }
+        Ok(purged.rows())
     }
 }
 impl Scheduler {

@@ -9,17 +9,19 @@ use altyn::{
 };
 use altyn_domain::{id::TenantId, plugin::World, run::RunState};
 use altyn_service::{
-    Request,
+    IdempotencyKey, Request,
     imports::{ImportKind, ImportOptions},
     page::Page,
     plugins::CreateBinding,
     ports::{Ids as _, SystemIds, VirtualClock},
+    products::CreateProduct,
     runs::{RunView, StartRun},
+    sandbox::EnterSandbox,
     scheduler::{JobFilter, JobState},
     settings::TrustSettings,
     tenants::CreateTenant,
 };
-use altyn_store::Db;
+use altyn_store::{Db, Scope, Sql, jobs, runs};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::desk::plugins;
@@ -56,6 +58,8 @@ on_both_engines!(
     two_hosts_close_each_day_once_whatever_their_clocks_say,
     a_stopping_host_gives_its_leases_back,
     a_job_that_was_given_up_is_seen_and_tried_again,
+    what_was_kept_long_enough_is_deleted_and_nothing_else,
+    many_old_rows_are_deleted_in_bounded_parts,
 );
 
 struct House {
@@ -376,19 +380,19 @@ async fn a_stopping_host_gives_its_leases_back(mut house: House) {
     house.altyn.run_start(&request, StartRun { business_on, mode: None }).await.unwrap();
     // A host claims the job and stops before it did anything.
     let mut stopping = Scheduler::new(house.altyn.clone());
-    let mut tx = house.altyn.db.write(altyn_store::Scope::Tenant(tenant.0)).await.unwrap();
+    let mut tx = house.altyn.db.write(Scope::Tenant(tenant.0)).await.unwrap();
     let (now, wall) =
         (at("2026-11-01T10:00:00Z"), altyn_service::ports::Clock::now(&altyn_service::ports::SystemClock));
     let until = wall + chrono::TimeDelta::hours(1);
-    let claimed = altyn_store::jobs::claim(&mut tx, tenant.0, stopping.owner(), until, now, wall).await.unwrap();
+    let claimed = jobs::claim(&mut tx, tenant.0, stopping.owner(), until, now, wall).await.unwrap();
     let claimed = claimed.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(house.tick("2026-11-01T10:00:00Z").await.jobs_done, 0, "the lease is alive");
     assert_eq!(house.altyn.scheduler_status(&request).await.unwrap().jobs_held, 1);
     stopping.stop().await.unwrap();
     assert_eq!(house.tick("2026-11-01T10:00:01Z").await.jobs_done, 1);
-    let mut tx = house.altyn.db.write(altyn_store::Scope::Tenant(tenant.0)).await.unwrap();
-    let late = altyn_store::jobs::finish(&mut tx, tenant.0, claimed.id, claimed.fence, now).await.unwrap();
+    let mut tx = house.altyn.db.write(Scope::Tenant(tenant.0)).await.unwrap();
+    let late = jobs::finish(&mut tx, tenant.0, claimed.id, claimed.fence, now).await.unwrap();
     assert!(!late, "its fence is stale");
 }
 
@@ -419,4 +423,77 @@ async fn a_job_that_was_given_up_is_seen_and_tried_again(mut house: House) {
     assert_eq!(house.altyn.job_retry(&request, dead.id).await.unwrap().value.state, JobState::Done);
     let stranger = house.tenant().await;
     assert!(house.altyn.job_get(&Request::internal(stranger, "test"), dead.id).await.is_err());
+}
+
+/// A product made under a key; whether the answer was repeated.
+async fn make_product(house: &House, tenant: TenantId) -> bool {
+    let key = IdempotencyKey { key: "once".into(), request: "POST /v1/products".into(), fingerprint: [7; 32] };
+    let request = Request { key: Some(key), ..Request::internal(tenant, "test") };
+    // By the tenant's own time, as over HTTP.
+    let altyn = house.altyn.acting_for(tenant).await.unwrap();
+    let code = format!("p-{}", altyn.ids.next().simple());
+    let command = CreateProduct { code, title: "Интернет".into(), tax_category: "standard".into() };
+    altyn.product_create(&request, command).await.unwrap().replayed
+}
+
+async fn what_was_kept_long_enough_is_deleted_and_nothing_else(mut house: House) {
+    let (tenant, apart) = (house.tenant().await, house.tenant().await);
+    let inside = Request::internal(apart, "test");
+    house.altyn.sandbox_enter(&inside, EnterSandbox { now_at: None }).await.unwrap();
+    let request = Request::internal(tenant, "test");
+    let begun = at("2026-11-01T09:00:00Z");
+    assert!(!make_product(&house, tenant).await && !make_product(&house, apart).await);
+    let mut tx = house.altyn.db.write(Scope::Tenant(tenant.0)).await.unwrap();
+    let ids = &house.altyn.ids;
+    runs::outbox_insert(&mut tx, tenant.0, ids.next(), "test.event", "x", "{}", begun).await.unwrap();
+    // One job that is done, one that was given up and one whose day is far away.
+    for (key, due) in [("done", begun), ("dead", begun), ("ready", at("2099-01-01T00:00:00Z"))] {
+        let id = ids.next();
+        jobs::put(&mut tx, tenant.0, id, "none-such", key, "{}", due, begun).await.unwrap();
+        match key {
+            "done" => assert!(jobs::finish(&mut tx, tenant.0, id, 0, begun).await.unwrap()),
+            "dead" => jobs::retry(&mut tx, tenant.0, id, 0, due, "because", true).await.unwrap(),
+            _ => {}
+        }
+    }
+    tx.commit().await.unwrap();
+
+    let status = house.altyn.scheduler_status(&request).await.unwrap();
+    let kept = (status.oldest_answer_at, status.oldest_event_at, status.oldest_done_job_at);
+    assert_eq!(kept, (Some(begun), Some(begun), Some(begun)));
+    assert_eq!(house.tick("2026-12-01T09:00:00Z").await.rows_purged, 0, "thirty days are not over");
+    assert!(make_product(&house, tenant).await, "the key repeats its answer");
+    assert_eq!(house.tick("2026-12-01T09:59:00Z").await.rows_purged, 0, "a look an hour is enough");
+    // The answer and the job.
+    assert_eq!(house.tick("2026-12-01T10:00:00Z").await.rows_purged, 2);
+    let status = house.altyn.scheduler_status(&request).await.unwrap();
+    let kept = (status.oldest_answer_at, status.oldest_event_at, status.oldest_done_job_at);
+    assert_eq!(kept, (None, Some(begun), None));
+    assert!(!make_product(&house, tenant).await, "the key is free again");
+    assert_eq!(house.tick("2027-01-30T09:00:01Z").await.rows_purged, 2, "the event, and the answer of December");
+    let status = house.altyn.scheduler_status(&request).await.unwrap();
+    assert_eq!((status.oldest_event_at, status.jobs_ready, status.jobs_dead), (None, 1, 1));
+    assert!(make_product(&house, apart).await, "a sandbox keeps its own until it is wiped");
+}
+
+async fn many_old_rows_are_deleted_in_bounded_parts(mut house: House) {
+    const EVENTS: Sql = Sql::each(
+        "insert into outbox (tenant_id, id, kind, subject, payload, created_at, delivered_at)
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < 20500)
+        select $1, randomblob(16), 'test.event', 'x', '{}', $2, null from n",
+        "insert into outbox (tenant_id, id, kind, subject, payload, created_at, delivered_at)
+        select $1, gen_random_uuid(), 'test.event', 'x', '{}', $2, null from generate_series(1, 20500)",
+    );
+    let (tenant, other) = (house.tenant().await, house.tenant().await);
+    for (owner, written) in [(tenant, "2026-11-01T09:00:00Z"), (other, "2026-12-31T00:00:00Z")] {
+        let mut tx = house.altyn.db.write(Scope::Tenant(owner.0)).await.unwrap();
+        assert_eq!(tx.execute(EVENTS, (owner.0, at(written))).await.unwrap(), 20_500);
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(house.tick("2027-02-01T00:00:00Z").await.rows_purged, 20_000);
+    // The rest does not wait for an hour.
+    assert_eq!(house.tick("2027-02-01T00:00:01Z").await.rows_purged, 500);
+    assert_eq!(house.tick("2027-02-01T00:00:02Z").await.rows_purged, 0);
+    let theirs = house.altyn.scheduler_status(&Request::internal(other, "test")).await.unwrap();
+    assert_eq!(theirs.oldest_event_at, Some(at("2026-12-31T00:00:00Z")), "young events of others stay");
 }

@@ -18,7 +18,7 @@ use crate::{
     ports::{Clock, Ids},
     poster::Poster,
     sandbox::RealTenants,
-    settings::{Settings, TrustSettings},
+    settings::{RetentionSettings, Settings, TrustSettings},
     vault::MasterKeys,
 };
 
@@ -39,6 +39,8 @@ pub struct Altyn {
     pub poster: Poster,
     /// Whose plugins are installed.
     pub trust: TrustSettings,
+    /// How long what is of use for a while is kept.
+    pub retention: RetentionSettings,
     /// What tenants' data keys are wrapped with; none until the first secret.
     pub master_keys: MasterKeys,
     /// The way out, for payment gateways.
@@ -120,6 +122,7 @@ impl Altyn {
             settings: Arc::new(settings),
             poster: Poster::default(),
             trust: TrustSettings::default(),
+            retention: RetentionSettings::default(),
             master_keys: MasterKeys::default(),
             egress: Egress::public(),
             real: RealTenants::default(),
@@ -134,6 +137,11 @@ impl Altyn {
     /// The same application with these master keys.
     pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
         Self { master_keys, ..self }
+    }
+
+    /// The same application that keeps answers, events and jobs for other whiles.
+    pub fn with_retention(self, retention: RetentionSettings) -> Self {
+        Self { retention, ..self }
     }
 
     /// The same application with another idea of whose plugins it installs; by itself it takes signed ones only.

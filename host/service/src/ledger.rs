@@ -464,7 +464,8 @@ impl Altyn {
         transaction_view(&mut tx, request.tenant, id).await
     }
 
-    /// A page of transactions without their entries.
+    /// A page of transactions without their entries, by id. Ids are minted before the commit: beside writers, a transaction may
+    /// appear behind one with a greater id, so whoever follows the list reads the last minutes again.
     pub async fn transaction_list(&self, request: &Request, page: &Page) -> Result<Listed<TransactionView>> {
         let (limit, after) = page.bounds::<TransactionId>()?;
         let mut tx = self.read(request).await?;
@@ -488,7 +489,8 @@ impl Altyn {
         Ok(page.listed(views, |view| view.id.to_string(), |view| view))
     }
 
-    /// A page of an account's entries; the cursor is a transaction's id.
+    /// A page of an account's entries, by transaction; the cursor is a transaction's id, with which it is as with
+    /// [`Self::transaction_list`].
     pub async fn account_entries(&self, request: &Request, id: AccountId, page: &Page) -> Result<Listed<EntryView>> {
         let (limit, after) = page.bounds::<TransactionId>()?;
         let mut tx = self.read(request).await?;

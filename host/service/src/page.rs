@@ -49,6 +49,15 @@ impl Page {
         Ok((limit + 1, after))
     }
 
+    /// Like [`Self::bounds`] for lists by places that are never given again: behind which to read, 0 for the first page.
+    pub fn places(&self) -> Result<(i64, i64)> {
+        let (limit, _) = Self { limit: self.limit, cursor: None }.positions()?;
+        let after = self.cursor.as_ref().map_or(Ok(0), |text| text.parse::<i64>()).ok().filter(|after| *after >= 0);
+        let after = after
+            .ok_or_else(|| ServiceError::invalid("/cursor", "is not a cursor of this list; take `next_cursor`"))?;
+        Ok((limit, after))
+    }
+
     /// Cuts the extra row off and makes the answer.
     pub fn listed<R, T>(&self, mut rows: Vec<R>, id: impl Fn(&R) -> String, view: impl Fn(R) -> T) -> Listed<T> {
         let limit = usize::try_from(self.limit.unwrap_or(20)).unwrap_or(20);

@@ -73,7 +73,11 @@ impl IdState {
         if self.pool.len() < N {
             self.pool.resize(4096, 0);
             // Without the system's randomness ids and keys could collide or be guessed: stopping is the only safe answer.
-            #[expect(clippy::expect_used, clippy::disallowed_methods, reason = "see above; the one place that takes it")]
+            #[expect(
+                clippy::expect_used,
+                clippy::disallowed_methods,
+                reason = "see above; the one place that takes it"
+            )]
             getrandom::fill(&mut self.pool).expect("the operating system gives randomness");
         }
         let mut bytes = [0; N];

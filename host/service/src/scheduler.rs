@@ -12,7 +12,7 @@ use altyn_domain::{
     run::{RunMode, RunState},
 };
 use altyn_runtime::World;
-use altyn_store::{Scope, clock, jobs, runs, tenants};
+use altyn_store::{Scope, clock, jobs, retention, runs, tenants};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,12 @@ pub struct SchedulerView {
     pub jobs_dead: i64,
     /// When the earliest job is due.
     pub oldest_due_at: Option<DateTime<Utc>>,
+    /// The oldest answer that is kept for a repeated idempotency key.
+    pub oldest_answer_at: Option<DateTime<Utc>>,
+    /// The oldest event that is kept.
+    pub oldest_event_at: Option<DateTime<Utc>>,
+    /// When the oldest job that is kept and done was done.
+    pub oldest_done_job_at: Option<DateTime<Utc>>,
     /// The latest time that a host saw.
     pub clock_seen_at: Option<DateTime<Utc>>,
     /// Since when a host's clock is behind it.
@@ -303,6 +309,7 @@ impl Altyn {
         let zone: Tz = stored("tenants.zone", &tenant.zone)?;
         let latest = runs::latest(&mut tx, tenant.id).await?;
         let counts = jobs::counts(&mut tx, tenant.id, SystemClock.now()).await?;
+        let oldest = retention::oldest(&mut tx, tenant.id).await?;
         // What decides is read level by level in transactions of its own; one held beside them would starve the pool.
         drop(tx);
         let over = last_day_over(now, zone, &tenant.run_at)?;
@@ -321,6 +328,9 @@ impl Altyn {
             jobs_held: counts.held,
             jobs_dead: counts.dead,
             oldest_due_at: counts.oldest_due_at,
+            oldest_answer_at: oldest.answer_at,
+            oldest_event_at: oldest.event_at,
+            oldest_done_job_at: oldest.done_job_at,
             clock_seen_at: clock.seen_at,
             clock_behind_since: clock.behind_since,
             clock_behind_ms: clock.behind_ms,

@@ -31,6 +31,24 @@ impl Default for Settings {
     }
 }
 
+/// How long what is of use for a while is kept, in days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Answers that idempotency keys repeat.
+    pub answers_days: u32,
+    /// Events of the outbox.
+    pub events_days: u32,
+    /// Jobs that are done.
+    pub jobs_days: u32,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { answers_days: 30, events_days: 90, jobs_days: 30 }
+    }
+}
+
 /// Whose plugins are installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -37,6 +37,7 @@ pub mod plugin_keys;
 pub mod plugins;
 pub mod price_overrides;
 pub mod promises;
+pub mod retention;
 pub mod rows;
 pub mod runs;
 pub mod sandboxes;

@@ -7,6 +7,7 @@ mod support;
 
 mod books;
 mod catalogue;
+mod events;
 mod parties;
 mod postings;
 mod service_terms;

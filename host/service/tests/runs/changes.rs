@@ -180,14 +180,6 @@ async fn a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run(world
     world.close_day("2027-02-01").await;
     let made = world.altyn.change_get(&world.request(), third.id).await.unwrap();
     assert_eq!((made.state.as_str(), made.ordinal), ("executed", Some(1)));
-    let posted: Vec<(String,)> = world
-        .rows(
-            "select source_key from ledger_transactions where tenant_id = $1 and source_key like 'change/%'",
-            (world.tenant.0,),
-        )
-        .await;
-    let named: Vec<String> = posted.into_iter().map(|(key,)| key).collect();
-    assert_eq!(named, [format!("change/{}", third.id)], "its posting names the change that callers know");
     let after = world.subscription(subscription.id).await;
     assert_eq!((after.quantity.as_str(), after.next_charge_on), ("3", day("2027-03-01")));
     world.prove().await;
@@ -217,6 +209,34 @@ async fn a_scheduled_end_is_not_replaced_by_another_change(world: &World) {
     world.altyn.change_withdraw(&world.request(), end.id).await.unwrap();
     assert!(world.preview(subscription.id, &more).await.effects.subscriptions[0].replaces.is_empty());
     world.made(subscription.id, &more).await;
+    world.prove().await;
+}
+
+async fn what_a_scheduled_change_posts_names_the_change(world: &World) {
+    let (_, subscription) = world.billed("CH-6B", PLAN, "2027-01-01", "2027-01-11").await;
+    let change = ChangeSubscription {
+        quantity: Some("3".into()),
+        on: Some(day("2027-01-20")),
+        timing: Some(Timing::Immediate),
+        ..wish(ChangeKind::ChangeQuantity)
+    };
+    let scheduled = world.made(subscription.id, &change).await;
+    assert_eq!((scheduled.state.as_str(), scheduled.effective_on), ("scheduled", day("2027-01-20")));
+    world.clock.set("2027-01-21T09:00:00Z".parse().unwrap());
+    world.close_day("2027-01-20").await;
+    let made = world.altyn.change_get(&world.request(), scheduled.id).await.unwrap();
+    assert_eq!(made.state, "executed");
+    assert!(made.charged_minor > 0 && made.credited_minor > 0);
+    let posted: Vec<(String,)> = world
+        .rows(
+            "select source_key from ledger_transactions where tenant_id = $1 and source_key like 'change/%'",
+            (world.tenant.0,),
+        )
+        .await;
+    assert_eq!(posted, [(format!("change/{}", scheduled.id),)]);
+    let credits: Vec<(Option<uuid::Uuid>,)> =
+        world.rows("select distinct change_id from charge_credits where tenant_id = $1", (world.tenant.0,)).await;
+    assert_eq!(credits, [(Some(scheduled.id.0),)]);
     world.prove().await;
 }
 
@@ -435,6 +455,7 @@ on_both_engines!(
     many_changes_of_one_day_conserve_money,
     a_deferred_change_waits_is_replaced_withdrawn_and_made_by_the_run,
     a_scheduled_end_is_not_replaced_by_another_change,
+    what_a_scheduled_change_posts_names_the_change,
     a_plugin_that_spoils_a_scheduled_change_fails_the_change_and_not_the_day,
     a_lower_quantity_splits_the_charge_into_what_was_used_and_what_goes_on,
     the_tables_say_when_and_whether,

@@ -259,6 +259,7 @@ async fn every_table_of_a_tenant_is_wiped_or_kept_on_purpose(world: &World) {
         "meters",
         "notice_policies",
         "order_policies",
+        "outbox_positions",
         "plan_components",
         "plan_versions",
         "plans",
