@@ -2,11 +2,14 @@
 //!
 //! Figures are ratios and rates of one run on one machine; none of them is money, which is why floats are fine here.
 
+mod aims;
 mod billing;
+mod bindings;
 mod change;
 mod containment;
 mod contracts;
 mod ledger;
+mod neighbours;
 mod plugin;
 mod usage;
 mod world;
@@ -34,6 +37,9 @@ pub struct BenchArgs {
     /// The transactions per second of `pgbench`, taken on the same server, to print beside.
     #[arg(long)]
     pub pgbench_tps: Option<String>,
+    /// Fail with a list when a figure misses its aim
+    #[arg(long)]
+    pub check: bool,
     /// Subscriptions per chunk of the run.
     #[arg(long)]
     pub chunk: Option<u32>,
@@ -48,6 +54,8 @@ pub enum Only {
     Ledger,
     /// Plugin calls.
     Plugin,
+    /// Many tenants beside one another: their bindings, and what they feel of an attacker.
+    Tenants,
     /// Previews of changes.
     Change,
     /// Recording use, and billing it.
@@ -75,6 +83,16 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
         });
         figures.extend(contained.await?.context("measuring the containment of plugins")?);
     }
+    if wants(Only::Tenants) {
+        let plugins = args.plugins.clone();
+        let beside = tokio::task::spawn_blocking(move || -> anyhow::Result<Figures> {
+            let mut figures = Figures::new();
+            neighbours::measure(&plugins, &mut figures)?;
+            Ok(figures)
+        });
+        figures.extend(beside.await?.context("measuring neighbours of attackers")?);
+        bindings::measure(args, &mut figures).await.context("measuring bindings of many tenants")?;
+    }
     if wants(Only::Change) {
         Box::pin(change::measure(args, &mut figures)).await.context("measuring changes")?;
     }
@@ -96,13 +114,19 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Figures> {
     Ok(figures)
 }
 
-/// The figures as a table.
+/// A sentence for each figure that misses its aim.
+pub fn missed(figures: &Figures) -> Vec<String> {
+    aims::missed(figures)
+}
+
+/// The figures as a table, with their aims.
 pub fn table(figures: &Figures) -> String {
     use std::fmt::Write as _;
     let width = figures.keys().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in figures {
-        let _ = writeln!(text, "{name:width$}  {value}");
+        let aim = aims::aim(name).map(|aim| format!("  ({aim})")).unwrap_or_default();
+        let _ = writeln!(text, "{name:width$}  {value}{aim}");
     }
     text
 }

@@ -79,7 +79,7 @@ fn load(runtime: &Runtime, plugins: &Path) -> anyhow::Result<Plugin> {
     Ok(runtime.load(&wasm)?)
 }
 
-fn document(lines: usize) -> TaxDocument {
+pub(super) fn document(lines: usize) -> TaxDocument {
     let party = |id: &str| Party {
         id: id.into(),
         kind: "legal-entity".into(),

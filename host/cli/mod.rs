@@ -289,11 +289,16 @@ async fn on_database(command: Command, session: &Session) -> Result<(), Failure>
 async fn measure(global: &Global, command: &crate::bench::BenchArgs) -> Result<(), Failure> {
     start_log(&global.load(None)?.log);
     let figures = crate::bench::run(command).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
+    let missed = if command.check { crate::bench::missed(&figures) } else { Vec::new() };
     match global.output {
         output::Output::Table => output::write(&crate::bench::table(&figures)),
         output::Output::Json => output::line(&format!("{:#}", serde_json::Value::Object(figures))),
     }
-    Ok(())
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let told = format!("{} figures miss their aims on this machine", missed.len());
+    Err(Failure::new(Exit::Failure, "aims-missed", told).with_details(missed))
 }
 
 /// Reads the text of a value, such as a role, that JSON writes as a word.

@@ -21,6 +21,7 @@ struct Wanted {
     subscriptions: Option<String>,
     only: Option<String>,
     output: Option<String>,
+    check: bool,
 }
 
 impl Wanted {
@@ -44,6 +45,9 @@ pub fn run(root: &Path, arguments: &[String]) -> anyhow::Result<ExitCode> {
     if let Some(only) = &wanted.only {
         bench.args(["--only", only]);
     }
+    if wanted.check {
+        bench.arg("--check");
+    }
     if wanted.ledger() {
         bench.args(["--pgbench-tps", &pgbench(&cluster)?]);
     }
@@ -62,9 +66,10 @@ fn parse(arguments: &[String]) -> Result<Wanted, Usage> {
             }
             (wanted.subscriptions, taken) = (Some(value.to_owned()), words);
         } else if let Some((value, words)) = shell::option(rest, "--only")? {
-            if !["billing", "ledger", "plugin", "change", "usage", "contract", "credit"].contains(&value) {
-                let message =
-                    format!("`--only` is billing, ledger, plugin, change, usage, contract or credit, got `{value}`");
+            if !["billing", "ledger", "plugin", "tenants", "change", "usage", "contract", "credit"].contains(&value) {
+                let message = format!(
+                    "`--only` is billing, ledger, plugin, tenants, change, usage, contract or credit, got `{value}`"
+                );
                 return Err(Usage::new(message));
             }
             (wanted.only, taken) = (Some(value.to_owned()), words);
@@ -73,6 +78,8 @@ fn parse(arguments: &[String]) -> Result<Wanted, Usage> {
                 return Err(Usage::new(format!("`--output` is table or json, got `{value}`")));
             }
             (wanted.output, taken) = (Some(value.to_owned()), words);
+        } else if first == "--check" {
+            (wanted.check, taken) = (true, 1);
         } else {
             return Err(Usage::new(format!("`cargo xtask bench` does not know `{first}`")));
         }
@@ -116,6 +123,12 @@ mod tests {
         assert_eq!(tps(report).as_deref(), Some("3871.204511"));
         assert_eq!(tps("tps = inf"), None);
         assert_eq!(tps(""), None);
+    }
+
+    #[test]
+    fn a_check_may_be_asked_for() {
+        assert!(parse(&words("--only plugin --check")).unwrap().check);
+        assert!(!parse(&[]).unwrap().check);
     }
 
     #[test]

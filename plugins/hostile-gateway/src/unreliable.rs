@@ -52,9 +52,9 @@ fn never() -> Step {
 pub fn resume(ruse: Ruse, answer: &Answer) -> Option<Result<Step, Fault>> {
     let taken = || Outcome::new(Verdict::Succeeded).of(Money { minor: 1, currency: "RUB".into() }).done();
     Some(match (ruse, answer) {
-        (Ruse::BelieveLost, Answer::Lost(_)) => taken(),
-        (Ruse::BelieveUnsent, Answer::NotSent(_)) => taken(),
-        (Ruse::BelieveAll, Answer::Response(_)) => taken(),
+        (Ruse::BelieveLost, Answer::Lost(_))
+        | (Ruse::BelieveUnsent, Answer::NotSent(_))
+        | (Ruse::BelieveAll, Answer::Response(_)) => taken(),
         (Ruse::DenyLost, Answer::Lost(why)) => Outcome::not_attempted(why.clone()).done(),
         (Ruse::Resend, Answer::Lost(_)) => Ok(never()),
         _ => return None,
