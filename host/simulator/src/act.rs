@@ -107,7 +107,8 @@ impl Life<'_> {
                 let request = self.operators[place].request();
                 let seen = self.until_answered(async |altyn| altyn.subscription_get(&request, id).await).await?;
                 let version = seen.map_err(failed)?.version;
-                let end = json!({ "on": day(today, in_days) });
+                // Whether days behind the end are charged depends on when days are closed.
+                let end = json!({ "on": day(today, in_days), "keep_charged": true });
                 let sent = self
                     .send(place, async |altyn, request| {
                         altyn.subscription_cancel(request, id, version, fit(end.clone())?).await
