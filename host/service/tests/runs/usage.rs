@@ -30,7 +30,8 @@ fn alone(world: &World) -> Altyn {
         numbering_scheme: limits,
         ..LimitsTable::default()
     };
-    let runtime = RuntimeConfig { instances: 4, limits, ..RuntimeConfig::default() };
+    // No decision is made a second time, so that what is counted is what the run did.
+    let runtime = RuntimeConfig { instances: 4, limits, recheck_percent: 0, ..RuntimeConfig::default() };
     Altyn { plugins: Arc::new(Plugins::new(Runtime::new(&runtime).unwrap())), ..world.altyn.clone() }
 }
 
