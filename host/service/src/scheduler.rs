@@ -391,7 +391,8 @@ impl Altyn {
 
     /// Holds a job for as long as it is worked on, so that no other host takes it for left; ends never.
     async fn job_hold(&self, tenant: TenantId, job: &jobs::JobRow, lease: TimeDelta) -> Result<Advanced> {
-        let pause = (lease / 3).to_std().unwrap_or(std::time::Duration::from_secs(10));
+        // A lease of less than three seconds is for hosts that are not to keep what they hold.
+        let pause = (lease / 3).max(TimeDelta::seconds(1)).to_std().unwrap_or(std::time::Duration::from_secs(10));
         loop {
             tokio::time::sleep(pause).await;
             let extended: altyn_store::Result<bool> = async {

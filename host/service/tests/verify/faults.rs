@@ -889,7 +889,7 @@ fn usage(world: &World) -> Vec<Fault> {
         ),
         fault(
             "a charge bills the use of a window that is gone",
-            &["usage-billed", "usage-charged", "usage-in-window"],
+            &["usage-charged", "usage-billed", "usage-in-window"],
             format!("delete from usage_windows where {billed}"),
             usage.id.to_string(),
         ),
