@@ -140,7 +140,7 @@ impl Scheduler {
                 },
             };
             let Some(ended) = ended else { break };
-            self.end(ended, &mut ticked);
+            self.end(&ended, &mut ticked);
         }
         self.altyn.usage_store_or_warn().await;
         Ok(ticked)
@@ -168,14 +168,14 @@ impl Scheduler {
     }
 
     /// Counts a turn that has ended, however it did; one that panicked is one that failed.
-    fn end(&mut self, ended: Result<(Id, Result<Ticked, ServiceError>), JoinError>, ticked: &mut Ticked) {
-        let id = match &ended {
+    fn end(&mut self, ended: &Result<(Id, Result<Ticked, ServiceError>), JoinError>, ticked: &mut Ticked) {
+        let id = match ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
         let Some(tenant) = self.tenants.remove(&id) else { return };
         self.working.remove(&tenant);
-        let error: &dyn std::fmt::Display = match &ended {
+        let error: &dyn std::fmt::Display = match ended {
             Ok((_, Ok(turn))) => {
                 ticked.add(*turn);
                 return;

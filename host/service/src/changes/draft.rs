@@ -756,7 +756,7 @@ impl Draft {
         for (index, line) in self.lines.iter_mut().enumerate() {
             if line.kind != ChargeKind::Recurring {
                 line.amount = line.due.price;
-                line.explanation = CHARGED_ONCE.to_owned();
+                CHARGED_ONCE.clone_into(&mut line.explanation);
                 continue;
             }
             prorated.push(index);
