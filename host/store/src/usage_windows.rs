@@ -103,14 +103,39 @@ impl WindowRow {
 }
 
 /// The columns of a [`WindowRow`].
+macro_rules! columns {
+    () => {
+        "w.id, w.contract_id, w.subscription_id, w.plan_version_id, w.component_id, w.meter_id,
+            w.change_ordinal, w.period_start, w.period_end, w.used_start, w.used_end, w.starts_us, w.ends_us,
+            w.quantity, w.discount_percent, w.state, w.due_on, w.billed_events, w.billed_use, w.billed_minor,
+            w.billings"
+    };
+}
 macro_rules! window {
     ($rest:literal) => {
+        concat!("select ", columns!(), $rest)
+    };
+}
+
+/// Something of the windows of pairs; SQLite keeps the order of cross joins and is told the index of the table's only unique
+/// key, or it walks all windows of the tenant for each pair.
+macro_rules! of_pairs {
+    ($columns:expr, $join:literal, $by:literal, $rest:literal) => {
         concat!(
-            "select w.id, w.contract_id, w.subscription_id, w.plan_version_id, w.component_id, w.meter_id,
-                w.change_ordinal, w.period_start, w.period_end, w.used_start, w.used_end, w.starts_us, w.ends_us,
-                w.quantity, w.discount_percent, w.state, w.due_on, w.billed_events, w.billed_use, w.billed_minor,
-                w.billings",
+            "select ",
+            $columns,
+            " from {rows}",
+            $join,
+            " usage_windows w",
+            $by,
+            " on w.tenant_id = $1 and w.subscription_id = v.subscription_id and w.meter_id = v.meter_id",
             $rest
+        )
+    };
+    ($columns:expr, $rest:literal) => {
+        Sql::each(
+            of_pairs!($columns, " cross join", " indexed by sqlite_autoindex_usage_windows_2", $rest),
+            of_pairs!($columns, " join", "", $rest),
         )
     };
 }
@@ -267,17 +292,13 @@ pub async fn cut(tx: &mut Tx, tenant: Uuid, subscription: Uuid, on: NaiveDate, o
     Ok(dropped + tx.execute(CUT, (tenant, subscription, on, on_us)).await?)
 }
 
-const UNBILLED: &str = window!(
-    " from {rows} join usage_windows w on w.tenant_id = $1 and w.subscription_id = v.subscription_id
-        and w.meter_id = v.meter_id and w.state <> 'billed'"
-);
+const UNBILLED: Sql = of_pairs!(columns!(), " and w.state <> 'billed'");
 /// The windows of (subscription, meter) that are to be billed, now or later, in no order.
 pub async fn unbilled(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid)]) -> Result<Vec<WindowRow>> {
     tx.fetch_rows(UNBILLED, (tenant,), &pair_rows(pairs)).await
 }
 
-const USES: &str = "select w.subscription_id, w.meter_id, w.billed_use from {rows} join usage_windows w
-    on w.tenant_id = $1 and w.subscription_id = v.subscription_id and w.meter_id = v.meter_id";
+const USES: Sql = of_pairs!("w.subscription_id, w.meter_id, w.billed_use", "");
 /// The figures that were billed of all windows of (subscription, meter).
 pub async fn uses(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid, String)>> {
     tx.fetch_rows(USES, (tenant,), &pair_rows(pairs)).await
@@ -434,23 +455,8 @@ pub struct PlacedRow {
     pub state: String,
 }
 
-/// The windows of pairs; `$join` and `$by` keep SQLite from walking all windows of the tenant for each pair.
-macro_rules! behind {
-    ($join:literal, $by:literal) => {
-        concat!(
-            "select w.id, w.subscription_id, w.meter_id, w.starts_us, w.ends_us, w.state from {rows}",
-            $join,
-            " usage_windows w",
-            $by,
-            " on w.tenant_id = $1 and w.subscription_id = v.subscription_id
-                and w.meter_id = v.meter_id and w.ends_us > v.from_us"
-        )
-    };
-}
-
-// The index is that of the table's only unique key.
 const BEHIND: Sql =
-    Sql::each(behind!(" cross join", " indexed by sqlite_autoindex_usage_windows_2"), behind!(" join", ""));
+    of_pairs!("w.id, w.subscription_id, w.meter_id, w.starts_us, w.ends_us, w.state", " and w.ends_us > v.from_us");
 /// The windows of (subscription, meter) that end behind an instant, in no order.
 pub async fn behind(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid, i64)]) -> Result<Vec<PlacedRow>> {
     let rows = Rows::new()
