@@ -136,6 +136,16 @@ pub(super) struct Draft {
     pub told: (DateTime<Utc>, String, String),
 }
 
+/// What the changes of one contract have in common.
+struct Wanted {
+    facts: rows::ContractFactsRow,
+    currency: Currency,
+    /// Today in the contract's zone.
+    today: NaiveDate,
+    prices: Prices,
+    scheduled: Option<Scheduled>,
+}
+
 /// What is decided about, before any plugin is asked.
 struct Loaded {
     contract: rows::ContractFactsRow,
@@ -230,7 +240,36 @@ impl Altyn {
         wishes: &[(SubscriptionId, ChangeSubscription)],
         scheduled: Option<Scheduled>,
     ) -> Result<Draft> {
-        let (loaded, covered) = self.load(request, wishes, scheduled).await?;
+        let (loaded, covered) = self.load(request, wishes, scheduled, None).await?;
+        self.drafted(request, loaded, &covered, scheduled).await
+    }
+
+    /// Drafts the renewal of subscriptions of one contract; those that cannot be renewed are left out with their reason.
+    pub(super) async fn draft_renewals(&self, request: &Request, ids: Vec<SubscriptionId>) -> Result<Draft> {
+        let nothing = |skipped: &[SkippedRenewal]| ServiceError::Conflict {
+            code: "nothing-to-renew",
+            message: "the contract has no subscription that can be renewed; there is nothing to do".to_owned(),
+            details: skipped.iter().map(|one| format!("{}: {}", one.subscription_id, one.reason)).collect(),
+        };
+        let wishes: Vec<_> = ids.into_iter().map(|id| (id, ChangeSubscription::of(ChangeKind::Renew))).collect();
+        if wishes.is_empty() {
+            return Err(nothing(&[]));
+        }
+        let mut skipped = Vec::new();
+        let (loaded, covered) = self.load(request, &wishes, None, Some(&mut skipped)).await?;
+        if loaded.items.is_empty() {
+            return Err(nothing(&skipped));
+        }
+        Ok(Draft { skipped, ..self.drafted(request, loaded, &covered, None).await? })
+    }
+
+    async fn drafted(
+        &self,
+        request: &Request,
+        loaded: Loaded,
+        covered: &HashMap<ChargeId, NaiveDate>,
+        scheduled: Option<Scheduled>,
+    ) -> Result<Draft> {
         let issued_on = scheduled.map_or(loaded.today, |scheduled| scheduled.business_on);
         let zone: chrono_tz::Tz = stored("tenants.zone", &loaded.zone)?;
         let day_after = issued_on.succ_opt().unwrap_or(issued_on);
@@ -256,7 +295,7 @@ impl Altyn {
             pins: Vec::new(),
             told,
         };
-        draft.lay_out(&covered);
+        draft.lay_out(covered);
         draft.end_orders(orders);
         self.check_bounds(&draft)?;
         let draft = self.price(draft, seller).await?;
@@ -290,163 +329,49 @@ impl Altyn {
         }
     }
 
-    /// Whether a wish can be drafted, apart from what it costs.
-    pub(super) async fn wish_check(
-        &self,
-        request: &Request,
-        wish: &(SubscriptionId, ChangeSubscription),
-    ) -> Result<()> {
-        Box::pin(self.load(request, std::slice::from_ref(wish), None)).await.map(|_| ())
-    }
-
     /// The binding that decides for a draft.
     pub(super) async fn bound_for(&self, draft: &Draft, world: World) -> Result<Bound> {
         let (now, zone, locale) = &draft.told;
         self.bound(draft.tenant, world, draft.issued_on, *now, zone, locale).await
     }
 
-    #[expect(clippy::too_many_lines, reason = "everything a change is decided from, read in one transaction")]
     async fn load(
         &self,
         request: &Request,
         wishes: &[(SubscriptionId, ChangeSubscription)],
         scheduled: Option<Scheduled>,
+        mut skipped: Option<&mut Vec<SkippedRenewal>>,
     ) -> Result<(Loaded, HashMap<ChargeId, NaiveDate>)> {
         let tenant = request.tenant.0;
         let mut tx = self.read(request).await?;
         let acting = tenants::acting(&mut tx, request).await?;
-        let mut contract: Option<(rows::ContractFactsRow, Currency, NaiveDate)> = None;
+        let mut wanted: Option<Wanted> = None;
         let mut items = Vec::with_capacity(wishes.len());
         let mut covered_until = HashMap::new();
-        let mut prices = Prices::default();
         for (id, command) in wishes {
             let row = subscriptions::find(&mut tx, tenant, id.uuid()).await?;
             let row = row.ok_or(ServiceError::NotFound("subscription"))?;
-            if contract.is_none() {
-                let facts = rows::contract_facts(&mut tx, tenant, row.contract_id).await?;
-                let facts = facts.ok_or_else(|| internal("a subscription has no contract"))?;
-                let currency = stored("contracts.currency", &facts.currency)?;
-                let zones = zones(&facts.zone, row.former_zone.as_ref(), row.former_zone_until)?;
-                let today = zones.day_of(self.clock.now());
-                prices = prices_of(&mut tx, tenant, vec![row.contract_id]).await?;
-                contract = Some((facts, currency, today));
-            }
-            let Some((facts, currency, today)) = &contract else { continue };
-            let today = scheduled.map_or(*today, |scheduled| scheduled.business_on);
-            let subscription = subscription_of(&row, prices.of(row.contract_id, row.id))?;
-            let wished = command.on.unwrap_or(today);
-            check_self_service(request, command, today)?;
-            let (plan, plan_id) =
-                version(&mut tx, tenant, row.plan_version_id, command.kind == ChangeKind::Renew).await?;
-            let target = match command.kind {
-                ChangeKind::ChangePlan => {
-                    // Deferred changes sell the version of their day; the end of the term is known well enough here.
-                    let day = scheduled.map_or(wished.max(today), |scheduled| scheduled.effective_on);
-                    self.target(&mut tx, request, command, day, facts).await?
+            let wanted = match &wanted {
+                Some(wanted) => wanted,
+                None => wanted.insert(self.wanted(&mut tx, tenant, &row, scheduled).await?),
+            };
+            match self.decided(&mut tx, request, wanted, row, command).await {
+                Ok((item, covered)) => {
+                    covered_until.extend(covered.iter().map(|charge| (charge.charge, charge.until)));
+                    items.push(item);
                 }
-                _ => (Arc::clone(&plan), plan_id),
-            };
-            let quantity = command.quantity.as_deref().map(|text| stored("quantity", text)).transpose()?;
-            let new_quantity: Decimal = quantity.unwrap_or(subscription.quantity);
-            if matches!(command.kind, ChangeKind::ChangePlan | ChangeKind::ChangeQuantity) {
-                not_sold(target.0.takes(new_quantity))?;
+                Err(error @ (ServiceError::Conflict { .. } | ServiceError::Invalid(_))) => match &mut skipped {
+                    Some(skipped) => skipped.push(SkippedRenewal {
+                        subscription_id: *id,
+                        reason_code: error.code().to_owned(),
+                        reason: told(&error),
+                    }),
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
             }
-            let (mut direction, _, mut direction_reason) =
-                classify((&plan, subscription.quantity), (&target.0, new_quantity)).map_err(internal)?;
-            if let Some(overruled) = command.direction {
-                direction_reason = format!("said so; the classifier says {direction}: {direction_reason}");
-                direction = overruled;
-            }
-            let first = boundary(subscription.anchor_on, plan.cadence, subscription.next_index).map_err(internal)?;
-            let asked = TimingFacts {
-                kind: command.kind,
-                direction,
-                from_plan: plan_id,
-                to_plan: target.1,
-                period: period_change(plan.cadence, target.0.cadence),
-                phase: phase(&subscription, &plan, first)?,
-            };
-            let (mut timing, mut timing_reason) = timings::decide(&mut tx, tenant, &asked).await?;
-            if timing == Timing::Forbidden {
-                return Err(forbidden(&timing_reason));
-            }
-            if let Some(wished) = command.timing {
-                timing_reason = format!("wished; {timing_reason} says {timing}");
-                timing = wished;
-            }
-            if let Some(scheduled) = scheduled {
-                timing = scheduled.timing;
-            }
-            let term = effective_on(timing, &subscription, &plan, wished).map_err(refused)?.unwrap_or(wished);
-            let on = match scheduled {
-                Some(scheduled) if timing != Timing::EndOfTerm => scheduled.effective_on,
-                // What has not begun, or has run out, is changed on the wished day at the earliest.
-                _ if timing == Timing::EndOfTerm && command.on.is_some() => term.max(wished),
-                _ => term,
-            };
-            if command.kind.takes_days()
-                && let Some(out) = lives::out_on(&mut tx, tenant, row.id, on).await?
-                && let Some(until) = out.until_on
-            {
-                return Err(ServiceError::conflict(
-                    "change-not-possible",
-                    format!(
-                        "the days from {} are neither served nor charged; choose {until} or a later day",
-                        out.from_on
-                    ),
-                ));
-            }
-            let order = match command.kind {
-                ChangeKind::Cancel => Order::Cancel,
-                ChangeKind::ChangePlan => Order::ChangePlan(&target.0, quantity),
-                ChangeKind::ChangeQuantity => Order::ChangeQuantity(new_quantity),
-                ChangeKind::Pause => Order::Pause,
-                ChangeKind::Resume => Order::Resume,
-                ChangeKind::ChangeBillingDay => Order::ChangeBillingDay(command.billing_day.unwrap_or(0)),
-                ChangeKind::Renew => Order::Renew,
-                ChangeKind::Prolong => Order::Prolong(command.days.unwrap_or(0)),
-                ChangeKind::Shift => Order::Shift(command.days.unwrap_or(0)),
-            };
-            let covered = rows::covered(&mut tx, tenant, row.id, on).await?;
-            let covered: Vec<Covered> = covered.iter().map(|row| covered_of(row, *currency)).collect::<Result<_>>()?;
-            covered_until.extend(covered.iter().map(|charge| (charge.charge, charge.until)));
-            let current_day = command.current_day.unwrap_or(CurrentDay::New);
-            let asked =
-                Facts { subscription: &subscription, plan: &plan, covered: &covered, signed_on: facts.signed_on };
-            let decision = match decide(&asked, &order, on, current_day) {
-                Ok(decision) => decision,
-                // Its periods up to that day will have been charged by then; a renewal does not wait for its day.
-                Err(ChangeError::Unbilled(_))
-                    if on > today && scheduled.is_none() && command.kind != ChangeKind::Renew =>
-                {
-                    nothing_yet(&subscription, command.kind, on)
-                }
-                Err(error) => return Err(refused(error)),
-            };
-            let effective_on = if command.kind == ChangeKind::Renew { today } else { on };
-            let waits = scheduled.is_none() && effective_on > today;
-            let replaces = if waits { replaced(&mut tx, tenant, row.id, command.kind).await? } else { Vec::new() };
-            // A renewal by hand goes over to the version of the plan that has come, like one by a run.
-            let moved = plan.version(decision.terms.plan_version).filter(|moved| moved.id != plan.id);
-            let target = moved.map_or(target.0, |moved| Arc::new(moved.clone()));
-            items.push(Item {
-                effective_on,
-                replaces,
-                // What it posts, credits and tells names the change by the id that callers know.
-                change: scheduled.map_or_else(|| ChangeId(self.ids.next()), |scheduled| scheduled.change),
-                command: command.clone(),
-                row,
-                subscription,
-                decision,
-                direction,
-                direction_reason,
-                timing,
-                timing_reason,
-                target,
-                current_day,
-            });
         }
-        let (facts, currency, today) = contract.ok_or(ServiceError::NotFound("subscription"))?;
+        let Wanted { facts, currency, today, .. } = wanted.ok_or(ServiceError::NotFound("subscription"))?;
         let seller = runs::sellers(&mut tx, tenant).await?.into_iter().find(|seller| seller.id == facts.seller_id);
         let orders = orders::standing_among(&mut tx, tenant, items.iter().map(|item| item.row.id).collect()).await?;
         let loaded = Loaded {
@@ -460,6 +385,147 @@ impl Altyn {
             items,
         };
         Ok((loaded, covered_until))
+    }
+
+    /// What the changes of one contract have in common, told by one of its subscriptions.
+    async fn wanted(
+        &self,
+        tx: &mut altyn_store::Tx,
+        tenant: Uuid,
+        row: &SubscriptionRow,
+        scheduled: Option<Scheduled>,
+    ) -> Result<Wanted> {
+        let facts = rows::contract_facts(tx, tenant, row.contract_id).await?;
+        let facts = facts.ok_or_else(|| internal("a subscription has no contract"))?;
+        let zones = zones(&facts.zone, row.former_zone.as_ref(), row.former_zone_until)?;
+        Ok(Wanted {
+            currency: stored("contracts.currency", &facts.currency)?,
+            today: zones.day_of(self.clock.now()),
+            prices: prices_of(tx, tenant, vec![row.contract_id]).await?,
+            facts,
+            scheduled,
+        })
+    }
+
+    /// Decides one change; with the charges that it looked at.
+    #[expect(clippy::too_many_lines, reason = "everything a change is decided from, read in one transaction")]
+    async fn decided(
+        &self,
+        tx: &mut altyn_store::Tx,
+        request: &Request,
+        wanted: &Wanted,
+        row: SubscriptionRow,
+        command: &ChangeSubscription,
+    ) -> Result<(Item, Vec<Covered>)> {
+        let (tenant, scheduled) = (request.tenant.0, wanted.scheduled);
+        let today = scheduled.map_or(wanted.today, |scheduled| scheduled.business_on);
+        let subscription = subscription_of(&row, wanted.prices.of(row.contract_id, row.id))?;
+        let wished = command.on.unwrap_or(today);
+        check_self_service(request, command, today)?;
+        let (plan, plan_id) = version(tx, tenant, row.plan_version_id, command.kind == ChangeKind::Renew).await?;
+        let target = match command.kind {
+            ChangeKind::ChangePlan => {
+                // Deferred changes sell the version of their day; the end of the term is known well enough here.
+                let day = scheduled.map_or(wished.max(today), |scheduled| scheduled.effective_on);
+                self.target(tx, request, command, day, &wanted.facts).await?
+            }
+            _ => (Arc::clone(&plan), plan_id),
+        };
+        let quantity = command.quantity.as_deref().map(|text| stored("quantity", text)).transpose()?;
+        let new_quantity: Decimal = quantity.unwrap_or(subscription.quantity);
+        if matches!(command.kind, ChangeKind::ChangePlan | ChangeKind::ChangeQuantity) {
+            not_sold(target.0.takes(new_quantity))?;
+        }
+        let (mut direction, _, mut direction_reason) =
+            classify((&plan, subscription.quantity), (&target.0, new_quantity)).map_err(internal)?;
+        if let Some(overruled) = command.direction {
+            direction_reason = format!("said so; the classifier says {direction}: {direction_reason}");
+            direction = overruled;
+        }
+        let first = boundary(subscription.anchor_on, plan.cadence, subscription.next_index).map_err(internal)?;
+        let asked = TimingFacts {
+            kind: command.kind,
+            direction,
+            from_plan: plan_id,
+            to_plan: target.1,
+            period: period_change(plan.cadence, target.0.cadence),
+            phase: phase(&subscription, &plan, first)?,
+        };
+        let (mut timing, mut timing_reason) = timings::decide(tx, tenant, &asked).await?;
+        if timing == Timing::Forbidden {
+            return Err(forbidden(&timing_reason));
+        }
+        if let Some(wished) = command.timing {
+            timing_reason = format!("wished; {timing_reason} says {timing}");
+            timing = wished;
+        }
+        if let Some(scheduled) = scheduled {
+            timing = scheduled.timing;
+        }
+        let term = effective_on(timing, &subscription, &plan, wished).map_err(refused)?.unwrap_or(wished);
+        let on = match scheduled {
+            Some(scheduled) if timing != Timing::EndOfTerm => scheduled.effective_on,
+            // What has not begun, or has run out, is changed on the wished day at the earliest.
+            _ if timing == Timing::EndOfTerm && command.on.is_some() => term.max(wished),
+            _ => term,
+        };
+        if command.kind.takes_days()
+            && let Some(out) = lives::out_on(tx, tenant, row.id, on).await?
+            && let Some(until) = out.until_on
+        {
+            return Err(ServiceError::conflict(
+                "change-not-possible",
+                format!("the days from {} are neither served nor charged; choose {until} or a later day", out.from_on),
+            ));
+        }
+        let order = match command.kind {
+            ChangeKind::Cancel => Order::Cancel,
+            ChangeKind::ChangePlan => Order::ChangePlan(&target.0, quantity),
+            ChangeKind::ChangeQuantity => Order::ChangeQuantity(new_quantity),
+            ChangeKind::Pause => Order::Pause,
+            ChangeKind::Resume => Order::Resume,
+            ChangeKind::ChangeBillingDay => Order::ChangeBillingDay(command.billing_day.unwrap_or(0)),
+            ChangeKind::Renew => Order::Renew,
+            ChangeKind::Prolong => Order::Prolong(command.days.unwrap_or(0)),
+            ChangeKind::Shift => Order::Shift(command.days.unwrap_or(0)),
+        };
+        let covered = rows::covered(tx, tenant, row.id, on).await?;
+        let covered: Vec<Covered> =
+            covered.iter().map(|row| covered_of(row, wanted.currency)).collect::<Result<_>>()?;
+        let current_day = command.current_day.unwrap_or(CurrentDay::New);
+        let asked =
+            Facts { subscription: &subscription, plan: &plan, covered: &covered, signed_on: wanted.facts.signed_on };
+        let decision = match decide(&asked, &order, on, current_day) {
+            Ok(decision) => decision,
+            // Its periods up to that day will have been charged by then; a renewal does not wait for its day.
+            Err(ChangeError::Unbilled(_)) if on > today && scheduled.is_none() && command.kind != ChangeKind::Renew => {
+                nothing_yet(&subscription, command.kind, on)
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        let effective_on = if command.kind == ChangeKind::Renew { today } else { on };
+        let waits = scheduled.is_none() && effective_on > today;
+        let replaces = if waits { replaced(tx, tenant, row.id, command.kind).await? } else { Vec::new() };
+        // A renewal by hand goes over to the version of the plan that has come, like one by a run.
+        let moved = plan.version(decision.terms.plan_version).filter(|moved| moved.id != plan.id);
+        let target = moved.map_or(target.0, |moved| Arc::new(moved.clone()));
+        let item = Item {
+            effective_on,
+            replaces,
+            // What it posts, credits and tells names the change by the id that callers know.
+            change: scheduled.map_or_else(|| ChangeId(self.ids.next()), |scheduled| scheduled.change),
+            command: command.clone(),
+            row,
+            subscription,
+            decision,
+            direction,
+            direction_reason,
+            timing,
+            timing_reason,
+            target,
+            current_day,
+        };
+        Ok((item, covered))
     }
 
     /// The plan version that a change of the plan leads to.
@@ -588,6 +654,16 @@ fn phase(subscription: &Subscription, plan: &PlanVersion, next: NaiveDate) -> Re
 fn nothing_yet(subscription: &Subscription, kind: ChangeKind, on: NaiveDate) -> Decision {
     let terms = Terms::of(subscription);
     Decision { kind, on, credits: Vec::new(), lines: Vec::new(), terms, gift: None, gap: None }
+}
+
+/// A refusal in words, with the words of its fields.
+fn told(error: &ServiceError) -> String {
+    match error {
+        ServiceError::Invalid(fields) => {
+            fields.iter().map(|field| field.message.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn forbidden(by: &str) -> ServiceError {

@@ -129,7 +129,7 @@ impl Altyn {
 
     /// Shows what renewing all subscriptions of a contract would do.
     pub async fn contract_renew_preview(&self, request: &Request, id: ContractId) -> Result<ChangePreview> {
-        self.draft_renewals(request, id).await?.preview()
+        self.draft_renewals(request, self.renewable(request, id).await?).await?.preview()
     }
 
     /// Charges the next period of all subscriptions of a contract that can be renewed, on one set of documents, and names
@@ -141,7 +141,7 @@ impl Altyn {
         command: RenewContract,
     ) -> Result<Reply<RenewalView>> {
         for _ in 0..ATTEMPTS {
-            let checked = match Box::pin(self.draft_renewals(request, id)).await {
+            let checked = match Box::pin(self.draft_renewals(request, self.renewable(request, id).await?)).await {
                 Ok(draft) => draft.is_what_was_seen(&command.plan_hash, command.effects.as_ref()).map(|()| draft),
                 Err(error) => Err(error),
             };
@@ -219,45 +219,6 @@ impl Altyn {
             }
         }
         Ok(found)
-    }
-
-    /// Drafts the renewal of all subscriptions of a contract; those that cannot be renewed are left out with their reason.
-    async fn draft_renewals(&self, request: &Request, id: ContractId) -> Result<draft::Draft> {
-        let (mut wishes, mut skipped) = (Vec::new(), Vec::new());
-        for subscription in self.renewable(request, id).await? {
-            let wish = (subscription, ChangeSubscription::of(ChangeKind::Renew));
-            match self.wish_check(request, &wish).await {
-                Ok(()) => wishes.push(wish),
-                Err(error @ (ServiceError::Conflict { .. } | ServiceError::Invalid(_))) => {
-                    skipped.push(SkippedRenewal {
-                        subscription_id: subscription,
-                        reason_code: error.code().to_owned(),
-                        reason: told(&error),
-                    });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if wishes.is_empty() {
-            return Err(ServiceError::Conflict {
-                code: "nothing-to-renew",
-                message: "the contract has no subscription that can be renewed; there is nothing to do".to_owned(),
-                details: skipped.iter().map(|one| format!("{}: {}", one.subscription_id, one.reason)).collect(),
-            });
-        }
-        let mut draft = self.draft(request, &wishes, None).await?;
-        draft.skipped = skipped;
-        Ok(draft)
-    }
-}
-
-/// A refusal in words, with the words of its fields.
-fn told(error: &ServiceError) -> String {
-    match error {
-        ServiceError::Invalid(fields) => {
-            fields.iter().map(|field| field.message.as_str()).collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
     }
 }
 

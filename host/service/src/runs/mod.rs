@@ -169,7 +169,7 @@ pub struct ConfirmPlan {
 }
 
 /// A decision for many plans: for all that await one, or for those that every given bound leaves.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmPlans {
     /// Confirm only plans up to this gross amount, minor units; all when absent. For scheduled changes it is the larger of
@@ -255,14 +255,7 @@ impl ConfirmPlans {
 
     /// Whether it leaves any plan out.
     fn narrows(&self) -> bool {
-        let Self { largest_gross_minor, group, channel, seller_id, plan_id, product_id, contract_ids } = self;
-        largest_gross_minor.is_some()
-            || group.is_some()
-            || channel.is_some()
-            || seller_id.is_some()
-            || plan_id.is_some()
-            || product_id.is_some()
-            || !contract_ids.is_empty()
+        *self != Self::default()
     }
 }
 
