@@ -3,11 +3,7 @@
 use altyn_service::ports::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, plugins};
-
-fn id(answer: &Value) -> String {
-    answer["id"].as_str().unwrap().to_owned()
-}
+use crate::desk::{Desk, bind_plugins, id, selling};
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
@@ -15,26 +11,8 @@ fn text(value: &Value) -> String {
 
 /// A contract with a subscription whose periods begin by hand, from today on.
 fn sold() -> (Desk, String, String) {
-    let desk = Desk::migrated();
-    desk.json(&["tenant", "create", "--name", "Оператор"]);
-    for (name, config) in [("day-ratio", "{}"), ("ru-vat", "{}"), ("number-template", r#"{"template":"{seq}"}"#)] {
-        let file = plugins().join(name).with_extension("wasm");
-        desk.json(&["plugin", "install", file.to_str().unwrap()]);
-        desk.json(&["plugin", "bind", name, "--from", "2026-01-01", "--plugin-config", config]);
-    }
-    let requisites = ["--vat-regime", "general", "--inn", "0077990015", "--kpp", "007701001"];
-    let seller = id(&desk.json(&[&["seller", "create", "--name", "ООО"], &requisites[..]].concat()));
-    let customer = id(&desk.json(&["customer", "create", "--kind", "individual", "--name", "Абонент"]));
-    let words = ["contract", "create", "--customer", &customer, "--seller", &seller, "--kind", "prepaid"];
-    let contract = id(&desk.json(&[&words[..], &["--number", "Д-1"]].concat()));
-    let product = ["product", "create", "--code", "net", "--title", "Сеть", "--tax-category", "standard"];
-    let product = id(&desk.json(&product));
-    let plan = json!({ "code": "net", "title": "Сеть", "status": "active", "version": {
-        "effective_from": "2026-01-01", "cadence": "1m", "price_mode": "included",
-        "components": [{ "code": "net", "title": "Сеть", "unit_price_minor": 50_000, "product_id": product }],
-    }});
-    std::fs::write(desk.path("plan.json"), plan.to_string()).unwrap();
-    desk.json(&["plan", "create", "plan.json"]);
+    let (desk, contract) = selling();
+    bind_plugins(&desk);
     let today = SystemClock.now().date_naive().to_string();
     let words = ["subscription", "create", "--contract", &contract, "--plan-code", "net", "--starts-on", &today];
     let subscription = id(&desk.json(&[&words[..], &["--manual"]].concat()));

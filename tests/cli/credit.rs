@@ -1,12 +1,6 @@
 //! Blocks, promises, credit and dunning from the command line.
 
-use serde_json::Value;
-
-use crate::desk::Desk;
-
-fn id(answer: &Value) -> String {
-    answer["id"].as_str().unwrap().to_owned()
-}
+use crate::desk::{Desk, id};
 
 #[test]
 fn credit_is_controlled_from_the_command_line() {

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A folder to work in, and the program run inside it with no settings but the given ones.
 pub struct Desk {
@@ -98,4 +98,38 @@ pub fn plugins() -> PathBuf {
     let folder = built.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/plugins"));
     assert!(folder.join("day-ratio.wasm").exists(), "build the components with `cargo xtask plugins`");
     folder
+}
+
+/// The id of an answer.
+pub fn id(answer: &Value) -> String {
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+/// A tenant that sells the plan `net` at 500.00 a month, tax included, and the id of a contract of it.
+pub fn selling() -> (Desk, String) {
+    let desk = Desk::migrated();
+    desk.json(&["tenant", "create", "--name", "Оператор"]);
+    let requisites = ["--vat-regime", "general", "--inn", "0077990015", "--kpp", "007701001"];
+    let seller = id(&desk.json(&[&["seller", "create", "--name", "ООО"], &requisites[..]].concat()));
+    let customer = id(&desk.json(&["customer", "create", "--kind", "individual", "--name", "Абонент"]));
+    let words = ["contract", "create", "--customer", &customer, "--seller", &seller, "--kind", "prepaid"];
+    let contract = id(&desk.json(&[&words[..], &["--number", "Д-1"]].concat()));
+    let product = ["product", "create", "--code", "net", "--title", "Сеть", "--tax-category", "standard"];
+    let product = id(&desk.json(&product));
+    let plan = json!({ "code": "net", "title": "Сеть", "status": "active", "version": {
+        "effective_from": "2026-01-01", "cadence": "1m", "price_mode": "included",
+        "components": [{ "code": "net", "title": "Сеть", "unit_price_minor": 50_000, "product_id": product }],
+    }});
+    std::fs::write(desk.path("plan.json"), plan.to_string()).unwrap();
+    desk.json(&["plan", "create", "plan.json"]);
+    (desk, contract)
+}
+
+/// Installs and binds a plugin for each extension point that runs need.
+pub fn bind_plugins(desk: &Desk) {
+    for (name, config) in [("day-ratio", "{}"), ("ru-vat", "{}"), ("number-template", r#"{"template":"{seq}"}"#)] {
+        let file = plugins().join(name).with_extension("wasm");
+        desk.json(&["plugin", "install", file.to_str().unwrap()]);
+        desk.json(&["plugin", "bind", name, "--from", "2026-01-01", "--plugin-config", config]);
+    }
 }

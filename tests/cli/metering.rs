@@ -2,13 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use crate::desk::Desk;
-
-fn id(answer: &Value) -> String {
-    answer["id"].as_str().unwrap().to_owned()
-}
+use crate::desk::{Desk, id};
 
 #[test]
 fn use_is_imported_from_the_command_line() {

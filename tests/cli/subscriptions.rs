@@ -2,29 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::desk::Desk;
-
-fn id(answer: &Value) -> String {
-    answer["id"].as_str().unwrap().to_owned()
-}
+use crate::desk::{Desk, id, selling};
 
 #[test]
 fn a_subscription_is_ordered_activated_and_edited_from_the_command_line() {
-    let desk = Desk::migrated();
-    desk.json(&["tenant", "create", "--name", "Оператор"]);
-    let requisites = ["--vat-regime", "general", "--inn", "0077990015", "--kpp", "007701001"];
-    let seller = id(&desk.json(&[&["seller", "create", "--name", "ООО"], &requisites[..]].concat()));
-    let customer = id(&desk.json(&["customer", "create", "--kind", "individual", "--name", "Абонент"]));
-    let words = ["contract", "create", "--customer", &customer, "--seller", &seller, "--kind", "prepaid"];
-    let contract = id(&desk.json(&[&words[..], &["--number", "Д-1"]].concat()));
-    let product = ["product", "create", "--code", "net", "--title", "Сеть", "--tax-category", "standard"];
-    let product = id(&desk.json(&product));
-    let plan = json!({ "code": "net", "title": "Сеть", "status": "active", "version": {
-        "effective_from": "2026-01-01", "cadence": "1m", "price_mode": "included",
-        "components": [{ "code": "net", "title": "Сеть", "unit_price_minor": 50_000, "product_id": product }],
-    }});
-    std::fs::write(desk.path("plan.json"), plan.to_string()).unwrap();
-    desk.json(&["plan", "create", "plan.json"]);
+    let (desk, contract) = selling();
     let words = ["subscription", "create", "--contract", &contract, "--plan-code", "net", "--starts-on", "2026-02-01"];
     let ordered = desk.json(&[&words[..], &["--pending", "--short-funds", "retry", "--retry-days", "3"]].concat());
     assert_eq!((&ordered["status"], &ordered["retry_days"]), (&json!("pending"), &json!(3)));
