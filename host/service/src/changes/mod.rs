@@ -6,6 +6,7 @@
 //! postings, the new terms and the record of the change; plugins are asked before it begins.
 
 mod command;
+mod decide;
 mod draft;
 mod save;
 mod scheduled;

@@ -14,7 +14,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    draft::{Draft, Item, on_trial},
+    decide::Item,
+    draft::{Draft, on_trial},
     view::{ChangeView, change_view},
 };
 use crate::{
