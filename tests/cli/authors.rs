@@ -18,11 +18,26 @@ fn a_project_is_made_once_and_only_under_a_good_name() {
     desk.run(&["plugin", "new", "other", "--world", "no-such-world"]).refused(2);
     for language in ["javascript", "python", "c"] {
         desk.json(&["plugin", "new", language, "--world", "numbering-scheme", "--lang", language]);
-        let told = desk.run(&["plugin", "new", "pay", "--world", "payment-gateway", "--lang", language]).refused(2);
-        assert!(told.contains("--lang rust"), "{told}");
     }
     let told = desk.run(&["plugin", "build", "."]).refused(2);
     assert!(told.contains("altyn plugin new"), "{told}");
+}
+
+#[test]
+fn a_gateway_is_begun_in_every_language_with_the_same_cases() {
+    let desk = Desk::new();
+    let source = [("rust", "src/lib.rs"), ("javascript", "plugin.js"), ("python", "plugin.py"), ("c", "plugin.c")];
+    for (language, file) in source {
+        let name = format!("{language}-bank");
+        desk.json(&["plugin", "new", &name, "--world", "payment-gateway", "--lang", language]);
+        let text = std::fs::read_to_string(desk.path(&name).join(file)).unwrap();
+        assert!(text.contains(&format!("\"{name}\"")) && !text.contains("{{name}}"), "{language} has its name");
+        for case in ["pay", "declined", "notification", "forged-notification", "missing-secret"] {
+            assert!(desk.path(&name).join(format!("cases/{case}.json")).is_file(), "{language}: {case}");
+        }
+        let read = std::fs::read_to_string(desk.path(&name).join("README.md")).unwrap();
+        assert!(read.contains("altyn plugin grant"), "{read}");
+    }
 }
 
 #[test]

@@ -100,9 +100,6 @@ pub fn write(folder: &Path, world: World, language: Language) -> Result<Made, Fa
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::usage(format!("{} is not empty; name a new folder", folder.display())));
     }
-    if world == World::PaymentGateway && language != Language::Rust {
-        return Err(Failure::usage("gateways are written in Rust for now; use --lang rust"));
-    }
     put(folder, name, world, language, &files(name, world, language))
 }
 
@@ -161,16 +158,14 @@ fn files(name: &str, world: World, language: Language) -> Vec<(String, String)> 
         (".gitignore".into(), "/dist\n/target\n/node_modules\n/.venv\n__pycache__\n".into()),
         ("README.md".into(), readme(name, world, language)),
     ];
-    files.extend(case(world).map(|text| ("cases/first.json".into(), text.into())));
+    files.extend(cases(world).iter().map(|(name, text)| (format!("cases/{name}"), (*text).into())));
     files.extend(vendored(world, language));
     let named = |text: &str| text.replace("{{name}}", name);
     match language {
         Language::Rust => {
             files.push(("Cargo.toml".into(), named(include_str!("../../../plugins/templates/rust/Cargo.toml.txt"))));
-            files.push((
-                "src/lib.rs".into(),
-                named(&source(world, language).replace("\"pay-sandbox\"", "\"{{name}}\"")),
-            ));
+            let own = source(world, language).replace("\"counter-bank\"", "\"{{name}}\"");
+            files.push(("src/lib.rs".into(), named(&own)));
         }
         Language::C => files.push(("plugin.c".into(), named(source(world, language)))),
         Language::Javascript => {
@@ -224,8 +219,10 @@ fn c_bindings(world: World) -> &'static [(&'static str, &'static str)] {
             ("bindings/numbering_scheme.h", include_str!("../../../plugins/templates/c/bindings/numbering_scheme.h")),
             ("bindings/numbering_scheme.c", include_str!("../../../plugins/templates/c/bindings/numbering_scheme.c")),
         ],
-        // Gateways are written in Rust for now.
-        World::PaymentGateway => &[],
+        World::PaymentGateway => &[
+            ("bindings/payment_gateway.h", include_str!("../../../plugins/templates/c/bindings/payment_gateway.h")),
+            ("bindings/payment_gateway.c", include_str!("../../../plugins/templates/c/bindings/payment_gateway.c")),
+        ],
     }
 }
 
@@ -239,10 +236,17 @@ fn source(world: World, language: Language) -> &'static str {
         }
         (Language::Rust, World::TaxRule) => include_str!("../../../plugins/templates/rust/tax-rule.rs"),
         (Language::Rust, World::NumberingScheme) => include_str!("../../../plugins/templates/rust/numbering-scheme.rs"),
-        // The test gateway is the shortest that shows everything: steps, digests, notifications.
-        (_, World::PaymentGateway) => {
-            let whole = include_str!("../../../plugins/pay-sandbox/src/lib.rs");
+        // The same bank in every language: requests, answers, digests, notifications. In Rust it is an example, too.
+        (Language::Rust, World::PaymentGateway) => {
+            let whole = include_str!("../../../examples/plugins/counter-bank/src/lib.rs");
             whole.split("\n#[cfg(test)]").next().unwrap_or(whole)
+        }
+        (Language::C, World::PaymentGateway) => include_str!("../../../plugins/templates/c/payment-gateway.c"),
+        (Language::Javascript, World::PaymentGateway) => {
+            include_str!("../../../plugins/templates/javascript/payment-gateway.js")
+        }
+        (Language::Python, World::PaymentGateway) => {
+            include_str!("../../../plugins/templates/python/payment_gateway.py")
         }
         (Language::Javascript, World::ProrationStrategy) => {
             include_str!("../../../plugins/templates/javascript/proration-strategy.js")
@@ -261,15 +265,32 @@ fn source(world: World, language: Language) -> &'static str {
     }
 }
 
-fn case(world: World) -> Option<&'static str> {
+/// The cases of a template, by their names.
+fn cases(world: World) -> &'static [(&'static str, &'static str)] {
     match world {
-        World::ProrationStrategy => Some(include_str!("../../../plugins/templates/cases/proration-strategy.json")),
-        World::TaxRule => Some(include_str!("../../../plugins/templates/cases/tax-rule.json")),
-        World::NumberingScheme => Some(include_str!("../../../plugins/templates/cases/numbering-scheme.json")),
-        // What a gateway is asked holds what its vault answered; a case of it is recorded, not written.
-        World::PaymentGateway => None,
+        World::ProrationStrategy => {
+            &[("first.json", include_str!("../../../plugins/templates/cases/proration-strategy.json"))]
+        }
+        World::TaxRule => &[("first.json", include_str!("../../../plugins/templates/cases/tax-rule.json"))],
+        World::NumberingScheme => {
+            &[("first.json", include_str!("../../../plugins/templates/cases/numbering-scheme.json"))]
+        }
+        World::PaymentGateway => BANK_CASES,
     }
 }
+
+/// What the bank of the templates is asked: the same of every language.
+const BANK_CASES: &[(&str, &str)] = &[
+    ("declined.json", include_str!("../../../examples/plugins/counter-bank/cases/declined.json")),
+    ("forged-notification.json", include_str!("../../../examples/plugins/counter-bank/cases/forged-notification.json")),
+    (
+        "held-payments-are-not-served.json",
+        include_str!("../../../examples/plugins/counter-bank/cases/held-payments-are-not-served.json"),
+    ),
+    ("missing-secret.json", include_str!("../../../examples/plugins/counter-bank/cases/missing-secret.json")),
+    ("notification.json", include_str!("../../../examples/plugins/counter-bank/cases/notification.json")),
+    ("pay.json", include_str!("../../../examples/plugins/counter-bank/cases/pay.json")),
+];
 
 fn readme(name: &str, world: World, language: Language) -> String {
     let (file, needs) = match language {
@@ -278,12 +299,18 @@ fn readme(name: &str, world: World, language: Language) -> String {
         Language::Python => ("plugin.py", "Python 3.10 or newer with venv"),
         Language::C => ("plugin.c", "clang with lld, or Python 3 with venv and pip, which bring zig"),
     };
+    let grant = match world {
+        World::PaymentGateway => format!(
+            "altyn plugin grant {name} --host api.counter-bank.example --secret api-key --secret notification-key\n"
+        ),
+        World::ProrationStrategy | World::TaxRule | World::NumberingScheme => String::new(),
+    };
     format!(
         "# {name}\n\nA `{world}` plugin of Altyn. The contract is in `wit/`, the decision in `{file}`. Building needs {needs}.\n\n\
          ```sh\naltyn plugin build     # makes dist/{name}.wasm\n\
          altyn plugin test      # the host's conformance kit, and every file of cases/\n\
          altyn plugin install dist/{name}.wasm\n\
-         altyn plugin bind {name} --from 2026-12-01\n```\n\n\
+         {grant}altyn plugin bind {name} --from 2026-12-01\n```\n\n\
          A case is a question with the answer expected to it. The evidence of a call that decided something in\n\
          production has the same form, so it can be kept as a case word by word.\n"
     )

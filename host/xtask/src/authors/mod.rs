@@ -22,7 +22,7 @@ use self::project::{Cost, Project};
 use crate::shell::{self, Usage};
 
 const LANGUAGES: [&str; 4] = ["rust", "javascript", "python", "c"];
-const WORLDS: [&str; 3] = ["proration-strategy", "tax-rule", "numbering-scheme"];
+const WORLDS: [&str; 4] = ["proration-strategy", "tax-rule", "numbering-scheme", "payment-gateway"];
 
 /// What is walked, and with which programs.
 #[derive(Debug, Default, PartialEq, Eq)]

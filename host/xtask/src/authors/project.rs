@@ -15,6 +15,8 @@ use crate::shell;
 /// A project of a plugin.
 pub struct Project {
     pub name: String,
+    /// Its world; empty for an example, which knows it itself.
+    pub world: String,
     folder: PathBuf,
 }
 
@@ -35,7 +37,7 @@ impl Project {
         let name = format!("{language}-{world}");
         let folder = walk.folder.join(&name);
         walk.altyn(&walk.folder, &["plugin", "new", &name, "--world", world, "--lang", language])?;
-        Ok(Self { name, folder })
+        Ok(Self { name, world: world.into(), folder })
     }
 
     /// An example of the repository, as its README says.
@@ -44,7 +46,7 @@ impl Project {
         let folder = walk.folder.join(&name);
         copy_folder(example, &folder)?;
         walk.altyn(&walk.folder, &["plugin", "vendor", &name])?;
-        Ok(Self { name, folder })
+        Ok(Self { name, world: String::new(), folder })
     }
 
     /// Makes the component.

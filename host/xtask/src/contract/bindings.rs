@@ -11,7 +11,7 @@ use super::surface::Contract;
 pub const FOLDER: &str = "plugins/templates/c/bindings";
 const LINKED_TYPE: &str = "// Ensure that the *_component_type.o object is linked in";
 /// The worlds that plugins are written for in C.
-const WORLDS: [&str; 3] = ["proration-strategy", "tax-rule", "numbering-scheme"];
+const WORLDS: [&str; 4] = ["proration-strategy", "tax-rule", "numbering-scheme", "payment-gateway"];
 
 /// Names and texts of all files.
 pub fn write(contract: &Path) -> anyhow::Result<Vec<(String, String)>> {
