@@ -12,7 +12,7 @@ use super::{
 };
 use crate::config;
 
-const APPLIED: &[&str] = &["what", "name", "outcome"];
+const APPLIED: &[&str] = &["what", "name", "outcome", "staying"];
 
 /// Reads every file, then brings what is declared into force step by step.
 pub async fn apply(session: &Session) -> Result<(), Failure> {
@@ -35,7 +35,8 @@ pub async fn apply(session: &Session) -> Result<(), Failure> {
             Some(tenant) => tenant,
             None => session.tenant().await?.id,
         };
-        let config::DeclaredBinding { plugin, version, from, priority, config, inheritance, limits, .. } = binding;
+        let config::DeclaredBinding { plugin, version, from, priority, config, inheritance, limits, existing, .. } =
+            binding;
         declaration.bindings.push(DeclaredBinding {
             tenant,
             plugin,
@@ -45,6 +46,7 @@ pub async fn apply(session: &Session) -> Result<(), Failure> {
             config,
             inheritance,
             limits,
+            existing,
         });
     }
     let (root, mut data) = (session.root_request().await?, Vec::new());

@@ -42,6 +42,7 @@ mod service_terms;
 mod session;
 mod settings;
 mod shadow;
+mod stays;
 mod subscriptions;
 mod tenants;
 

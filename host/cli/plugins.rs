@@ -6,7 +6,7 @@ use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::BindingId, ma
 use altyn_runtime::Runtime;
 use altyn_service::{
     Request,
-    bindings::{NarrowBinding, ShareBinding, UpgradeBinding},
+    bindings::{NarrowBinding, ShareBinding},
     grants::SetGrant,
     install::{InstallPlugin, read_manifest},
     page::Listed,
@@ -25,7 +25,7 @@ use super::{
     plugin_limits,
     publishing::{KeyCommand, Keygen, Sign},
     session::{CREDENTIAL, Global, PageArgs, Session, start_log},
-    shadow,
+    shadow, stays,
 };
 use crate::ComposeError;
 
@@ -34,10 +34,11 @@ const INSPECTION: &[&str] =
     &["plugin_id", "version", "title", "world", "contract_version", "digest", "size_bytes", "imports", "exports"];
 const DESCRIPTION: &[&str] = &["plugin_id", "version", "title", "hosts", "secrets"];
 const COMPONENT: &[&str] = &["plugin_id", "version", "world", "trust_level", "publisher", "size_bytes", "digest"];
-const BINDING: &[&str] =
+/// The columns of a binding.
+pub const BINDING: &[&str] =
     &["id", "extension_point", "effective_from", "priority", "inheritance", "ended_at", "config", "component"];
 const INHERITED: &[&str] = &["binding_id", "owner_id", "limits", "ended_from"];
-const CHANGE: &[&str] = &["version", "kind", "changed_at", "changed_by", "config", "component"];
+const CHANGE: &[&str] = &["version", "kind", "changed_at", "changed_by", "detail", "config", "component"];
 const DECIDING: &[&str] = &["extension_point", "binding_id", "owner_id", "limits", "component"];
 const GRANT: &[&str] = &["plugin_id", "hosts", "secrets", "limits", "asked_hosts", "asked_secrets", "version"];
 const CAPABILITIES: &[&str] = &["plugin_id", "asked_hosts", "asked_secrets", "undecided", "effective"];
@@ -119,17 +120,11 @@ pub enum PluginCommand {
         id: BindingId,
     },
     /// Give a binding another component or configuration
-    Upgrade {
-        /// Which
-        #[arg(long)]
-        binding: BindingId,
-        /// The component's digest, or its plugin id when one version is installed
-        #[arg(long)]
-        component: String,
-        /// Configuration: JSON, or @FILE; default: the one it has
-        #[arg(long, value_name = "JSON")]
-        plugin_config: Option<String>,
-    },
+    Upgrade(stays::Upgrade),
+    /// Show how many subscriptions stay on which former component of a binding
+    Stays(stays::Stays),
+    /// Let subscriptions go over to the component that their binding has now
+    Migrate(stays::Migrate),
     /// Take a binding back to the component and configuration it had before
     Rollback {
         /// Which
@@ -325,14 +320,9 @@ impl PluginCommand {
                 let version = altyn.binding_get(&request, id).await?.version;
                 printer.object(&altyn.binding_end(&request, id, version).await?.value, BINDING)
             }
-            Self::Upgrade { binding, component, plugin_config } => {
-                let request = session.request().await?;
-                let component = digest(session, component).await?;
-                let config = plugin_config.as_deref().map(configuration).transpose()?;
-                let version = altyn.binding_get(&request, binding).await?.version;
-                let command = UpgradeBinding { component, config };
-                printer.object(&altyn.binding_upgrade(&request, binding, version, command).await?.value, BINDING)
-            }
+            Self::Upgrade(command) => command.run(session).await,
+            Self::Stays(command) => command.run(session).await,
+            Self::Migrate(command) => command.run(session).await,
             Self::Rollback { binding } => {
                 let request = session.request().await?;
                 let version = altyn.binding_get(&request, binding).await?.version;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::TenantId};
+use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::TenantId, stay::Existing};
 use altyn_service::{declared::DeclaredGrant, plugin_keys::TrustKey};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,10 @@ pub struct DeclaredBinding {
     /// Limits of its calls below those of the installation.
     #[serde(default)]
     pub limits: LoweredLimits,
+    /// What becomes of existing subscriptions when the binding gets another component or configuration: `stay`, as when this is
+    /// absent, or `migrate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
 }
 
 fn empty() -> serde_json::Value {

@@ -118,12 +118,15 @@ impl Resource for InheritedView {}
 
 /// Gives a binding another component.
 ///
-/// Of the same world, with the same or another configuration; what it was stays in its history. A component that asks for
+/// Of the same world, with the same or another configuration; what it was stays in its history. Where proration or tax is
+/// decided, subscriptions that were started before stay on the component and configuration that they have, until they are
+/// migrated; `"existing": "migrate"` takes all of them along, and the answer's `staying` tells how many stay on what. Another
+/// numbering scheme numbers all documents from the next on, and a payment keeps its gateway. A component that asks for
 /// what no operator has decided about is refused with `consent-required`.
 #[utoipa::path(post, path = "/v1/bindings/{id}/upgrade", operation_id = "binding_upgrade", tag = "bindings",
     params(("id" = BindingId, Path, description = "The binding")),
     request_body(content = UpgradeBinding, example = json!({
-        "component": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "component": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "existing": "stay",
     })),
     responses((status = 200, description = "The binding", body = BindingView)))]
 async fn upgrade(
@@ -137,7 +140,8 @@ async fn upgrade(
 
 /// Rolls a binding back.
 ///
-/// To the component and the configuration it had before what it has now.
+/// To the component and the configuration it had before what it has now. Subscriptions stay on what they stayed on before the
+/// upgrade that is undone; those that were started since go back with it.
 #[utoipa::path(post, path = "/v1/bindings/{id}/rollback", operation_id = "binding_rollback", tag = "bindings",
     params(("id" = BindingId, Path, description = "The binding")),
     responses((status = 200, description = "The binding", body = BindingView)))]

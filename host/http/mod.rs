@@ -52,6 +52,7 @@ mod sandbox;
 mod secrets;
 mod sellers;
 mod service_terms;
+mod stays;
 mod subscriptions;
 mod tenants;
 mod verify;
@@ -172,6 +173,7 @@ fn operations(largest_component: usize) -> OpenApiRouter<Edge> {
         .merge(plugin_limits::routes())
         .merge(bindings::routes())
         .merge(canaries::routes())
+        .merge(stays::routes())
         .merge(exchanges::routes())
         .merge(imports::routes());
     // A file and the books take as long as they are large, and a stream as long as its run.

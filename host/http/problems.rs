@@ -311,6 +311,9 @@ catalogue! {
     NothingToRollBack = "nothing-to-roll-back", CONFLICT, "Nothing to roll back",
         "The binding has the component it was made with, or was rolled back to it.",
         "Upgrade the binding instead, or end it.";
+    TooManyStays = "too-many-stays", CONFLICT, "Too many stays",
+        "Subscriptions stay on as many former components of the binding as they may.",
+        "Migrate subscriptions with `POST /v1/bindings/{id}/migrate`, or upgrade with `\"existing\": \"migrate\"`.";
     CanaryRuns = "canary-runs", CONFLICT, "A component is on trial",
         "A component is on trial in the binding: its other component is kept until the trial is over.",
         "Promote the component on trial, or end its trial.";

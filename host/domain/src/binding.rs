@@ -28,6 +28,8 @@ text_enum! {
         Upgrade = "upgrade",
         /// It went back to the one before.
         Rollback = "rollback",
+        /// Subscriptions that stayed on a former component went over to the one it has.
+        Migrate = "migrate",
         /// It was ended.
         End = "end",
     }
@@ -106,18 +108,19 @@ pub fn decides(levels: &[Level], on: NaiveDate) -> Option<Decides> {
     Some(Decides { level, binding: found.binding, limits })
 }
 
-/// What a binding had before what it has now, by its history from the beginning; none when there is no way back.
-pub fn previous<T: Clone>(history: &[(BindingChange, T)]) -> Option<T> {
+/// The way back of a binding by its history from the beginning: the change that a rollback undoes, and the one that made what
+/// it had before; none when there is no way back.
+pub fn way_back<T: Clone>(history: &[(BindingChange, T)]) -> Option<(T, T)> {
     let mut had = Vec::new();
     for (change, what) in history {
         match change {
             BindingChange::Bind | BindingChange::Upgrade => had.push(what),
             BindingChange::Rollback => drop(had.pop()),
-            BindingChange::End => {}
+            BindingChange::Migrate | BindingChange::End => {}
         }
     }
-    had.pop();
-    had.pop().cloned()
+    let undone = had.pop()?;
+    Some((undone.clone(), had.pop()?.clone()))
 }
 
 #[cfg(test)]
@@ -183,13 +186,15 @@ mod tests {
 
     #[test]
     fn a_rollback_goes_back_one_step_at_a_time_and_no_further_than_the_first() {
-        use BindingChange::{Bind, End, Rollback, Upgrade};
-        assert_eq!(previous(&[(Bind, 'a')]), None);
-        assert_eq!(previous(&[(Bind, 'a'), (Upgrade, 'b')]), Some('a'));
-        assert_eq!(previous(&[(Bind, 'a'), (Upgrade, 'b'), (Rollback, 'a')]), None);
-        assert_eq!(previous(&[(Bind, 'a'), (Upgrade, 'b'), (Upgrade, 'c'), (Rollback, 'b'), (End, 'b')]), Some('a'));
-        assert_eq!(previous(&[(Bind, 'a'), (Upgrade, 'b'), (Rollback, 'a'), (Upgrade, 'c')]), Some('a'));
-        assert_eq!(previous::<char>(&[]), None);
+        use BindingChange::{Bind, End, Migrate, Rollback, Upgrade};
+        assert_eq!(way_back(&[(Bind, 'a')]), None);
+        assert_eq!(way_back(&[(Bind, 'a'), (Upgrade, 'b')]), Some(('b', 'a')));
+        assert_eq!(way_back(&[(Bind, 'a'), (Upgrade, 'b'), (Rollback, 'a')]), None);
+        let twice = [(Bind, 'a'), (Upgrade, 'b'), (Upgrade, 'c'), (Rollback, 'b'), (End, 'b')];
+        assert_eq!(way_back(&twice), Some(('b', 'a')));
+        assert_eq!(way_back(&[(Bind, 'a'), (Upgrade, 'b'), (Rollback, 'a'), (Upgrade, 'c')]), Some(('c', 'a')));
+        assert_eq!(way_back(&[(Bind, 'a'), (Upgrade, 'b'), (Migrate, 'b')]), Some(('b', 'a')));
+        assert_eq!(way_back::<char>(&[]), None);
     }
 
     proptest! {

@@ -37,6 +37,7 @@ pub mod proration;
 pub mod recommend;
 pub mod requisites;
 pub mod run;
+pub mod stay;
 pub mod subscription;
 pub mod tax;
 pub mod terms;

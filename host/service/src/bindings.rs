@@ -7,17 +7,19 @@
 use std::sync::Arc;
 
 use altyn_domain::{
-    binding::{BindingChange, Decides, Found, Inheritance, Level, Narrowing, decides, previous},
+    binding::{BindingChange, Decides, Found, Inheritance, Level, Narrowing, decides, way_back},
     grant::{Capabilities, LoweredLimits},
     id::{BindingId, TenantId},
+    stay::Existing,
     trust::{TrustLevel, TrustRefusal, Unsigned},
 };
 use altyn_runtime::{CallContext, Plugin, World};
 use altyn_store::{
     Scope, Tx,
     bindings::{self as history, ChangeRow, InheritedRow},
-    exchanges, plugin_keys,
+    canaries, exchanges, plugin_keys,
     plugins::{self as rows, BindingRow, ComponentRow},
+    stays as stay_rows,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ use crate::{
     forms::check_config,
     page::{Listed, Page},
     plugins::{digest_of, parse_digest, schema},
+    stays::{StayView, Staying, existing_of, has_stays, staying, upgraded},
     usage::{limits_read, limits_text},
 };
 
@@ -61,6 +64,9 @@ pub struct BindingView {
     pub ended_at: Option<DateTime<Utc>>,
     /// Counts changes.
     pub version: i64,
+    /// What subscriptions of the tenant stay on; told by the answer of an upgrade or a rollback, if any do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staying: Vec<StayView>,
 }
 
 /// A request to bind an installed component.
@@ -91,6 +97,10 @@ pub struct UpgradeBinding {
     pub component: String,
     /// Configuration; absent for the one it has.
     pub config: Option<serde_json::Value>,
+    /// What becomes of subscriptions that were started before: they `stay` on what the binding had until they are migrated,
+    /// which is so when this is absent, or they `migrate` with it, as do those that stay on something earlier. Only what
+    /// decides about subscriptions, proration and tax, has anybody who stays.
+    pub existing: Option<Existing>,
 }
 
 /// Who below the owner uses a binding, and how much it may do.
@@ -147,6 +157,8 @@ pub struct ChangeView {
     pub changed_by: String,
     /// When.
     pub changed_at: DateTime<Utc>,
+    /// What it meant for the subscriptions that were there.
+    pub detail: Option<String>,
 }
 
 /// What decides at an extension point.
@@ -180,11 +192,20 @@ pub struct Bound {
     pub context: CallContext,
     /// SHA-256 of the configuration text.
     pub config_digest: [u8; 32],
-    /// A component on trial that decides for some contracts in its place; [`Self::of`] tells which.
+    /// A component on trial that decides for some contracts in its place.
     pub canary: Option<Arc<Canaried>>,
+    /// Former components that subscriptions stay on; [`Self::choice`] tells which.
+    pub staying: Option<Arc<Staying>>,
 }
 
-fn changed(row: &BindingRow, kind: BindingChange, by: &str, at: DateTime<Utc>) -> ChangeRow {
+/// The row of a binding's history that says what it is since a change.
+pub(crate) fn changed(
+    row: &BindingRow,
+    kind: BindingChange,
+    by: &str,
+    at: DateTime<Utc>,
+    detail: Option<String>,
+) -> ChangeRow {
     ChangeRow {
         binding_id: row.id,
         version: row.version,
@@ -193,7 +214,20 @@ fn changed(row: &BindingRow, kind: BindingChange, by: &str, at: DateTime<Utc>) -
         config: row.config.clone(),
         changed_by: by.to_owned(),
         changed_at: at,
+        detail,
     }
+}
+
+/// A way in which a binding gets another component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Switch {
+    /// Forward, with what becomes of the subscriptions that are there.
+    Upgrade(Existing),
+    /// Back to what it was before the upgrade that made a version of it.
+    Rollback {
+        /// That version.
+        undone: i64,
+    },
 }
 
 impl Altyn {
@@ -264,7 +298,7 @@ impl Altyn {
             limits: limits_text(&LoweredLimits::default()),
         };
         rows::binding_insert(&mut work.tx, request.tenant.0, &row).await?;
-        let change = changed(&row, BindingChange::Bind, &request.credential, work.now);
+        let change = changed(&row, BindingChange::Bind, &request.credential, work.now, None);
         history::change_insert(&mut work.tx, request.tenant.0, change).await?;
         if row.extension_point == World::PaymentGateway.as_str() {
             exchanges::endpoint_insert(&mut work.tx, request.tenant.0, row.id, work.now).await?;
@@ -281,6 +315,7 @@ impl Altyn {
         command: UpgradeBinding,
     ) -> Result<Reply<BindingView>> {
         let before = self.binding_get(request, id).await?;
+        let existing = existing_of(&before.extension_point, command.existing)?;
         let config = command.config.unwrap_or(before.config);
         let component = self.bindable(request.tenant, &command.component, &config).await?;
         if component.world != before.extension_point {
@@ -293,8 +328,9 @@ impl Altyn {
         };
         signed_still(&mut work.tx, &component).await?;
         let to = (component.digest, config.to_string());
-        let row = self.switch(&mut work, request, id, if_match, BindingChange::Upgrade, to).await?;
-        work.finish(200, binding_view(row)?).await
+        let row = self.switch(&mut work, request, id, if_match, Switch::Upgrade(existing), to).await?;
+        let staying = staying(&mut work.tx, request.tenant, id.0).await?;
+        work.finish(200, BindingView { staying, ..binding_view(row)? }).await
     }
 
     /// Takes a binding back to the component and configuration it had before what it has now.
@@ -313,9 +349,10 @@ impl Altyn {
         let changes = history::changes(&mut work.tx, request.tenant.0, id.0, 0, MOST_CHANGES).await?;
         let mut steps = Vec::with_capacity(changes.len());
         for change in changes {
-            steps.push((stored("binding_changes.kind", &change.kind)?, (change.component_digest, change.config)));
+            let had = (change.version, (change.component_digest, change.config));
+            steps.push((stored("binding_changes.kind", &change.kind)?, had));
         }
-        let to = previous(&steps).ok_or_else(|| {
+        let ((undone, _), (_, to)) = way_back(&steps).ok_or_else(|| {
             ServiceError::conflict(
                 "nothing-to-roll-back",
                 "the binding has what it was made with; upgrade it instead, or end it",
@@ -324,8 +361,9 @@ impl Altyn {
         let component = rows::component_find(&mut work.tx, to.0.clone()).await?;
         let component = component.ok_or_else(|| ServiceError::Internal("a bound component vanished".into()))?;
         signed_still(&mut work.tx, &component).await?;
-        let row = self.switch(&mut work, request, id, if_match, BindingChange::Rollback, to).await?;
-        work.finish(200, binding_view(row)?).await
+        let row = self.switch(&mut work, request, id, if_match, Switch::Rollback { undone }, to).await?;
+        let staying = staying(&mut work.tx, request.tenant, id.0).await?;
+        work.finish(200, BindingView { staying, ..binding_view(row)? }).await
     }
 
     /// Gives a binding another component and configuration, with its history; refused while one is on trial in it.
@@ -335,7 +373,7 @@ impl Altyn {
         request: &Request,
         id: BindingId,
         if_match: i64,
-        kind: BindingChange,
+        switch: Switch,
         (digest, config): (Vec<u8>, String),
     ) -> Result<BindingRow> {
         let tenant = request.tenant.0;
@@ -343,14 +381,27 @@ impl Altyn {
         no_canary(&mut work.tx, tenant, id.0).await?;
         if history::changes(&mut work.tx, tenant, id.0, 0, 1).await?.is_empty() {
             // Made before histories were kept: what it has now is the beginning.
-            let change = changed(&before, BindingChange::Bind, &request.credential, before.created_at);
+            let change = changed(&before, BindingChange::Bind, &request.credential, before.created_at, None);
             history::change_insert(&mut work.tx, tenant, change).await?;
         }
+        let same = before.component_digest == digest && before.config == config;
         if !history::component_set(&mut work.tx, tenant, id.0, if_match, digest, &config).await? {
             return Err(ServiceError::Stale);
         }
         let row = rows::binding_find(&mut work.tx, tenant, id.0).await?.ok_or(ServiceError::NotFound("binding"))?;
-        let change = changed(&row, kind, &request.credential, work.now);
+        let kind =
+            if matches!(switch, Switch::Rollback { .. }) { BindingChange::Rollback } else { BindingChange::Upgrade };
+        let detail = match switch {
+            _ if !has_stays(&row.extension_point) => None,
+            // Who would stay on what the binding has anyway stays on nothing.
+            Switch::Upgrade(Existing::Stay) if same => None,
+            Switch::Upgrade(existing) => Some(upgraded(work, request, &before, row.version, existing).await?),
+            Switch::Rollback { undone } => {
+                stay_rows::take_back(&mut work.tx, tenant, id.0, undone, row.version).await?;
+                Some("subscriptions stay on what they stayed on before".to_owned())
+            }
+        };
+        let change = changed(&row, kind, &request.credential, work.now, detail);
         history::change_insert(&mut work.tx, tenant, change).await?;
         Ok(row)
     }
@@ -454,16 +505,22 @@ impl Altyn {
 
     /// A binding that decides or decided for the tenant: its own, or one from above that it has used or narrowed.
     pub(crate) async fn binding_used(&self, request: &Request, id: BindingId) -> Result<BindingRow> {
+        Ok(self.binding_of(request, id).await?.1)
+    }
+
+    /// Such a binding, and whose it is.
+    pub(crate) async fn binding_of(&self, request: &Request, id: BindingId) -> Result<(TenantId, BindingRow)> {
         let mut tx = self.read(request).await?;
         if let Some(own) = rows::binding_find(&mut tx, request.tenant.0, id.0).await? {
-            return Ok(own);
+            return Ok((request.tenant, own));
         }
         let inherited = history::inherited(&mut tx, request.tenant.0).await?;
         drop(tx);
         let inherited = inherited.into_iter().find(|row| row.binding_id == id.0);
         let owner = inherited.ok_or(ServiceError::NotFound("binding"))?.owner_id;
         let mut tx = self.db.read(Scope::Tenant(owner)).await?;
-        rows::binding_find(&mut tx, owner, id.0).await?.ok_or(ServiceError::NotFound("binding"))
+        let row = rows::binding_find(&mut tx, owner, id.0).await?.ok_or(ServiceError::NotFound("binding"))?;
+        Ok((TenantId(owner), row))
     }
 
     /// A page of a binding's history, oldest first.
@@ -490,7 +547,8 @@ impl Altyn {
             return Err(ServiceError::Stale);
         }
         end_with_binding(&mut work.tx, request.tenant.0, id.0, &request.credential, now).await?;
-        let change = changed(&row, BindingChange::End, &request.credential, now);
+        stay_rows::end(&mut work.tx, request.tenant.0, id.0, row.version).await?;
+        let change = changed(&row, BindingChange::End, &request.credential, now, None);
         history::change_insert(&mut work.tx, request.tenant.0, change).await?;
         work.finish(200, binding_view(row)?).await
     }
@@ -624,9 +682,16 @@ impl Altyn {
                 locale: locale.to_owned(),
             },
             canary: None,
+            staying: None,
         };
-        let canary = self.canary_of((tenant, owner), &row, lowered, &present).await?;
-        Ok(Bound { canary, ..present })
+        let mut tx = self.db.read(Scope::Tenant(owner.0)).await?;
+        let trial = canaries::running(&mut tx, owner.0, row.id).await?;
+        let stays =
+            if has_stays(world.as_str()) { stay_rows::live(&mut tx, owner.0, row.id).await? } else { Vec::new() };
+        drop(tx);
+        let canary = self.canary_of((tenant, owner), trial, lowered, &present).await?;
+        let staying = self.staying_of(tenant, stays, lowered, &present).await?;
+        Ok(Bound { canary, staying, ..present })
     }
 
     /// The calls of a tenant name the binding; where that is another's, this row says whose.
@@ -681,6 +746,7 @@ fn binding_view(row: BindingRow) -> Result<BindingView> {
         created_at: row.created_at,
         ended_at: row.ended_at,
         version: row.version,
+        staying: Vec::new(),
     })
 }
 
@@ -703,5 +769,6 @@ fn change_view(row: ChangeRow) -> Result<ChangeView> {
         config: schema(&row.config),
         changed_by: row.changed_by,
         changed_at: row.changed_at,
+        detail: row.detail,
     })
 }

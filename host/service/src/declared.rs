@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use altyn_domain::{binding::Inheritance, grant::LoweredLimits, id::TenantId, manifest::SignedManifest};
+use altyn_domain::{
+    binding::Inheritance, grant::LoweredLimits, id::TenantId, manifest::SignedManifest, stay::Existing,
+};
 use altyn_store::plugin_keys;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,7 @@ use crate::{
     page::{LARGEST_PAGE, Page},
     plugin_keys::TrustKey,
     plugins::ComponentView,
+    stays::StayView,
 };
 
 /// The most entries of one kind in a declaration that is sent as JSON.
@@ -106,6 +109,10 @@ pub struct ApplyBinding {
     /// Limits of its calls below those of the installation.
     #[serde(default)]
     pub limits: LoweredLimits,
+    /// When another component or configuration is declared than the binding has: whether existing subscriptions `stay` on that,
+    /// as they do when this is absent, or `migrate`; see an upgrade.
+    #[serde(default)]
+    pub existing: Option<Existing>,
 }
 
 fn empty_object() -> serde_json::Value {
@@ -147,6 +154,8 @@ pub struct DeclaredBinding {
     pub inheritance: Inheritance,
     /// Limits of its calls below those of the installation.
     pub limits: LoweredLimits,
+    /// What becomes of existing subscriptions when the binding gets another component; see an upgrade.
+    pub existing: Option<Existing>,
 }
 
 /// What was done about one thing that is declared.
@@ -158,6 +167,9 @@ pub struct AppliedView {
     pub name: String,
     /// Whether something had to be done.
     pub outcome: Outcome,
+    /// What subscriptions of the binding's tenant stay on, where the binding got another component.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staying: Vec<StayView>,
 }
 
 /// What a declaration can name.
@@ -283,7 +295,7 @@ impl Altyn {
             let reply = self.plugin_key_trust(root, key).await;
             let reply = reply.map_err(stopped(format!("publishers[{at}] {name}")))?;
             let name = format!("{} {}", reply.value.publisher, reply.value.id);
-            on_step(AppliedView { what: Applied::Publisher, name, outcome: made(reply.status) });
+            on_step(AppliedView { what: Applied::Publisher, name, outcome: made(reply.status), staying: Vec::new() });
         }
         let mut digests = BTreeMap::new();
         for (at, plugin) in declared.plugins.into_iter().enumerate() {
@@ -291,12 +303,12 @@ impl Altyn {
             let DeclaredPlugin { source, grant } = plugin;
             let (component, outcome) = self.component_apply(root, source).await.map_err(stopped(entry.clone()))?;
             let name = format!("{} {}", component.plugin_id, component.version);
-            on_step(AppliedView { what: Applied::Plugin, name, outcome });
+            on_step(AppliedView { what: Applied::Plugin, name, outcome, staying: Vec::new() });
             if let Some(grant) = grant {
                 let name = component.plugin_id.clone();
                 let applied = self.grant_apply(root, &component.digest, &name, grant).await;
                 let outcome = applied.map_err(stopped(format!("{entry} {name}")))?;
-                on_step(AppliedView { what: Applied::Grant, name, outcome });
+                on_step(AppliedView { what: Applied::Grant, name, outcome, staying: Vec::new() });
             }
             digests.insert((component.plugin_id.clone(), Some(component.version)), component.digest.clone());
             digests.insert((component.plugin_id, None), component.digest);
@@ -309,8 +321,8 @@ impl Altyn {
                 None => self.only_installed(&binding).await.map_err(stopped(entry.clone()))?,
             };
             let name = format!("{} of {} from {}", binding.plugin, binding.tenant, binding.from);
-            let outcome = self.binding_apply(root, digest, binding).await.map_err(stopped(entry))?;
-            on_step(AppliedView { what: Applied::Binding, name, outcome });
+            let (outcome, staying) = self.binding_apply(root, digest, binding).await.map_err(stopped(entry))?;
+            on_step(AppliedView { what: Applied::Binding, name, outcome, staying });
         }
         Ok(())
     }
@@ -349,9 +361,10 @@ impl Altyn {
             grant: plugin.grant,
         };
         let binding = |binding: ApplyBinding| {
-            let ApplyBinding { plugin, version, tenant, from, priority, config, inheritance, limits } = binding;
+            let ApplyBinding { plugin, version, tenant, from, priority, config, inheritance, limits, existing } =
+                binding;
             let tenant = tenant.unwrap_or(request.tenant);
-            DeclaredBinding { tenant, plugin, version, from, priority, config, inheritance, limits }
+            DeclaredBinding { tenant, plugin, version, from, priority, config, inheritance, limits, existing }
         };
         let declaration = Declaration {
             publishers: command.publishers,
@@ -423,9 +436,14 @@ impl Altyn {
         }
     }
 
-    async fn binding_apply(&self, root: &Request, component: String, declared: DeclaredBinding) -> Result<Outcome> {
+    async fn binding_apply(
+        &self,
+        root: &Request,
+        component: String,
+        declared: DeclaredBinding,
+    ) -> Result<(Outcome, Vec<StayView>)> {
         let request = Request { tenant: declared.tenant, ..root.clone() };
-        let DeclaredBinding { from, priority, config, inheritance, limits, .. } = declared;
+        let DeclaredBinding { from, priority, config, inheritance, limits, existing, .. } = declared;
         let world = self.plugin_get(&component).await?.world;
         shareable(&world, inheritance)?;
         let there = self.binding_there(&request, &world, from, priority).await?;
@@ -436,7 +454,7 @@ impl Altyn {
             }
             Some(view) if view.component == component && view.config == config => (view, Outcome::Unchanged),
             Some(view) => {
-                let command = UpgradeBinding { component, config: Some(config) };
+                let command = UpgradeBinding { component, config: Some(config), existing };
                 let upgraded = self.binding_upgrade(&request, view.id, view.version, command).await?;
                 (upgraded.value, Outcome::Changed)
             }
@@ -447,7 +465,7 @@ impl Altyn {
                 outcome = Outcome::Changed;
             }
         }
-        Ok(outcome)
+        Ok((outcome, view.staying))
     }
 
     /// The binding that a declared one is: of the same extension point, date and priority, and not ended; the latest of them,

@@ -57,6 +57,7 @@ pub mod sellers;
 pub mod service_terms;
 pub mod settings;
 pub mod signing;
+pub mod stays;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;

@@ -35,6 +35,12 @@ pub async fn component_set(
     Ok(tx.execute(COMPONENT_SET, (tenant, id, version, digest, config.to_owned())).await? == 1)
 }
 
+const TOUCH: &str = "update bindings set version = version + 1 where tenant_id = $1 and id = $2 and ended_at is null";
+/// Counts a change of a binding that leaves its component; `false` when it ended.
+pub async fn touch(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<bool> {
+    Ok(tx.execute(TOUCH, (tenant, id)).await? == 1)
+}
+
 /// One change of a binding.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct ChangeRow {
@@ -42,7 +48,7 @@ pub struct ChangeRow {
     pub binding_id: Uuid,
     /// The version of the binding that the change made.
     pub version: i64,
-    /// `bind`, `upgrade`, `rollback` or `end`.
+    /// `bind`, `upgrade`, `rollback`, `migrate` or `end`.
     pub kind: String,
     /// The component from then on.
     pub component_digest: Vec<u8>,
@@ -52,11 +58,13 @@ pub struct ChangeRow {
     pub changed_by: String,
     /// When.
     pub changed_at: DateTime<Utc>,
+    /// What it meant for the subscriptions that were there, in words.
+    pub detail: Option<String>,
 }
 
 const CHANGE_INSERT: &str = "insert into binding_changes
-    (tenant_id, binding_id, version, kind, component_digest, config, changed_by, changed_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    (tenant_id, binding_id, version, kind, component_digest, config, changed_by, changed_at, detail)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 /// Records a change.
 pub async fn change_insert(tx: &mut Tx, tenant: Uuid, row: ChangeRow) -> Result<()> {
     let params = (
@@ -68,11 +76,12 @@ pub async fn change_insert(tx: &mut Tx, tenant: Uuid, row: ChangeRow) -> Result<
         row.config,
         row.changed_by,
         row.changed_at,
+        row.detail,
     );
     tx.execute(CHANGE_INSERT, params).await.map(|_| ())
 }
 
-const CHANGES: &str = "select binding_id, version, kind, component_digest, config, changed_by, changed_at
+const CHANGES: &str = "select binding_id, version, kind, component_digest, config, changed_by, changed_at, detail
     from binding_changes where tenant_id = $1 and binding_id = $2 and version > $3 order by version limit $4";
 /// A page of a binding's history, oldest first.
 pub async fn changes(tx: &mut Tx, tenant: Uuid, binding: Uuid, after: i64, limit: i64) -> Result<Vec<ChangeRow>> {

@@ -45,6 +45,7 @@ pub mod secrets;
 pub mod sellers;
 pub mod service_terms;
 pub mod shadow;
+pub mod stays;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;

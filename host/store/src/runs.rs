@@ -627,6 +627,8 @@ pub struct DueRow {
     pub waits_from: Option<NaiveDate>,
     /// Counts changes.
     pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
     /// The contract's version.
     pub contract_version: i64,
     /// The contract's number.
@@ -654,7 +656,7 @@ const DUE: &str =
         s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.once_due,
         case when s.resumed_on > coalesce(s.terms_from, s.starts_on) then s.resumed_on else s.terms_from end as terms_from,
         s.change_ordinal,
-        s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version,
+        s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version, s.created_at,
         c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp
@@ -673,7 +675,7 @@ const DUE_OF: &str = "select s.id, s.contract_id, s.plan_version_id, s.status, s
         s.anchor_on, s.next_index, s.starts_on, s.ends_on, s.next_charge_on, s.charges_left, s.once_due,
         case when s.resumed_on > coalesce(s.terms_from, s.starts_on) then s.resumed_on else s.terms_from end as terms_from,
         s.change_ordinal,
-        s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version,
+        s.discount_minor, s.discount_from, s.discount_until, s.short_funds, s.retry_days, s.waits_from, s.version, s.created_at,
         c.version as contract_version, c.number as contract_number, c.currency, c.seller_id, c.customer_id,
         c.funds_account_id, k.kind as customer_kind, k.country as customer_country, k.inn as customer_inn,
         k.kpp as customer_kpp

@@ -143,6 +143,7 @@ pub const WIPED: &[Wiped] = wiped![
     "import_errors" kept for_ever,
     "imports",
     "price_overrides",
+    "subscription_migrations" kept for_ever,
     "subscriptions",
     "contracts",
     "customers",

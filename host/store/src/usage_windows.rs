@@ -67,6 +67,8 @@ pub struct DueWindowRow {
     /// The window.
     #[sqlx(flatten)]
     pub window: WindowRow,
+    /// When the subscription was created.
+    pub subscription_created_at: DateTime<Utc>,
     /// The contract's version.
     pub contract_version: i64,
     /// The contract's number.
@@ -153,7 +155,7 @@ macro_rules! due {
     ($from:literal, $join:literal, $rest:literal) => {
         concat!(
             window!(
-                ", c.version as contract_version, c.number as contract_number, c.currency, c.seller_id,
+                ", s.created_at as subscription_created_at, c.version as contract_version, c.number as contract_number, c.currency, c.seller_id,
                 c.funds_account_id, c.customer_id, k.kind as customer_kind, k.country as customer_country,
                 k.inn as customer_inn, k.kpp as customer_kpp from "
             ),
@@ -162,6 +164,8 @@ macro_rules! due {
             " contracts c on c.tenant_id = $1 and c.id = w.contract_id",
             $join,
             " customers k on k.tenant_id = $1 and k.id = c.customer_id ",
+            $join,
+            " subscriptions s on s.tenant_id = $1 and s.id = w.subscription_id ",
             $rest
         )
     };

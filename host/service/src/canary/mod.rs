@@ -10,23 +10,24 @@ pub(crate) mod outcomes;
 use std::sync::Arc;
 
 use altyn_domain::{
-    binding::{BindingChange, Inheritance},
-    canary::{CanaryState, WHOLE_BP, is_chosen},
+    binding::Inheritance,
+    canary::{CanaryState, WHOLE_BP},
     grant::LoweredLimits,
-    id::{BindingId, CanaryId, ContractId, TenantId},
+    id::{BindingId, CanaryId, TenantId},
+    stay::Existing,
 };
 use altyn_runtime::World;
 use altyn_store::{
-    Scope, StoreError, Tx,
+    StoreError, Tx,
     canaries::{self as rows, CanaryRow},
-    plugins::{BindingRow, binding_find},
+    plugins::binding_find,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    bindings::{Bound, signed_still},
+    bindings::{Bound, Switch, signed_still},
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
@@ -144,20 +145,10 @@ pub struct Canaried {
     pub candidate: Bound,
 }
 
-impl Canaried {
-    /// Whether the component on trial decides for a contract.
-    pub fn decides(&self, contract: Uuid) -> bool {
-        is_chosen(self.candidate.binding, ContractId(contract), self.share_bp)
-    }
-}
-
 impl Bound {
-    /// What decides for a contract: the component on trial, or the present one.
+    /// What decides for a contract as a whole: the component on trial, or the present one.
     pub fn of(&self, contract: Uuid) -> &Self {
-        match &self.canary {
-            Some(canary) if canary.decides(contract) => &canary.candidate,
-            _ => self,
-        }
+        self.chosen(self.choice_of_contract(contract))
     }
 }
 
@@ -166,28 +157,16 @@ impl Altyn {
     pub(crate) async fn canary_of(
         &self,
         (tenant, owner): (TenantId, TenantId),
-        row: &BindingRow,
+        found: Option<CanaryRow>,
         lowered: LoweredLimits,
         present: &Bound,
     ) -> Result<Option<Arc<Canaried>>> {
-        let mut tx = self.db.read(Scope::Tenant(owner.0)).await?;
-        let Some(found) = rows::running(&mut tx, owner.0, row.id).await? else { return Ok(None) };
-        drop(tx);
+        let Some(found) = found else { return Ok(None) };
         let tenants = tenants_read(&found.tenants)?;
         if !tenants.is_empty() && !tenants.contains(&tenant) {
             return Ok(None);
         }
-        let digest = digest_of(&found.component_digest)?;
-        let plugin = self.plugins.component(&self.db, digest).await?;
-        let capabilities = self.granted(tenant, digest).await?;
-        let candidate = Bound {
-            plugin: plugin.within(lowered.narrowed(capabilities.limits)),
-            capabilities,
-            config_digest: crate::evidence::sha256(found.config.as_bytes()),
-            context: altyn_runtime::CallContext { config: found.config, ..present.context.clone() },
-            canary: None,
-            ..present.clone()
-        };
+        let candidate = self.beside(tenant, &found.component_digest, found.config, lowered, present).await?;
         let (id, version, share_bp) = (CanaryId(found.id), found.version, found.share_bp);
         Ok(Some(Arc::new(Canaried { id, owner, version, share_bp, candidate })))
     }
@@ -316,6 +295,8 @@ impl Altyn {
     }
 
     /// Makes the component on trial the component of its binding, as an upgrade does; the trial is over.
+    ///
+    /// All subscriptions go over to it: it was on trial over those that were there.
     pub async fn canary_promote(
         &self,
         request: &Request,
@@ -345,7 +326,7 @@ impl Altyn {
         }
         let bound = binding_find(&mut work.tx, owner, binding.0).await?.ok_or(ServiceError::NotFound("binding"))?;
         let to = (row.component_digest, row.config);
-        self.switch(&mut work, request, binding, bound.version, BindingChange::Upgrade, to).await?;
+        self.switch(&mut work, request, binding, bound.version, Switch::Upgrade(Existing::Migrate), to).await?;
         let row = rows::latest(&mut work.tx, owner, binding.0).await?.ok_or(ServiceError::NotFound("canary"))?;
         work.finish(200, view(row)?).await
     }

@@ -20,7 +20,7 @@ use altyn_store::{
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{bindings::Bound, ports::Ids};
+use crate::{bindings::Bound, ports::Ids, stays::Choice};
 
 /// What was asked under the canaries of one chunk or change.
 #[derive(Clone, Debug, Default)]
@@ -52,16 +52,16 @@ pub(crate) struct Refusal {
 }
 
 impl Outcomes {
-    /// Notes one decision about a contract, if the binding has a component on trial.
-    pub fn note(&mut self, bound: &Bound, contract: Uuid, fault: bool) {
-        let Some(canary) = &bound.canary else { return };
+    /// Notes one decision, if the binding has a component on trial; by a former one it tells nothing of the trial.
+    pub fn note(&mut self, bound: &Bound, choice: Choice, fault: bool) {
+        let Some(canary) = bound.canary.as_ref().filter(|_| !matches!(choice, Choice::Former(_))) else { return };
         let counted = self.0.entry(canary.id.0).or_insert_with(|| Counted {
             owner: canary.owner,
             version: canary.version,
             candidate: canary.candidate.plugin.digest(),
             outcome: Outcome::default(),
         });
-        counted.outcome.add(canary.decides(contract), fault);
+        counted.outcome.add(choice == Choice::OnTrial, fault);
     }
 
     /// Adds what was noted elsewhere.

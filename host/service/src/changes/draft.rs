@@ -1,6 +1,10 @@
 //! Drafting a change: what was decided is laid out with every effect, and the plugins are asked what it costs. Writes nothing.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::Arc,
+};
 
 use altyn_domain::{
     calendar::{Cadence, boundary, instant_of},
@@ -12,7 +16,7 @@ use altyn_domain::{
     ledger::{About, AccountCode, Transaction, charge_due},
     money::{Currency, Money},
     proration::{self, CurrentDay, Question, Share},
-    run::{Digest, PluginPin},
+    run::PluginPin,
     subscription::DueLine,
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
@@ -39,9 +43,11 @@ use crate::{
     orders::money::releasing,
     plugins::{Bound, REFUSED, blocking},
     runs::{
-        ask::{Fault, Recorder, ask},
-        compute::{CHARGED_ONCE, seller_party, tax_ids},
+        ask::{Fault, Recorder, ask_each},
+        compute::{CHARGED_ONCE, pins_of},
+        parties::{seller_party, tax_ids},
     },
+    stays::{Choice, Left, Subject},
 };
 
 /// A line that is charged, priced and taxed.
@@ -243,21 +249,18 @@ impl Altyn {
             Box::pin(self.bound_for(&draft, World::ProrationStrategy)),
             Box::pin(async { if shares { self.bound_for(&draft, World::TaxRule).await.map(Some) } else { Ok(None) } })
         )?;
+        let bounds: Vec<&Bound> = [Some(&strategy), rule.as_ref()].into_iter().flatten().collect();
+        let subscriptions = || draft.items.iter().map(|item| item.row.id).collect();
+        let left = self.left(draft.tenant, &bounds, subscriptions).await?;
         let (runtime, ids, at) = (self.plugins.runtime(), Arc::clone(&self.ids), self.clock.now());
         blocking(move || {
             let mut draft = draft;
-            let contract = draft.contract.id;
             let mut recorder = Recorder::new(&*ids, &runtime, None, at);
-            draft.trials.note(&strategy, contract, false);
-            let deciding = strategy.of(contract);
-            draft.share(&mut recorder, &runtime, deciding).map_err(|error| on_trial(&strategy, contract, error))?;
-            draft.pins.push(pin(World::ProrationStrategy, deciding));
+            draft.pin(World::ProrationStrategy, &strategy, &left);
+            draft.share(&mut recorder, &runtime, &strategy, &left)?;
             if let Some(rule) = &rule {
-                draft.trials.note(rule, contract, false);
-                let deciding = rule.of(contract);
-                let assessed = draft.assess(&mut recorder, &runtime, deciding, &seller);
-                assessed.map_err(|error| on_trial(rule, contract, error))?;
-                draft.pins.push(pin(World::TaxRule, deciding));
+                draft.pin(World::TaxRule, rule, &left);
+                draft.assess(&mut recorder, &runtime, rule, &left, &seller)?;
             }
             draft.recorded = recorder.recorded;
             Ok(draft)
@@ -277,17 +280,13 @@ impl Altyn {
 }
 
 /// A refusal by a component on trial is none for ever: what comes after the trial may answer.
-pub(super) fn on_trial(bound: &Bound, contract: Uuid, error: ServiceError) -> ServiceError {
-    match (error, &bound.canary) {
-        (ServiceError::Plugin { code: REFUSED, message }, Some(canary)) if canary.decides(contract) => {
+pub(super) fn on_trial(choice: Choice, error: ServiceError) -> ServiceError {
+    match error {
+        ServiceError::Plugin { code: REFUSED, message } if choice == Choice::OnTrial => {
             ServiceError::Plugin { code: "canary-fault", message: format!("a component on trial decides: {message}") }
         }
-        (error, _) => error,
+        error => error,
     }
-}
-
-fn pin(world: World, bound: &Bound) -> PluginPin {
-    PluginPin { world, component: Digest(bound.plugin.digest().0), config: Digest(bound.config_digest) }
 }
 
 fn fault(fault: &Fault) -> ServiceError {
@@ -388,8 +387,32 @@ impl Draft {
         }
     }
 
+    /// The subscription of an item.
+    fn subject(&self, item: usize) -> Subject {
+        let row = &self.items[item].row;
+        Subject { contract: self.contract.id, subscription: row.id, started_at: row.created_at }
+    }
+
+    /// Tells what decides at an extension point for its subscriptions; a trial is told that something is decided under it.
+    fn pin(&mut self, world: World, bound: &Bound, left: &Left) {
+        let subjects: Vec<Subject> = (0..self.items.len()).map(|item| self.subject(item)).collect();
+        let choices = subjects.iter().map(|subject| bound.choice(subject, left));
+        if let Some(choice) = choices.min() {
+            self.trials.note(bound, choice, false);
+        }
+        self.pins.extend(pins_of(world, bound, self.contract.id, subjects.into_iter(), left));
+    }
+
     /// Asks one batch: what each new line costs, and what each cut charge gives back.
-    fn share(&mut self, recorder: &mut Recorder<'_>, runtime: &altyn_runtime::Runtime, bound: &Bound) -> Result<()> {
+    fn share(
+        &mut self,
+        recorder: &mut Recorder<'_>,
+        runtime: &altyn_runtime::Runtime,
+        bound: &Bound,
+        left: &Left,
+    ) -> Result<()> {
+        let by_item: Vec<Choice> = (0..self.items.len()).map(|item| bound.choice(&self.subject(item), left)).collect();
+        let mut choices: Vec<Choice> = Vec::with_capacity(self.lines.len() + self.credits.len());
         let mut questions: Vec<Question> = Vec::with_capacity(self.lines.len() + self.credits.len());
         let mut prorated = Vec::with_capacity(self.lines.len());
         for (index, line) in self.lines.iter_mut().enumerate() {
@@ -399,6 +422,7 @@ impl Draft {
                 continue;
             }
             prorated.push(index);
+            choices.push(by_item[line.item]);
             let item = &self.items[line.item];
             let cut = line.due.used.start == item.decision.on && item.decision.kind != ChangeKind::Renew;
             questions.push(Question {
@@ -412,20 +436,24 @@ impl Draft {
             });
         }
         let mut shared = Vec::new();
-        let asks = self.items.iter().flat_map(|item| &item.decision.credits).map(|credit| &credit.ask);
-        for (index, ask) in asks.enumerate() {
+        let of_items = self.items.iter().zip(&by_item);
+        let asks =
+            of_items.flat_map(|(item, choice)| item.decision.credits.iter().map(move |credit| (&credit.ask, choice)));
+        for (index, (ask, choice)) in asks.enumerate() {
             if let Ask::Share(question) = ask {
+                choices.push(*choice);
                 questions.push(Question { line: format!("credit-{index}"), ..question.clone() });
                 shared.push(index);
             }
         }
-        let answers = ask(recorder, bound, &questions, &|part: &[Question]| {
-            runtime.prorate(&bound.plugin, &bound.context, part)
-        })?;
+        let answers =
+            ask_each(recorder, bound, &questions, &|question| choices[question], &|of, part: &[Question]| {
+                runtime.prorate(&of.plugin, &of.context, part)
+            })?;
         let mut checked: Vec<(Share, CallId)> = Vec::with_capacity(answers.len());
-        for (answer, question) in answers.into_iter().zip(&questions) {
-            let (share, call) = answer.map_err(|found| fault(&found))?;
-            proration::check(question, &share).map_err(|violation| wrong(&violation))?;
+        for ((answer, question), choice) in answers.into_iter().zip(&questions).zip(choices) {
+            let (share, call) = answer.map_err(|found| on_trial(choice, fault(&found)))?;
+            proration::check(question, &share).map_err(|violation| on_trial(choice, wrong(&violation)))?;
             checked.push((share, call));
         }
         let of_credits = checked.split_off(prorated.len());
@@ -443,12 +471,13 @@ impl Draft {
         Ok(())
     }
 
-    /// Asks the tax of every document.
+    /// Asks the tax of every document, each component about the lines of its own subscriptions.
     fn assess(
         &mut self,
         recorder: &mut Recorder<'_>,
         runtime: &altyn_runtime::Runtime,
         bound: &Bound,
+        left: &Left,
         seller: &runs::SellerRow,
     ) -> Result<()> {
         let buyer = Party {
@@ -458,20 +487,26 @@ impl Draft {
             tax_ids: tax_ids(self.contract.customer_inn.as_ref(), self.contract.customer_kpp.as_ref()),
             attributes: Vec::new(),
         };
-        let documents: Vec<TaxDocument> = self
-            .documents
-            .iter()
+        let mut parts: BTreeMap<(usize, Choice), Vec<usize>> = BTreeMap::new();
+        for (document, lines) in self.documents.iter().enumerate() {
+            for line in lines.lines.clone() {
+                let choice = bound.choice(&self.subject(self.lines[line].item), left);
+                parts.entry((document, choice)).or_default().push(line);
+            }
+        }
+        let choices: Vec<Choice> = parts.keys().map(|(_, choice)| *choice).collect();
+        let documents: Vec<TaxDocument> = parts
+            .into_iter()
             .enumerate()
-            .map(|(index, document)| TaxDocument {
+            .map(|(index, ((document, _), lines))| TaxDocument {
                 id: index.to_string(),
                 seller: seller_party(seller),
                 buyer: buyer.clone(),
                 issued_on: self.issued_on,
                 advance: false,
-                mode: document.mode,
-                lines: document
-                    .lines
-                    .clone()
+                mode: self.documents[document].mode,
+                lines: lines
+                    .into_iter()
                     .map(|index| {
                         let line = &self.lines[index];
                         TaxableLine {
@@ -485,12 +520,12 @@ impl Draft {
                     .collect(),
             })
             .collect();
-        let answers = ask(recorder, bound, &documents, &|part: &[TaxDocument]| {
-            runtime.assess(&bound.plugin, &bound.context, part)
+        let answers = ask_each(recorder, bound, &documents, &|part| choices[part], &|of, part: &[TaxDocument]| {
+            runtime.assess(&of.plugin, &of.context, part)
         })?;
-        for (index, (answer, asked)) in answers.into_iter().zip(&documents).enumerate() {
-            let (assessment, call) = answer.map_err(|found| fault(&found))?;
-            tax::check(asked, &assessment).map_err(|violation| wrong(&violation))?;
+        for ((answer, asked), choice) in answers.into_iter().zip(&documents).zip(&choices) {
+            let (assessment, call) = answer.map_err(|found| on_trial(*choice, fault(&found)))?;
+            tax::check(asked, &assessment).map_err(|violation| on_trial(*choice, wrong(&violation)))?;
             for taxed in assessment.lines {
                 let place: usize = taxed.line.parse().map_err(internal)?;
                 let line = &mut self.lines[place];
@@ -499,7 +534,8 @@ impl Draft {
                 line.tax_rate = taxed.rate;
                 line.tax_call = call;
             }
-            let document = &mut self.documents[index];
+        }
+        for document in &mut self.documents {
             let lines = self.lines[document.lines.clone()].iter().map(|line| line.amounts);
             document.totals = totals(self.currency, lines).map_err(internal)?;
         }

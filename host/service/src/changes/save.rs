@@ -144,8 +144,9 @@ impl Altyn {
             return Ok(Numbers { of_documents: Vec::new(), taken: Vec::new(), recorded: Vec::new(), trials });
         }
         let scheme = self.bound_for(draft, World::NumberingScheme).await?;
-        trials.note(&scheme, draft.contract.id, false);
-        let bound = scheme.of(draft.contract.id).clone();
+        let choice = scheme.choice_of_contract(draft.contract.id);
+        trials.note(&scheme, choice, false);
+        let bound = scheme.chosen(choice).clone();
         let seller = draft.contract.seller_id;
         let drafts: Vec<NumberedDraft> = (0..draft.documents.len())
             .map(|index| NumberedDraft {
@@ -173,7 +174,7 @@ impl Altyn {
             Ok((found, recorder.recorded))
         })
         .await?
-        .map_err(|error| on_trial(&scheme, draft.contract.id, error))?;
+        .map_err(|error| on_trial(choice, error))?;
         let mut tx = self.db.read(altyn_store::Scope::Tenant(draft.tenant.0)).await?;
         let mut taken: Vec<(String, i64, i64)> = Vec::new();
         let mut values = Vec::with_capacity(sequences.len());
@@ -207,7 +208,7 @@ impl Altyn {
             Ok((texts, recorder.recorded))
         })
         .await?
-        .map_err(|error| on_trial(&scheme, draft.contract.id, error))?;
+        .map_err(|error| on_trial(choice, error))?;
         recorded.extend(more);
         let numbers = texts.into_iter().zip(sequences).zip(values).enumerate();
         let of_documents = numbers

@@ -3,10 +3,11 @@
 //! A batch that fails is halved until the items that make it fail stand alone; the others are answered by the halves.
 //! Only calls that decided something are kept as evidence: those that answered, and those that failed for one item.
 
+use std::collections::BTreeMap;
+
 use altyn_domain::id::{BindingId, CallId, RunId};
 use altyn_runtime::{Call, CallFailure, CallRecord, FaultKind, Runtime};
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     bindings::Bound,
@@ -14,6 +15,7 @@ use crate::{
     error::{Result, ServiceError},
     evidence::{self, Recorded},
     ports::Ids,
+    stays::Choice,
 };
 
 /// Why an item has no answer.
@@ -62,21 +64,24 @@ pub(crate) type Answers<A> = Vec<std::result::Result<(A, CallId), Fault>>;
 /// Puts questions to a component.
 pub(crate) type Asking<'a, Q, A> = dyn Fn(&Bound, &[Q]) -> Call<Vec<A>> + 'a;
 
-/// Asks about all items, each of the contract that `owner` names: the component on trial about its contracts, the present
-/// one about the others.
+/// Asks about all items, each the component of the binding that `choice` names for it.
 pub(crate) fn ask_each<Q: Clone, A>(
     recorder: &mut Recorder<'_>,
     bound: &Bound,
     items: &[Q],
-    owner: &dyn Fn(usize) -> Uuid,
+    choice: &dyn Fn(usize) -> Choice,
     call: &Asking<'_, Q, A>,
 ) -> Result<Answers<A>> {
-    let Some(canary) = &bound.canary else {
+    if bound.is_alone() {
         return ask(recorder, bound, items, &|part: &[Q]| call(bound, part));
-    };
-    let (tried, others): (Vec<usize>, Vec<usize>) = (0..items.len()).partition(|item| canary.decides(owner(*item)));
+    }
+    let mut places: BTreeMap<Choice, Vec<usize>> = BTreeMap::new();
+    for item in 0..items.len() {
+        places.entry(choice(item)).or_default().push(item);
+    }
     let mut answers: Vec<Option<std::result::Result<(A, CallId), Fault>>> = items.iter().map(|_| None).collect();
-    for (side, places) in [(bound, others), (&canary.candidate, tried)] {
+    for (choice, places) in places {
+        let side = bound.chosen(choice);
         let part: Vec<Q> = places.iter().map(|place| items[*place].clone()).collect();
         let found = ask(recorder, side, &part, &|part: &[Q]| call(side, part))?;
         for (place, answer) in places.into_iter().zip(found) {

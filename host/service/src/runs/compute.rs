@@ -4,7 +4,7 @@
 //! domain before it counts; what fails parks the contract it belongs to and nobody else.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
     sync::Arc,
 };
@@ -14,8 +14,8 @@ use altyn_domain::{
     catalogue::{BillingDay, Component, ComponentKind, PlanVersion, StubPolicy},
     charge::{ChargeKind, Creditable},
     id::{
-        CallId, ChargeId, ComponentId, ContractId, CustomerId, InvoiceId, OrderId, PlanId, PlanVersionId, ProductId,
-        RunId, SellerId, SubscriptionId, TenantId,
+        CallId, ChargeId, ComponentId, ContractId, InvoiceId, OrderId, PlanId, PlanVersionId, ProductId, RunId,
+        SellerId, SubscriptionId, TenantId,
     },
     invoice::{Amounts, totals},
     money::{Currency, Money},
@@ -43,6 +43,7 @@ use super::{
     ask::{Fault, Recorder, ask_each},
     follow::Follow,
     metered::{self, Opening, UsageDue},
+    parties::{buyer_party, party, seller_party},
     post,
     read::Chunk,
     short_funds::{self, Gate, Gated, Withheld},
@@ -53,6 +54,7 @@ use crate::{
     evidence::Recorded,
     plugins::Bound,
     ports::Ids,
+    stays::{Choice, Left, Subject},
 };
 
 /// What stays the same during one pass over a run.
@@ -87,16 +89,38 @@ impl Inputs {
         Self { tenant, run, on, proration, tax, numbering, bounds, max_missed_periods, ids, runtime, sellers }
     }
 
-    /// What decides for a contract. The numbering plugin is no input of a plan: numbers are given when a plan is executed.
-    fn pins(&self, contract: Uuid) -> Vec<PluginPin> {
-        let pin = |world: World, bound: &Bound| PluginPin {
-            world,
-            component: Digest(bound.plugin.digest().0),
-            config: Digest(bound.config_digest),
-        };
-        let (proration, tax) = (self.proration.of(contract), self.tax.of(contract));
-        vec![pin(World::ProrationStrategy, proration), pin(World::TaxRule, tax)]
+    /// What decides for the lines of a contract. The numbering plugin is no input of a plan: numbers are given when a plan is
+    /// executed.
+    fn pins(&self, contract: &Open, left: &Left) -> Vec<PluginPin> {
+        let mut pins = Vec::with_capacity(2);
+        for (world, bound) in [(World::ProrationStrategy, &self.proration), (World::TaxRule, &self.tax)] {
+            pins.extend(pins_of(world, bound, contract.contract, contract.subjects(), left));
+        }
+        pins
     }
+}
+
+/// What decides for some subscriptions of a contract: one component, unless some of them stay on a former one.
+pub(crate) fn pins_of(
+    world: World,
+    bound: &Bound,
+    contract: Uuid,
+    subjects: impl Iterator<Item = Subject>,
+    left: &Left,
+) -> Vec<PluginPin> {
+    let pin = |deciding: &Bound| PluginPin {
+        world,
+        component: Digest(deciding.plugin.digest().0),
+        config: Digest(deciding.config_digest),
+    };
+    if bound.is_alone() {
+        return vec![pin(bound)];
+    }
+    let mut choices: BTreeSet<Choice> = subjects.map(|subject| bound.choice(&subject, left)).collect();
+    if choices.is_empty() {
+        choices.insert(bound.choice_of_contract(contract));
+    }
+    choices.into_iter().map(|choice| pin(bound.chosen(choice))).collect()
 }
 
 /// The plan versions a chunk needs.
@@ -200,6 +224,8 @@ struct Facts {
 /// A line that fell due, with what its component and its subscription add.
 pub(super) struct OpenLine {
     pub due: DueLine,
+    /// When the subscription was created.
+    pub started_at: DateTime<Utc>,
     pub mode: PriceMode,
     pub quantity: String,
     /// How many changes of the subscription were executed before; below zero for use that came late.
@@ -229,6 +255,16 @@ struct Open {
 }
 
 impl Open {
+    /// The subscription of a line.
+    fn subject(&self, line: &OpenLine) -> Subject {
+        Subject { contract: self.contract, subscription: line.due.subscription.0, started_at: line.started_at }
+    }
+
+    /// The subscriptions of its lines.
+    fn subjects(&self) -> impl Iterator<Item = Subject> {
+        self.lines.iter().map(|line| self.subject(line))
+    }
+
     fn new(contract: Uuid, facts: Facts, buyer: Option<Party>, currency: &str, refused: &HashMap<Uuid, Fault>) -> Self {
         let (currency, broken) = match currency.parse::<Currency>() {
             Ok(currency) => (currency, None),
@@ -268,8 +304,8 @@ pub(super) fn compute(
 ) -> Result<Computed> {
     let mut recorder = Recorder::new(&*inputs.ids, &inputs.runtime, Some(inputs.run), at);
     let mut open = collect(inputs, plans, chunk, refused);
-    let shares = prorate(inputs, &mut recorder, &mut open)?;
-    let (taxed, mut planned) = assess(inputs, &mut recorder, &mut open, &shares)?;
+    let shares = prorate(inputs, &mut recorder, &mut open, &chunk.left)?;
+    let (taxed, mut planned) = assess(inputs, &mut recorder, &mut open, &shares, &chunk.left)?;
     finish(inputs, &mut open, &taxed, &mut planned)?;
     let (planned, waiting): (Vec<Planned>, Vec<Planned>) = planned.into_iter().partition(short_funds::has_effect);
     let parked = open
@@ -494,6 +530,7 @@ fn add_due(
         };
         contract.lines.push(OpenLine {
             due,
+            started_at: row.created_at,
             mode: present.price_mode,
             quantity: row.quantity.clone(),
             change_ordinal,
@@ -545,7 +582,13 @@ struct Prorated {
 pub(crate) const CHARGED_ONCE: &str = "charged once, never prorated";
 
 /// Prices every line; the answers come in the order of all contracts' lines. What is charged once has its full price.
-fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> Result<Vec<Option<Prorated>>> {
+fn prorate(
+    inputs: &Inputs,
+    recorder: &mut Recorder<'_>,
+    open: &mut [Open],
+    left: &Left,
+) -> Result<Vec<Option<Prorated>>> {
+    let bound = &inputs.proration;
     let mut questions = Vec::new();
     let mut asked = Vec::new();
     let mut shares = Vec::new();
@@ -559,7 +602,7 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
                 continue;
             }
             shares.push(None);
-            asked.push((index, place));
+            asked.push((index, place, bound.choice(&contract.subject(line), left)));
             questions.push(Question {
                 line: place.to_string(),
                 price: line.due.price,
@@ -571,19 +614,18 @@ fn prorate(inputs: &Inputs, recorder: &mut Recorder<'_>, open: &mut [Open]) -> R
             });
         }
     }
-    let bound = &inputs.proration;
-    let contract_of = |question: usize| open[asked[question].0].contract;
-    let answers = ask_each(recorder, bound, &questions, &contract_of, &|of, part: &[Question]| {
+    let choice = |question: usize| asked[question].2;
+    let answers = ask_each(recorder, bound, &questions, &choice, &|of, part: &[Question]| {
         inputs.runtime.prorate(&of.plugin, &of.context, part)
     })?;
-    for ((answer, question), (owner, place)) in answers.into_iter().zip(&questions).zip(asked) {
+    for ((answer, question), (owner, place, choice)) in answers.into_iter().zip(&questions).zip(asked) {
         let checked = answer.and_then(|(share, call)| match proration::check(question, &share) {
             Ok(()) => Ok(Prorated { amount: share.used, explanation: share.explanation, call: Some(call) }),
             Err(violation) => {
                 Err(Fault { code: "proration-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
             }
         });
-        recorder.outcomes.note(bound, open[owner].contract, checked.is_err());
+        recorder.outcomes.note(bound, choice, checked.is_err());
         match checked {
             Ok(share) => shares[place] = Some(share),
             Err(fault) => {
@@ -603,8 +645,11 @@ fn assess(
     recorder: &mut Recorder<'_>,
     open: &mut [Open],
     shares: &[Option<Prorated>],
+    left: &Left,
 ) -> Result<(Taxed, Vec<Planned>)> {
+    let bound = &inputs.tax;
     let mut documents = Vec::new();
+    // The contract and the component of each document.
     let mut owner = Vec::new();
     let mut planned = Vec::with_capacity(open.len());
     let mut line_index = 0;
@@ -631,7 +676,7 @@ fn assess(
                 contract_version: facts.version,
                 subscriptions: std::mem::take(&mut contract.pins),
                 // Realising asks no plugin: its taxes were decided with the invoice.
-                plugins: if parties.is_some() { inputs.pins(contract.contract) } else { Vec::new() },
+                plugins: if parties.is_some() { inputs.pins(contract, left) } else { Vec::new() },
                 issued_on: inputs.on,
                 lines: Vec::with_capacity(contract.lines.len()),
                 totals: Amounts::zero(contract.currency),
@@ -655,28 +700,30 @@ fn assess(
         while let (true, Some((Some(seller), buyer))) = (from < contract.lines.len(), &parties) {
             let mode = contract.lines[from].mode;
             let to = from + contract.lines[from..].iter().take_while(|line| line.mode == mode).count();
-            documents.push(TaxDocument {
-                id: documents.len().to_string(),
-                seller: seller_party(seller),
-                buyer: buyer.clone(),
-                issued_on: inputs.on,
-                advance: false,
-                mode,
-                lines: (from..to)
-                    .filter_map(|line| {
-                        let due_line = &contract.lines[line].due;
-                        let share = shares[first_line + line].as_ref()?;
-                        Some(TaxableLine {
-                            id: (first_line + line).to_string(),
-                            amount: share.amount,
-                            supplied_on: last_day(due_line),
-                            category: due_line.tax_category.clone(),
-                            attributes: Vec::new(),
+            for (choice, lines) in parts(bound, contract, from..to, left) {
+                documents.push(TaxDocument {
+                    id: documents.len().to_string(),
+                    seller: seller_party(seller),
+                    buyer: buyer.clone(),
+                    issued_on: inputs.on,
+                    advance: false,
+                    mode,
+                    lines: lines
+                        .filter_map(|line| {
+                            let due_line = &contract.lines[line].due;
+                            let share = shares[first_line + line].as_ref()?;
+                            Some(TaxableLine {
+                                id: (first_line + line).to_string(),
+                                amount: share.amount,
+                                supplied_on: last_day(due_line),
+                                category: due_line.tax_category.clone(),
+                                attributes: Vec::new(),
+                            })
                         })
-                    })
-                    .collect(),
-            });
-            owner.push(index);
+                        .collect(),
+                });
+                owner.push((index, choice));
+            }
             plan.invoices.push(PlannedInvoice {
                 id: InvoiceId(inputs.ids.next()),
                 mode,
@@ -718,20 +765,19 @@ fn assess(
         }
         planned.push(plan);
     }
-    let bound = &inputs.tax;
-    let contract_of = |document: usize| open[owner[document]].contract;
-    let answers = ask_each(recorder, bound, &documents, &contract_of, &|of, part: &[TaxDocument]| {
+    let choice = |document: usize| owner[document].1;
+    let answers = ask_each(recorder, bound, &documents, &choice, &|of, part: &[TaxDocument]| {
         inputs.runtime.assess(&of.plugin, &of.context, part)
     })?;
     let mut taxed = Taxed::with_capacity(line_index);
-    for ((answer, document), owner) in answers.into_iter().zip(&documents).zip(owner) {
+    for ((answer, document), (owner, choice)) in answers.into_iter().zip(&documents).zip(owner) {
         let checked = answer.and_then(|(assessment, call)| match tax::check(document, &assessment) {
             Ok(()) => Ok((assessment, call)),
             Err(violation) => {
                 Err(Fault { code: "tax-refused".to_owned(), reason: violation.to_string(), call: Some(call) })
             }
         });
-        recorder.outcomes.note(bound, open[owner].contract, checked.is_err());
+        recorder.outcomes.note(bound, choice, checked.is_err());
         match checked {
             Ok((assessment, call)) => {
                 for line in assessment.lines {
@@ -748,6 +794,25 @@ fn assess(
         }
     }
     Ok((taxed, planned))
+}
+
+/// The lines of a document by the component that taxes them: all of them, unless some are of subscriptions that stay on a
+/// former one. Each component is asked about its own lines.
+fn parts(
+    bound: &Bound,
+    contract: &Open,
+    lines: Range<usize>,
+    left: &Left,
+) -> impl Iterator<Item = (Choice, std::vec::IntoIter<usize>)> {
+    let mut parts: BTreeMap<Choice, Vec<usize>> = BTreeMap::new();
+    if bound.is_alone() {
+        parts.insert(Choice::Present, lines.collect());
+    } else {
+        for line in lines {
+            parts.entry(bound.choice(&contract.subject(&contract.lines[line]), left)).or_default().push(line);
+        }
+    }
+    parts.into_iter().map(|(choice, lines)| (choice, lines.into_iter()))
 }
 
 /// The realisation date: the last day of service.
@@ -858,38 +923,6 @@ fn realise_lines(inputs: &Inputs, plan: &mut Planned) -> std::result::Result<(),
         });
     }
     Ok(())
-}
-
-pub(crate) fn tax_ids(inn: Option<&String>, kpp: Option<&String>) -> Vec<(String, String)> {
-    let named = |name: &str, value: Option<&String>| value.map(|value| (name.to_owned(), value.clone()));
-    named("inn", inn).into_iter().chain(named("kpp", kpp)).collect()
-}
-
-pub(crate) fn seller_party(seller: &rows::SellerRow) -> Party {
-    Party {
-        id: SellerId(seller.id).to_string(),
-        kind: seller.kind.clone(),
-        country: seller.country.clone(),
-        tax_ids: tax_ids(seller.inn.as_ref(), seller.kpp.as_ref()),
-        attributes: vec![("vat-regime".to_owned(), seller.vat_regime.clone())],
-    }
-}
-
-fn buyer_party(row: &rows::DueRow) -> Party {
-    party(
-        (row.customer_id, &row.customer_kind, &row.customer_country),
-        (row.customer_inn.as_ref(), row.customer_kpp.as_ref()),
-    )
-}
-
-fn party((id, kind, country): (Uuid, &str, &str), (inn, kpp): (Option<&String>, Option<&String>)) -> Party {
-    Party {
-        id: CustomerId(id).to_string(),
-        kind: kind.to_owned(),
-        country: country.to_owned(),
-        tax_ids: tax_ids(inn, kpp),
-        attributes: Vec::new(),
-    }
 }
 
 /// Plan versions from their rows.

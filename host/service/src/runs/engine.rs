@@ -40,6 +40,7 @@ use crate::{
     plugins::blocking,
     ports::{Clock as _, SystemClock},
     price_overrides::prices_of,
+    stays::Left,
 };
 
 /// Waits longer and longer between attempts when others keep changing what was read, and gives up in the end.
@@ -420,9 +421,8 @@ impl Altyn {
     }
 
     /// Computes the plans of a chunk.
-    pub(super) async fn compute_chunk(&self, pass: &mut Pass, chunk: Chunk) -> Result<Computed> {
-        let of_usage = chunk.usage.iter().map(|due| due.row.window.plan_version_id);
-        self.load_plans(pass, chunk.due.iter().map(|row| row.plan_version_id).chain(of_usage)).await?;
+    pub(super) async fn compute_chunk(&self, pass: &mut Pass, mut chunk: Chunk) -> Result<Computed> {
+        self.complete(pass, &mut chunk).await?;
         let at = self.clock.now();
         let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
         blocking(move || compute(&inputs, &plans, &chunk, &refused, at)).await?
@@ -437,8 +437,22 @@ impl Altyn {
         }
     }
 
-    /// Knows the plan versions that a chunk needs.
-    pub(super) async fn load_plans(&self, pass: &mut Pass, versions: impl Iterator<Item = Uuid>) -> Result<()> {
+    /// Knows the plan versions that a chunk needs, and which of its subscriptions stay on a former component no more.
+    pub(super) async fn complete(&self, pass: &mut Pass, chunk: &mut Chunk) -> Result<()> {
+        let of_usage = chunk.usage.iter().map(|due| due.row.window.plan_version_id);
+        self.load_plans(pass, chunk.due.iter().map(|row| row.plan_version_id).chain(of_usage)).await?;
+        let (inputs, known) = (Arc::clone(&pass.inputs), &*chunk);
+        let subscriptions = || {
+            let of_usage = known.usage.iter().map(|due| due.row.window.subscription_id);
+            let named: BTreeSet<Uuid> = known.due.iter().map(|row| row.id).chain(of_usage).collect();
+            named.into_iter().collect()
+        };
+        chunk.left = self.left(inputs.tenant, &[&inputs.proration, &inputs.tax], subscriptions).await?;
+        Ok(())
+    }
+
+    /// Knows plan versions.
+    async fn load_plans(&self, pass: &mut Pass, versions: impl Iterator<Item = Uuid>) -> Result<()> {
         let missing: BTreeSet<Uuid> = versions.filter(|id| !pass.plans.contains_key(id)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -615,7 +629,7 @@ impl Altyn {
         let reserved = reserved.into_iter().map(|order| (order.subscription_id, order)).collect();
         drop(tx);
         let funds = self.funds_for(pass.inputs.tenant, &due).await.map_err(Refused::Failed)?;
-        let chunk = Chunk { due, realisable, usage, funds, prices, reserved };
+        let chunk = Chunk { due, realisable, usage, funds, prices, reserved, left: Left::default() };
         let computed = self.compute_chunk(pass, chunk).await.map_err(Refused::Failed)?;
         // One contract more or less moves no checkpoint.
         Ok(Computed { last: None, ..computed })

@@ -253,6 +253,7 @@ pub(super) fn bill(
             realises_on: days.end,
             price: more,
         },
+        started_at: due.row.subscription_created_at,
         mode: plan.price_mode,
         quantity: quantity.normalize().to_string(),
         change_ordinal: ordinal(window).ok_or_else(|| fault(format!("{name} was billed too often")))?,

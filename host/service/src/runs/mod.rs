@@ -11,6 +11,7 @@ mod engine;
 pub(crate) mod follow;
 pub(crate) mod metered;
 mod number;
+pub(crate) mod parties;
 mod post;
 mod quote;
 mod read;

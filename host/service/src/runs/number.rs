@@ -100,8 +100,8 @@ pub(super) fn name_sequences(
     let mut recorder = recorder(inputs, at);
     let (drafts, owner) = drafts(inputs, planned);
     let bound = &inputs.numbering;
-    let contract_of = |draft: usize| planned[owner[draft]].contract;
-    let answers = ask_each(&mut recorder, bound, &drafts, &contract_of, &|of, part: &[Draft]| {
+    let choice = |draft: usize| bound.choice_of_contract(planned[owner[draft]].contract);
+    let answers = ask_each(&mut recorder, bound, &drafts, &choice, &|of, part: &[Draft]| {
         inputs.runtime.sequences(&of.plugin, &of.context, part)
     })?;
     let mut faults = BTreeMap::new();
@@ -111,7 +111,8 @@ pub(super) fn name_sequences(
             Ok(()) => Ok(sequence),
             Err(violation) => Err(refused(&violation, call)),
         });
-        recorder.outcomes.note(bound, planned[owner].contract, checked.is_err());
+        let choice = bound.choice_of_contract(planned[owner].contract);
+        recorder.outcomes.note(bound, choice, checked.is_err());
         match checked {
             Ok(sequence) => found.push((owner, ((planned[owner].seller, sequence.key), sequence.start))),
             Err(fault) => {
@@ -177,12 +178,12 @@ pub(super) fn give_numbers(
         }
         let items: Vec<(Draft, u64)> =
             drafts.into_iter().zip(values.iter().map(|value| u64::try_from(*value).unwrap_or(0))).collect();
-        let contract_of = |item: usize| planned[owner[item]].contract;
+        let choice = |item: usize| bound.choice_of_contract(planned[owner[item]].contract);
         let numbers_of = |of: &Bound, part: &[(Draft, u64)]| {
             let (drafts, values): (Vec<Draft>, Vec<u64>) = part.iter().cloned().unzip();
             inputs.runtime.numbers(&of.plugin, &of.context, &drafts, &values)
         };
-        let answers: Answers<String> = ask_each(&mut recorder, bound, &items, &contract_of, &numbers_of)?;
+        let answers: Answers<String> = ask_each(&mut recorder, bound, &items, &choice, &numbers_of)?;
         calls += recorder.calls;
         let mut faults = BTreeMap::new();
         let mut seen = HashSet::with_capacity(answers.len());
@@ -205,7 +206,7 @@ pub(super) fn give_numbers(
             });
             // A number that is taken tells of the books, and not of who gave it.
             let fault = checked.as_ref().is_err_and(|fault| fault.call.is_some());
-            outcomes.note(bound, plan.contract, fault);
+            outcomes.note(bound, bound.choice_of_contract(plan.contract), fault);
             match checked {
                 Ok((text, call)) => numbers.push(Number {
                     text,
@@ -232,8 +233,8 @@ pub(super) fn give_numbers(
             let probes: Vec<(Draft, u64)> =
                 behind.iter().map(|index| (items[*index].0.clone(), items[first].1)).collect();
             let mut probing = self::recorder(inputs, at);
-            let contract_of = |probe: usize| planned[owner[behind[probe]]].contract;
-            let answers: Answers<String> = ask_each(&mut probing, bound, &probes, &contract_of, &numbers_of)?;
+            let choice = |probe: usize| bound.choice_of_contract(planned[owner[behind[probe]]].contract);
+            let answers: Answers<String> = ask_each(&mut probing, bound, &probes, &choice, &numbers_of)?;
             calls += probing.calls;
             for (index, answer) in behind.into_iter().zip(answers) {
                 let plan = &planned[owner[index]];

@@ -65,6 +65,7 @@ fn due_row(row: &SubscriptionRow, contract: &ContractFactsRow) -> rows::DueRow {
         retry_days: row.retry_days,
         waits_from: None,
         version: row.version,
+        created_at: row.created_at,
         contract_version: 0,
         contract_number: contract.number.clone(),
         currency: contract.currency.clone(),

@@ -22,6 +22,7 @@ use crate::{
     context::Altyn,
     error::Result,
     price_overrides::{Prices, prices_of},
+    stays::Left,
 };
 
 /// What some contracts have due and to realise; whole contracts only.
@@ -36,6 +37,8 @@ pub(super) struct Chunk {
     pub prices: Prices,
     /// What is reserved for orders, by subscription.
     pub reserved: HashMap<Uuid, ReservedRow>,
+    /// Which of the subscriptions were taken out of stays by name; known when the components are.
+    pub left: Left,
 }
 
 /// A row of a contract.
@@ -139,7 +142,15 @@ impl Altyn {
                 Ok((funds, prices, self.reserved_for(tenant, &due).await?))
             };
             let read: Result<_> = read.await;
-            let chunk = read.map(|(funds, prices, reserved)| Chunk { due, realisable, usage, funds, prices, reserved });
+            let chunk = read.map(|(funds, prices, reserved)| Chunk {
+                due,
+                realisable,
+                usage,
+                funds,
+                prices,
+                reserved,
+                left: Left::default(),
+            });
             let failed = chunk.is_err();
             if (!empty && sender.send(chunk).await.is_err()) || failed {
                 return;

@@ -356,7 +356,8 @@ pub(super) fn imagined(id: Uuid, on: NaiveDate, now: chrono::DateTime<chrono::Ut
 
 /// The same binding for calls that decide nothing, with nobody on trial.
 fn rehearsing(bound: &Bound) -> Bound {
-    Bound { plugin: bound.plugin.rehearsing(), canary: None, ..bound.clone() }
+    let staying = bound.staying.as_ref().map(|staying| Arc::new(staying.map(rehearsing)));
+    Bound { plugin: bound.plugin.rehearsing(), canary: None, staying, ..bound.clone() }
 }
 
 impl Altyn {
@@ -364,7 +365,8 @@ impl Altyn {
     /// in money; `on_progress` sees the report grow. Nothing is saved and nothing is installed.
     ///
     /// Changes of subscriptions that are scheduled for the day are not made first. The binding is the one that decides on the
-    /// day, the tenant's own or one from above; a component on trial in it is left out.
+    /// day, the tenant's own or one from above; a component on trial in it is left out. The candidate decides for whom the
+    /// present component decides for, as if they were migrated with an upgrade; who stays on a former one stays there.
     pub async fn shadow_next_run(
         &self,
         request: &Request,
@@ -418,9 +420,8 @@ impl Altyn {
         // Dropped with this future: a caller who goes away ends the reading.
         let reader = tokio::spawn(self.clone().read_chunks(request.tenant, run, sender));
         while let Some(chunk) = chunks.recv().await {
-            let chunk = chunk?;
-            let of_usage = chunk.usage.iter().map(|due| due.row.window.plan_version_id);
-            self.load_plans(&mut pass, chunk.due.iter().map(|row| row.plan_version_id).chain(of_usage)).await?;
+            let mut chunk = chunk?;
+            self.complete(&mut pass, &mut chunk).await?;
             let (plans, at) = (pass.plans.clone(), self.clock.now());
             let (present, candidate_side) = (Arc::clone(&present), Arc::clone(&candidate_side));
             let (was, now) = blocking(move || -> Result<_> {

@@ -76,7 +76,7 @@ async fn upgrade(place: &Place, gateway: BindingId, guest: &str, config: serde_j
     let component = install(place, guest).await;
     grant(place, &component.digest, component.hosts, component.secrets).await;
     let version = place.altyn.binding_get(&place.request(), gateway).await.unwrap().version;
-    let command = UpgradeBinding { component: component.digest, config: Some(config) };
+    let command = UpgradeBinding { component: component.digest, config: Some(config), existing: None };
     place.altyn.binding_upgrade(&place.request(), gateway, version, command).await.unwrap().value
 }
 

@@ -411,7 +411,7 @@ async fn a_binding_has_one_trial_and_no_other_component_meanwhile(world: &World)
     assert_eq!(code(altyn.canary_get(&request, binding).await), "not-found", "nothing was written");
     let started = start(trial(hostile.clone(), json!({}), 100)).await.unwrap().value;
     assert_eq!(code(start(trial(hostile.clone(), json!({ "do": "ok" }), 100)).await), "canary-runs");
-    let upgrade = UpgradeBinding { component: hostile.clone(), config: None };
+    let upgrade = UpgradeBinding { component: hostile.clone(), config: None, existing: None };
     assert_eq!(code(altyn.binding_upgrade(&request, binding, present.version, upgrade).await), "canary-runs");
     assert_eq!(altyn.binding_get(&request, binding).await.unwrap().version, present.version);
 

@@ -28,6 +28,7 @@ mod sandbox;
 mod scheduled;
 mod shadow;
 mod short_funds;
+mod stays;
 mod switches;
 mod usage;
 mod versions;

@@ -247,6 +247,7 @@ async fn every_table_of_a_tenant_is_wiped_or_kept_on_purpose(world: &World) {
         "api_keys",
         "approval_policies",
         "binding_changes",
+        "binding_stays",
         "bindings",
         "canaries",
         "change_timings",

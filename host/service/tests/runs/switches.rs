@@ -81,7 +81,7 @@ impl World {
     }
 
     async fn upgrade(&self, binding: &BindingView, to: &str) -> BindingView {
-        let command = UpgradeBinding { component: to.into(), config: Some(json!({})) };
+        let command = UpgradeBinding { component: to.into(), config: Some(json!({})), existing: None };
         self.altyn.binding_upgrade(&self.request(), binding.id, binding.version, command).await.unwrap().value
     }
 

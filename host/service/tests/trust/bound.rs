@@ -122,7 +122,7 @@ async fn a_configuration_that_does_not_fit_its_schema_is_refused_by_place(place:
     }
     place.no_binding(&place.request()).await;
     let binding = place.bind(&installed.digest).await;
-    let upgrade = UpgradeBinding { component: installed.digest, config: Some(json!({ "regime": 7 })) };
+    let upgrade = UpgradeBinding { component: installed.digest, config: Some(json!({ "regime": 7 })), existing: None };
     assert!(matches!(
         place.altyn.binding_upgrade(&place.request(), binding.id, binding.version, upgrade).await,
         Err(ServiceError::Invalid(_))
@@ -166,7 +166,7 @@ async fn an_upgrade_that_asks_for_more_waits_for_consent(place: Place) {
     place.asks(&newer, &["a.example.org", "evil.example.org"], &[]).await;
     place.altyn.grant_set(&place.request(), grant(&older, &["a.example.org"], &[])).await.unwrap();
     let binding = place.bind(&older).await;
-    let upgrade = || UpgradeBinding { component: newer.clone(), config: None };
+    let upgrade = || UpgradeBinding { component: newer.clone(), config: None, existing: None };
     let told = place.altyn.binding_upgrade(&place.request(), binding.id, binding.version, upgrade()).await.unwrap_err();
     let ServiceError::Conflict { code: "consent-required", details, message } = told else { panic!("{told}") };
     assert_eq!(details, ["host evil.example.org"]);
@@ -211,7 +211,8 @@ async fn a_rollback_brings_back_the_component_and_the_configuration(place: Place
     let binding = place.bind(&older).await;
     let nothing = place.altyn.binding_rollback(&place.request(), binding.id, 1).await;
     assert_eq!(refused(nothing).0, "nothing-to-roll-back");
-    let upgrade = UpgradeBinding { component: newer.clone(), config: Some(json!({ "regime": "usn-5" })) };
+    let upgrade =
+        UpgradeBinding { component: newer.clone(), config: Some(json!({ "regime": "usn-5" })), existing: None };
     let upgraded = place.altyn.binding_upgrade(&place.request(), binding.id, 1, upgrade).await;
     let upgraded = upgraded.unwrap_or_else(|error| panic!("{error:?}")).value;
     assert_eq!(place.bound(place.tenant, "2026-11-01").await.unwrap().plugin.digest().to_string(), newer);
@@ -239,7 +240,7 @@ async fn a_component_of_a_revoked_key_is_bound_no_more(place: Place) {
     place.altyn.plugin_key_revoke(&place.request(), &id, RevokeKey { reason: "stolen".into() }).await.unwrap();
     let told = place.altyn.binding_create(&place.request(), of(&installed, json!({}))).await;
     assert_eq!(refused(told).0, "plugin-key-revoked");
-    let upgrade = UpgradeBinding { component: installed, config: None };
+    let upgrade = UpgradeBinding { component: installed, config: None, existing: None };
     let told = place.altyn.binding_upgrade(&place.request(), before.id, before.version, upgrade).await;
     assert_eq!(refused(told).0, "plugin-key-revoked");
     place.bound(place.tenant, "2026-11-01").await.unwrap();

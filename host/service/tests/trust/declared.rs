@@ -49,6 +49,7 @@ impl Place {
                 config,
                 inheritance: Inheritance::None,
                 limits: LoweredLimits::default(),
+                existing: None,
             }],
         }
     }
@@ -126,6 +127,7 @@ async fn a_declaration_as_json_names_installed_components_and_is_idempotent(plac
         config,
         inheritance: Inheritance::None,
         limits: LoweredLimits::default(),
+        existing: None,
     };
     let declared = |config| ApplyPlugins {
         publishers: Vec::new(),

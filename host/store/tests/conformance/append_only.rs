@@ -5,7 +5,7 @@ use altyn_store::{Engine, invoices};
 use crate::place::{Place, assert_refused, charge, credit, history, id, invoice, leaked, on_both_engines};
 
 /// The tables whose rows are never changed.
-pub const APPEND_ONLY: [&str; 11] = [
+pub const APPEND_ONLY: [&str; 12] = [
     "binding_changes",
     "charge_credits",
     "evidence",
@@ -15,6 +15,7 @@ pub const APPEND_ONLY: [&str; 11] = [
     "ledger_entries",
     "ledger_transactions",
     "plugin_calls",
+    "subscription_migrations",
     "subscription_transitions",
     "usage_events",
 ];

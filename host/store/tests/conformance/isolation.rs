@@ -100,9 +100,9 @@ async fn a_transaction_without_a_tenant_or_of_another_tenant_sees_no_row() {
     assert!(tables.len() >= 43, "only {} tables were found", tables.len());
     let own: i64 = counts(&place.db, Scope::Tenant(place.tenant), &tables).await.iter().sum();
     assert_eq!(
-        own, 19,
+        own, 20,
         "an invoice, its line, its charge, a credit, two accounts, a posting of two entries, a call, evidence, an error, a
-        step, a binding and its change, a binding of a gateway, its exchange, a step, an event of use"
+        step, a binding and its change, a migration, a binding of a gateway, its exchange, a step, an event of use"
     );
     assert_eq!(counts(&place.db, Scope::Platform, &tables).await, vec![0; tables.len()]);
     assert_eq!(counts(&place.db, Scope::Tenant(stranger), &tables).await, vec![0; tables.len()]);

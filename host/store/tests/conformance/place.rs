@@ -251,6 +251,9 @@ pub async fn history(place: &Place) {
         "insert into binding_changes (tenant_id, binding_id, version, kind, component_digest, config, changed_by,
             changed_at) values ($1, $2, 1, 'bind', $3, '{}', 'test', '2026-11-01T09:00:00+00:00')";
     tx.execute(change, (tenant, binding, digest)).await.unwrap();
+    let migration = "insert into subscription_migrations (tenant_id, binding_id, subscription_id, made_version,
+            migrated_by, migrated_at) values ($1, $2, $2, 2, 'test', '2026-11-01T09:00:00+00:00')";
+    tx.execute(migration, (tenant, binding)).await.unwrap();
     let step = "insert into subscription_transitions (tenant_id, id, subscription_id, from_status, to_status, cause,
             business_on, operation_id, recorded_at)
         values ($1, $2, $2, 'active', 'grace', 'unpaid', '2026-11-01', null, '2026-11-01T09:00:00+00:00')";
