@@ -317,9 +317,6 @@ catalogue! {
     CanaryRuns = "canary-runs", CONFLICT, "A component is on trial",
         "A component is on trial in the binding: its other component is kept until the trial is over.",
         "Promote the component on trial, or end its trial.";
-    CanaryNotPossible = "canary-not-possible", CONFLICT, "No trial in a gateway",
-        "A payment stays with the gateway that began it, so that a gateway has no share of contracts.",
-        "Bind the candidate as another gateway and send some payments through that.";
     CanaryFault = "canary-fault", UNPROCESSABLE_ENTITY, "The component on trial failed",
         "A component on trial decides for this contract, and gave no answer that counts; nothing was written.",
         "Repeat the request when the trial is over; end it with `DELETE /v1/bindings/{id}/canary`.";

@@ -1,13 +1,13 @@
-//! A component on trial: which contracts it decides for, and when it has failed too often.
+//! A component on trial: which contracts or payments it decides for, and when it has failed too often.
 //!
-//! Owns the choice of contracts and the bound of faults. Refuses to know which components they are and where outcomes are
+//! Owns the choice of contracts and payments and the bound of faults. Refuses to know which components they are and where outcomes are
 //! counted. Invariant: a contract that is chosen at one share is chosen at every larger one, so that a share that grows
 //! takes nobody back to the component before.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    id::{BindingId, ContractId},
+    id::{BindingId, ContractId, ExchangeId},
     text::text_enum,
 };
 
@@ -43,10 +43,19 @@ pub struct Outcome {
 
 /// Where a contract stands among those of a binding, `0..10_000`: the same for ever, and spread evenly.
 pub fn place_bp(binding: BindingId, contract: ContractId) -> i32 {
+    place(binding, contract.0.as_bytes())
+}
+
+/// Where a payment stands among those through a gateway's binding, `0..10_000`: the same for ever, and spread evenly.
+pub fn payment_place_bp(binding: BindingId, payment: ExchangeId) -> i32 {
+    place(binding, payment.0.as_bytes())
+}
+
+fn place(binding: BindingId, id: &[u8; 16]) -> i32 {
     let mut hash = Sha256::new();
     hash.update(b"altyn/canary/1");
     hash.update(binding.0.as_bytes());
-    hash.update(contract.0.as_bytes());
+    hash.update(id);
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);
     // The remainder of so large a number favours no place by more than 10⁻¹⁵.
@@ -56,6 +65,11 @@ pub fn place_bp(binding: BindingId, contract: ContractId) -> i32 {
 /// Whether the component on trial decides for a contract when its share is `share_bp` basis points.
 pub fn is_chosen(binding: BindingId, contract: ContractId, share_bp: i32) -> bool {
     place_bp(binding, contract) < share_bp
+}
+
+/// Whether a new payment begins with the gateway on trial when its share is `share_bp` basis points.
+pub fn is_payment_chosen(binding: BindingId, payment: ExchangeId, share_bp: i32) -> bool {
+    payment_place_bp(binding, payment) < share_bp
 }
 
 impl Outcome {
@@ -119,6 +133,16 @@ mod tests {
 
     /// The places of the first contracts of the first binding, as the first release knew them.
     const PLACES_OF_0_1: [i32; 4] = [5_377, 5_335, 7_357, 6_121];
+
+    #[test]
+    fn payments_are_chosen_like_contracts() {
+        for share_bp in [0, 2_500, WHOLE_BP] {
+            let payment = |number| ExchangeId(Uuid::from_u128(number));
+            let chosen = (0..1_000).filter(|number| is_payment_chosen(binding(7), payment(*number), share_bp));
+            let expected = (0..1_000).filter(|number| is_chosen(binding(7), contract(*number), share_bp));
+            assert!(chosen.eq(expected));
+        }
+    }
 
     #[test]
     fn too_many_faults_are_more_than_the_bound_of_enough_decisions() {

@@ -12,7 +12,7 @@ mod machine;
 use altyn_domain::{
     exchange::Incoming,
     gateway::{Details, ExchangeKind, Intent, Operation, Outcome, Reference, Refund, Verdict, VerdictName},
-    id::{BindingId, CallId, ExchangeId, Id as _},
+    id::{BindingId, CallId, CanaryId, ExchangeId, Id as _},
     money::{Currency, Money},
 };
 use altyn_store::{Tx, exchanges as rows, jobs};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use machine::ANSWERED_IN_MS;
 
 use crate::{
+    canary::payments::OnTrial,
     context::{Altyn, Begun, Reply, Request, Work},
     error::{Fields, Result, ServiceError, stored},
     gateways::{Gateway, Origin},
@@ -111,6 +112,9 @@ pub struct ExchangeView {
     pub binding_id: BindingId,
     /// SHA-256 of the component that began it and ends it.
     pub component: String,
+    /// The trial that the payment began in; absent when the present component of its day began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_id: Option<CanaryId>,
     /// What it is.
     #[schema(value_type = String, example = "pay")]
     pub kind: ExchangeKind,
@@ -190,15 +194,27 @@ impl Altyn {
         let reply = if let Some(reply) = self.answered_before::<ExchangeView>(request).await? {
             reply
         } else {
-            let planned = self.exchange_plan(request, command).await?;
-            match self.begin::<ExchangeView>(request).await? {
-                Begun::Replay(reply) => reply,
-                Begun::Work(work) => self.exchange_store(request, work, planned).await?,
-            }
+            self.exchange_put(request, command).await?
         };
         let Reply { status, replayed, value } = reply;
         self.exchange_advance(request.tenant, value.id, &owner(self)).await?;
         Ok(Reply { status, replayed, value: self.exchange_get(request, value.id).await? })
+    }
+
+    /// Plans and stores an exchange. What is planned by a trial that is over by then is planned anew: that needs somebody to
+    /// move the trial, or another fault of it, each time.
+    async fn exchange_put(&self, request: &Request, command: BeginExchange) -> Result<Reply<ExchangeView>> {
+        loop {
+            let Some(planned) = self.exchange_plan(request, command.clone()).await? else { continue };
+            match self.begin::<ExchangeView>(request).await? {
+                Begun::Replay(reply) => return Ok(reply),
+                Begun::Work(work) => {
+                    if let Some(reply) = self.exchange_store(request, work, planned).await? {
+                        return Ok(reply);
+                    }
+                }
+            }
+        }
     }
 
     /// Goes on with an exchange that a host left unfinished; one that is done stays as it is.
@@ -253,8 +269,9 @@ impl Altyn {
         })
     }
 
-    /// Checks a command against what the gateway can do; asks the plugin, so it runs before any transaction.
-    async fn exchange_plan(&self, request: &Request, command: BeginExchange) -> Result<Planned> {
+    /// Checks a command against what the gateway can do; asks the plugin, so it runs before any transaction. None when the
+    /// component on trial that was to begin it was just taken back.
+    async fn exchange_plan(&self, request: &Request, command: BeginExchange) -> Result<Option<Planned>> {
         let mut fields = Fields::default();
         if let BeginExchange::Pay { amount_minor, currency, description, return_url, payer, saved_method, .. } =
             &command
@@ -291,12 +308,28 @@ impl Altyn {
             BeginExchange::RefundStatus { refund_id } => self.about(request, *refund_id, ExchangeKind::Refund).await?,
         };
         // A payment in flight stays with the component that began it, and with its configuration.
-        let origin = about.as_ref().map(Origin::of).transpose()?;
+        let id = ExchangeId(self.ids.next());
+        let on_trial = match about {
+            None => self.payment_on_trial(request.tenant, binding, id).await?,
+            Some(_) => None,
+        };
+        let origin = match &on_trial {
+            Some(trial) => Some(trial.origin.clone()),
+            None => about.as_ref().map(Origin::of).transpose()?,
+        };
         let gateway = self.gateway_open(request.tenant, binding, origin).await?;
         if matches!(command, BeginExchange::Pay { .. }) {
             self.takes_payments(&gateway)?;
         }
-        let can = gateway.capabilities(self.clock.now()).await?;
+        let can = match (gateway.capabilities(self.clock.now()).await, &on_trial) {
+            (Ok(can), _) => can,
+            (Err(ServiceError::Plugin { code, message }), Some(trial)) if code != "plugin-busy" => {
+                self.count_unbegun(request.tenant, binding, trial.id, &message).await?;
+                let still = self.payment_on_trial(request.tenant, binding, id).await?;
+                return if still.is_some() { Err(ServiceError::Plugin { code, message }) } else { Ok(None) };
+            }
+            (Err(error), _) => return Err(error),
+        };
         let refuse = |able: bool, what: &str| {
             let message = format!("the gateway does not {what} with its configuration; use another binding");
             if able { Ok(()) } else { Err(ServiceError::conflict("gateway-cannot", message)) }
@@ -316,7 +349,8 @@ impl Altyn {
             }
             BeginExchange::RefundStatus { .. } => refuse(can.refund_status, "tell how a refund stands")?,
         }
-        Ok(Planned { command, binding, origin: gateway.origin() })
+        let canary = about.as_ref().and_then(|row| row.canary_id);
+        Ok(Some(Planned { id, command, binding, origin: gateway.origin(), canary, on_trial }))
     }
 
     /// Refuses a payment through a binding that has ended, or has not begun.
@@ -349,9 +383,15 @@ impl Altyn {
         Ok((BindingId(row.binding_id), Some(row)))
     }
 
-    async fn exchange_store(&self, request: &Request, mut work: Work, planned: Planned) -> Result<Reply<ExchangeView>> {
-        let Planned { command, binding, origin } = planned;
-        let (tenant, id) = (request.tenant.0, self.ids.next());
+    /// Stores an exchange; None when the trial that was to begin it has moved meanwhile.
+    async fn exchange_store(
+        &self,
+        request: &Request,
+        mut work: Work,
+        planned: Planned,
+    ) -> Result<Option<Reply<ExchangeView>>> {
+        let Planned { id: ExchangeId(id), command, binding, origin, canary, on_trial } = planned;
+        let tenant = request.tenant.0;
         let tx = &mut work.tx;
         let (operation, about) = match command {
             BeginExchange::Pay {
@@ -428,6 +468,7 @@ impl Altyn {
             binding_id: binding.0,
             component_digest: origin.digest.0.to_vec(),
             config: origin.config,
+            canary_id: on_trial.as_ref().map(|trial| trial.id).or(canary),
             kind: operation.kind().as_str().to_owned(),
             about_id: about.map(ExchangeId::uuid),
             number: i64::try_from(number).unwrap_or_default(),
@@ -451,7 +492,12 @@ impl Altyn {
         let (key, due) = (ExchangeId(id).to_string(), work.now + TimeDelta::seconds(LOOK_AFTER_S));
         let now = work.now;
         jobs::put(&mut work.tx, tenant, self.ids.next(), EXCHANGE_JOB, &key, &payload, due, now).await?;
-        work.finish(201, view(row)?).await
+        if let Some(trial) = &on_trial
+            && !trial.hold(&mut work.tx, request.tenant).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(work.finish(201, view(row)?).await?))
     }
 
     /// A payment as a gateway is asked about it, locked, with what is known of it.
@@ -481,9 +527,15 @@ impl Altyn {
 
 /// A command that the gateway can serve.
 struct Planned {
+    /// Its id: by it, a payment is chosen for a trial.
+    id: ExchangeId,
     command: BeginExchange,
     binding: BindingId,
     origin: Origin,
+    /// The trial that the payment it is about began in.
+    canary: Option<uuid::Uuid>,
+    /// The trial that it begins in itself.
+    on_trial: Option<OnTrial>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -524,6 +576,7 @@ fn view(row: rows::ExchangeRow) -> Result<ExchangeView> {
         id: ExchangeId(row.id),
         binding_id: BindingId(row.binding_id),
         component: hex::encode(&row.component_digest),
+        canary_id: row.canary_id.map(CanaryId),
         kind: stored("exchanges.kind", &row.kind)?,
         about_id: row.about_id.map(ExchangeId),
         number: row.number,

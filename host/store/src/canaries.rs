@@ -22,7 +22,7 @@ pub struct CanaryRow {
     pub component_digest: Vec<u8>,
     /// JSON text for the component.
     pub config: String,
-    /// The share of contracts it decides for, basis points.
+    /// The share of contracts, or of new payments, it decides for, basis points.
     pub share_bp: i32,
     /// The tenants it decides for, a JSON list of ids; empty for all that use the binding.
     pub tenants: String,
@@ -46,7 +46,7 @@ pub struct CanaryRow {
     pub started_by: String,
     /// When.
     pub started_at: DateTime<Utc>,
-    /// The credential that finished it, or `run`.
+    /// The credential that finished it, or `run` or `gateway`.
     pub finished_by: Option<String>,
     /// When.
     pub finished_at: Option<DateTime<Utc>>,
@@ -158,6 +158,23 @@ pub async fn count(
     (decisions, faults, present_decisions, present_faults): (i64, i64, i64, i64),
 ) -> Result<Option<CanaryRow>> {
     tx.fetch_optional(COUNT, (owner, id, version, decisions, faults, present_decisions, present_faults)).await
+}
+
+const TALLY: &str = canary!(
+    "update canaries set decisions = decisions + $3, faults = faults + $4, present_decisions = present_decisions + $5,
+        present_faults = present_faults + $6
+    where tenant_id = $1 and id = $2 and state = 'running' returning",
+    ""
+);
+/// Counts what came of payments, whatever version they began under: they are not decided anew. None when the canary is
+/// finished; otherwise it stays locked until the transaction ends.
+pub async fn tally(
+    tx: &mut Tx,
+    owner: Uuid,
+    id: Uuid,
+    (decisions, faults, present_decisions, present_faults): (i64, i64, i64, i64),
+) -> Result<Option<CanaryRow>> {
+    tx.fetch_optional(TALLY, (owner, id, decisions, faults, present_decisions, present_faults)).await
 }
 
 const PARKED_BY_REFUSED: &str = "select p.contract_id from run_plans p

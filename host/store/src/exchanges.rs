@@ -20,6 +20,8 @@ pub struct ExchangeRow {
     pub component_digest: Vec<u8>,
     /// The configuration that it was begun with, JSON; none in rows from before configurations were kept.
     pub config: Option<String>,
+    /// The trial that the payment it is, or is about, began in; none for those that the present component began.
+    pub canary_id: Option<Uuid>,
     /// What it is.
     pub kind: String,
     /// The payment or refund that it is about, when it is about another exchange.
@@ -103,8 +105,9 @@ pub async fn next_number(tx: &mut Tx, tenant: Uuid, binding: Uuid) -> Result<Opt
 
 const INSERT: &str = "insert into exchanges (tenant_id, id, binding_id, component_digest, kind, about_id, number,
     amount_minor, currency, asked, state, requests, verdict, external_id, outcome, fault_code, fault, lease_owner,
-    lease_until, fence, version, created_at, updated_at, config)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'begun', 0, null, '', null, null, null, null, null, 0, 1, $11, $11, $12)";
+    lease_until, fence, version, created_at, updated_at, config, canary_id)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'begun', 0, null, '', null, null, null, null, null, 0, 1, $11, $11, $12,
+        $13)";
 /// Begins an exchange.
 pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ExchangeRow) -> Result<()> {
     let params = (
@@ -120,6 +123,7 @@ pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ExchangeRow) -> Result<()> 
         row.asked.clone(),
         row.created_at,
         row.config.clone(),
+        row.canary_id,
     );
     tx.execute(INSERT, params).await.map(|_| ())
 }
@@ -127,7 +131,7 @@ pub async fn insert(tx: &mut Tx, tenant: Uuid, row: &ExchangeRow) -> Result<()> 
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "select id, binding_id, component_digest, config, kind, about_id, number, amount_minor, currency, asked, state,
+            "select id, binding_id, component_digest, config, canary_id, kind, about_id, number, amount_minor, currency, asked, state,
             requests, verdict, external_id, outcome, fault_code, fault, fence, version, created_at, updated_at
             from exchanges ",
             $rest
@@ -172,6 +176,23 @@ const IN_FLIGHT: &str = "select c.component_digest, c.config from binding_change
 /// Components with configurations that a binding had, and that began payments whose end is not known: the latest first.
 pub async fn in_flight(tx: &mut Tx, tenant: Uuid, binding: Uuid, limit: i64) -> Result<Vec<(Vec<u8>, String)>> {
     tx.fetch_all(IN_FLIGHT, (tenant, binding, limit)).await
+}
+
+const IN_FLIGHT_ON_TRIAL: &str = "select c.component_digest, c.config from canaries c
+    where c.tenant_id = $1 and c.binding_id = $2 and exists (select 1 from exchanges e
+        where e.tenant_id = $1 and e.binding_id = $2 and e.component_digest = c.component_digest and e.canary_id = c.id
+            and e.kind = 'pay'
+            and (e.verdict is null or e.verdict in ('pending', 'unknown', 'requires-action', 'authorized', 'other')))
+    group by c.component_digest, c.config order by max(c.started_at) desc limit $3";
+/// Components with configurations that are or were on trial in a binding, and that began payments whose end is not known:
+/// the latest first.
+pub async fn in_flight_on_trial(
+    tx: &mut Tx,
+    tenant: Uuid,
+    binding: Uuid,
+    limit: i64,
+) -> Result<Vec<(Vec<u8>, String)>> {
+    tx.fetch_all(IN_FLIGHT_ON_TRIAL, (tenant, binding, limit)).await
 }
 
 const LIST: &str = columns!("where tenant_id = $1 and id > $2 order by id limit $3");

@@ -114,6 +114,16 @@ pub enum Ruse {
     HalfSigned,
     /// Claims something else of a notification each time.
     Restless,
+    /// Asks about a notification, and takes a lost answer for the payment that it names.
+    HearLost,
+    /// Asks about a notification, and takes a failing server for a declined payment.
+    HearFailed,
+    /// Asks about a notification, and looks for one word in whatever comes back.
+    HearTruncated,
+    /// Asks about a notification, thanks for it and says nothing when no answer comes.
+    Hush,
+    /// Asks about a notification, and breaks on an answer that it does not know.
+    HearTrap,
     /// Answers a notification with a cookie, and a header that begins another.
     Cookie,
 }
@@ -192,6 +202,9 @@ impl PaymentGateway for Hostile {
         if matches!(config.ruse, Ruse::HalfSigned | Ruse::Restless) {
             return unreliable::received(config.ruse, ctx, &notification).map(ReceiveStep::Done);
         }
+        if let Some(step) = unreliable::asks(config.ruse, ctx, &notification) {
+            return step;
+        }
         let body = String::from_utf8_lossy(&notification.body).into_owned();
         config.provoke(&body)?;
         if matches!(config.ruse, Ruse::Send | Ruse::Endless) {
@@ -200,8 +213,16 @@ impl PaymentGateway for Hostile {
         Ok(ReceiveStep::Done(received(config, &body)))
     }
 
-    fn receive_resume(config: &Config, _: &Context, continuation: &[u8], _: Answer) -> Result<ReceiveStep, Fault> {
+    fn receive_resume(
+        config: &Config,
+        _: &Context,
+        continuation: &[u8],
+        answer: Answer,
+    ) -> Result<ReceiveStep, Fault> {
         config.provoke("receive-resume")?;
+        if let Some(received) = unreliable::heard(config.ruse, continuation, &answer) {
+            return Ok(ReceiveStep::Done(received));
+        }
         if config.ruse == Ruse::Endless {
             return Ok(ReceiveStep::Send(call(Request::new(Method::Get, config.url.clone()), continuation)));
         }

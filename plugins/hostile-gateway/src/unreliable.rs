@@ -1,8 +1,8 @@
 //! Gateways that are not malicious and lose money all the same: each breaks one rule of the conformance kit.
 
 use altyn_plugin::gateway::{
-    Answer, Claim, Incoming, Method, Operation, Outcome, ReceiptOfClaims, Received, Repetition, Request, Step, Subject,
-    Verdict, header, reply,
+    Answer, Claim, Incoming, Method, Operation, Outcome, ReceiptOfClaims, ReceiveStep, Received, Repetition, Request,
+    Step, Subject, Verdict, header, reply,
 };
 use altyn_plugin::vault::{Algorithm, DigestOrder, Encoding, Piece, matches, template};
 use altyn_plugin::{Context, Fault, Money, major};
@@ -82,5 +82,49 @@ pub fn received(ruse: Ruse, ctx: &Context, notification: &Incoming) -> Result<Re
     let minor = if ruse == Ruse::Restless { ctx.now } else { minor };
     let outcome = Outcome::new(Verdict::Succeeded).of(Money { minor, currency: "RUB".into() });
     let claims = vec![Claim { subject: Subject::Intent(payment.to_owned()), outcome }];
-    Ok(Received::Authentic(ReceiptOfClaims { claims, taken: reply(200, "OK"), refused: reply(409, "no") }))
+    Ok(authentic(claims))
+}
+
+fn authentic(claims: Vec<Claim>) -> Received {
+    Received::Authentic(ReceiptOfClaims { claims, taken: reply(200, "OK"), refused: reply(409, "no") })
+}
+
+/// Asks for the object of a notification whose signature is right; None when it is another ruse.
+pub fn asks(ruse: Ruse, ctx: &Context, notification: &Incoming) -> Option<Result<ReceiveStep, Fault>> {
+    let asking = [Ruse::HearLost, Ruse::HearFailed, Ruse::HearTruncated, Ruse::Hush, Ruse::HearTrap];
+    if !asking.contains(&ruse) {
+        return None;
+    }
+    Some(received(ruse, ctx, notification).map(|received| match received {
+        Received::Authentic(_) => {
+            let request = Request::new(Method::Get, format!("https://{HOST}/object"));
+            ReceiveStep::Send(call(request, &notification.body))
+        }
+        rejected @ Received::Rejected(_) => ReceiveStep::Done(rejected),
+    }))
+}
+
+/// What one of these makes of the answer about a notification; None when it is another ruse.
+pub fn heard(ruse: Ruse, notification: &[u8], answer: &Answer) -> Option<Received> {
+    let text = String::from_utf8_lossy(notification).into_owned();
+    let (payment, minor) = text.split_once(':').unwrap_or((&text, "1"));
+    let amount = Money { minor: minor.parse().unwrap_or(1), currency: "RUB".into() };
+    let claim = |outcome: Outcome| vec![Claim { subject: Subject::Intent(payment.to_owned()), outcome }];
+    let paid = || authentic(claim(Outcome::new(Verdict::Succeeded).of(amount.clone())));
+    let later = || Received::rejected("try again", reply(503, "try again"));
+    let body = match answer {
+        Answer::Response(response) => String::from_utf8_lossy(&response.body).into_owned(),
+        Answer::NotSent(_) | Answer::Lost(_) => String::new(),
+    };
+    Some(match (ruse, answer) {
+        (Ruse::HearLost, Answer::Lost(_)) => paid(),
+        (Ruse::HearFailed, Answer::Response(response)) if response.status >= 500 => {
+            authentic(claim(Outcome::declined("500", "the server failed", true)))
+        }
+        (Ruse::HearTruncated, Answer::Response(_)) if body.contains("succeeded") => paid(),
+        (Ruse::Hush, Answer::NotSent(_) | Answer::Lost(_)) => authentic(Vec::new()),
+        (Ruse::HearTrap, Answer::Response(_)) if body.is_empty() => panic!("an object has a body"),
+        (Ruse::HearLost | Ruse::HearFailed | Ruse::HearTruncated | Ruse::Hush | Ruse::HearTrap, _) => later(),
+        _ => return None,
+    })
 }

@@ -1,7 +1,7 @@
 //! A payment gateway without a bank: what happens is chosen by the amount.
 //!
-//! The test double of payments everywhere: in a sandbox tenant, in demonstrations, in the suite. It sends nothing. The last
-//! two digits of the amount, in minor units, choose:
+//! The test double of payments everywhere: in a sandbox tenant, in demonstrations, in the suite. It sends nothing, unless it
+//! is given a server (below). The last two digits of the amount, in minor units, choose:
 //!
 //! | digits | a payment | when asked later |
 //! |---|---|---|
@@ -20,6 +20,14 @@
 //! | `13` | a fault of the plugin | a fault |
 //! | others | succeeded | succeeded |
 //!
+//! With a `server` in its configuration the lost answer and the second notification really happen, to whoever plays that
+//! server in a test or a demonstration: `https://sandbox.invalid` and a path, where `sandbox.invalid` is granted and leads
+//! to it. A payment or a refund of `06`, and a payment of `07`, sends one request to `SERVER/lost`, at most once: when no
+//! answer comes it is unknown, when nothing was sent it was not attempted, and only the answer `{"done":true}` makes it what
+//! it is when asked later. A payment of `08` sends `SERVER/notify` the notification below, signed, with the header
+//! `x-times: 2`: the server is to post it to the address of the binding that often. Whatever it answers, the payment is
+//! pending; when no answer comes, unknown.
+//!
 //! Payments that are not captured at once are authorized where they would have succeeded. A refund follows its own amount:
 //! `01` declined, `05` pending and later done, `06` unknown and later done, others done.
 //!
@@ -28,15 +36,19 @@
 //! in hexadecimal digits, under the secret `notification-key`. The answer is `OK`, or `REFUSED` with status 409.
 
 use altyn_plugin::gateway::{
-    Action, Answer, Capabilities, Claim, Incoming, Intent, Operation, Outcome, ReceiptOfClaims, ReceiveStep, Received,
-    Reference, Refund, Step, Subject, Verdict, reply,
+    Action, Answer, Capabilities, Claim, Header, Incoming, Intent, Operation, Outcome, ReceiptOfClaims, ReceiveStep,
+    Received, Reference, Refund, Repetition, Request, Segment, Step, Subject, Verdict, header, reply, state,
 };
 use altyn_plugin::vault::{Algorithm, DigestOrder, Encoding, Piece, digest, matches, template};
 use altyn_plugin::{Context, Descriptor, Fault, Money, PaymentGateway, describe_gateway, share_of};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// The gateway.
 pub struct PaySandbox;
+
+/// The host that it sends to when it is told to: nobody has it outside of a test.
+const HOST: &str = "sandbox.invalid";
 
 /// The configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,11 +56,13 @@ pub struct PaySandbox;
 pub struct Config {
     /// How long what is delayed takes.
     pub delay_ms: i64,
+    /// Where lost answers are lost and notifications are doubled; nothing is sent when absent.
+    pub server: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { delay_ms: 60_000 }
+        Self { delay_ms: 60_000, server: None }
     }
 }
 
@@ -57,7 +71,8 @@ const SCHEMA: &str = r#"{
   "type": "object",
   "additionalProperties": false,
   "properties": {
-    "delay_ms": { "title": "How long what is delayed takes, milliseconds", "type": "integer", "minimum": 0, "default": 60000 }
+    "delay_ms": { "title": "How long what is delayed takes, milliseconds", "type": "integer", "minimum": 0, "default": 60000 },
+    "server": { "title": "Where answers are really lost and notifications doubled", "type": "string", "pattern": "^https://sandbox\\.invalid(/[!-~]*)?$" }
   }
 }"#;
 
@@ -66,7 +81,7 @@ impl PaymentGateway for PaySandbox {
 
     fn describe() -> Descriptor {
         let version = env!("CARGO_PKG_VERSION");
-        describe_gateway("pay-sandbox", version, "Payments without a bank", SCHEMA, &["notification-key"], &[])
+        describe_gateway("pay-sandbox", version, "Payments without a bank", SCHEMA, &["notification-key"], &[HOST])
     }
 
     fn capabilities(_: &Config) -> Result<Capabilities, Fault> {
@@ -83,6 +98,11 @@ impl PaymentGateway for PaySandbox {
     }
 
     fn begin(config: &Config, ctx: &Context, operation: Operation) -> Result<Step, Fault> {
+        if let Some(server) = &config.server
+            && let Some(step) = sent(config, server, ctx, &operation)?
+        {
+            return Ok(step);
+        }
         match operation {
             Operation::Pay(intent) => pay(config, ctx, &intent)?,
             Operation::Status(payment) => status(config, ctx, &payment)?,
@@ -94,8 +114,20 @@ impl PaymentGateway for PaySandbox {
         .done()
     }
 
-    fn resume(_: &Config, _: &Context, _: &[u8], _: Answer) -> Result<Step, Fault> {
-        Err(Fault::Invalid("the sandbox sends nothing, so there is nothing to go on with".into()))
+    fn resume(config: &Config, ctx: &Context, continuation: &[u8], answer: Answer) -> Result<Step, Fault> {
+        let sent: Sent = state(continuation)?;
+        let amount = Money { minor: sent.minor, currency: sent.currency.clone() };
+        let heard = match answer {
+            Answer::NotSent(reason) => Outcome::not_attempted(reason),
+            Answer::Lost(reason) => Outcome::unknown(format!("the answer was lost: {reason}")),
+            Answer::Response(_) if sent.notifies => Outcome::new(later(config, ctx)),
+            Answer::Response(response) => match serde_json::from_slice::<Done>(&response.body) {
+                Ok(Done { done: true }) if response.status == 200 => settled(&amount, sent.capture)?,
+                _ => Outcome::unknown(format!("the server answered {} and does not say what it did", response.status)),
+            },
+        };
+        let outcome = heard.named(sent.external_id).detail("begun-ms", sent.begun_ms);
+        Outcome { saved_method: sent.saved_method, ..outcome }.done()
     }
 
     fn receive(_: &Config, _: &Context, notification: Incoming) -> Result<ReceiveStep, Fault> {
@@ -128,8 +160,69 @@ fn settled(amount: &Money, capture: bool) -> Result<Outcome, Fault> {
     })
 }
 
+/// What is remembered of a request until its answer is there, or is lost.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sent {
+    minor: i64,
+    currency: String,
+    capture: bool,
+    external_id: String,
+    saved_method: Option<String>,
+    /// Empty for a refund.
+    begun_ms: String,
+    /// Whether the server was asked to notify.
+    notifies: bool,
+}
+
+/// The answer of a server that did what it was asked.
+#[derive(Debug, Deserialize)]
+struct Done {
+    done: bool,
+}
+
+/// The request of an operation whose answer is to be lost, or whose notification is to come twice; None for all others.
+fn sent(config: &Config, server: &str, ctx: &Context, operation: &Operation) -> Result<Option<Step>, Fault> {
+    let (id, amount, notifies) = match operation {
+        Operation::Pay(intent) if matches!(digits(&intent.amount), 6 | 7) => (&intent.id, &intent.amount, false),
+        Operation::Pay(intent) if digits(&intent.amount) == 8 => (&intent.id, &intent.amount, true),
+        Operation::Refund(refund) if digits(&refund.amount) == 6 => (&refund.id, &refund.amount, false),
+        _ => return Ok(None),
+    };
+    let remembered = match operation {
+        Operation::Pay(intent) => pay(config, ctx, intent)?,
+        _ => Outcome::unknown("").named(format!("sandbox-{id}")),
+    };
+    let begun = remembered.details.into_iter().find(|detail| detail.name == "begun-ms");
+    let state = Sent {
+        minor: amount.minor,
+        currency: amount.currency.clone(),
+        capture: !matches!(operation, Operation::Pay(intent) if !intent.capture),
+        external_id: remembered.external_id,
+        saved_method: remembered.saved_method,
+        begun_ms: begun.map(|detail| detail.value).unwrap_or_default(),
+        notifies,
+    };
+    let verdict = if state.capture { "succeeded" } else { "authorized" };
+    let body = json!({ "payment": id, "verdict": verdict, "amount_minor": amount.minor, "currency": amount.currency });
+    let body = body.to_string();
+    let path = if notifies { "notify" } else { "lost" };
+    let request = Request::json(format!("{}/{path}", server.trim_end_matches('/')), body.as_str());
+    let request = request.with(header("idempotency-key", id));
+    let (request, repetition) = if notifies {
+        let signature = Header { name: "x-signature".into(), value: vec![Segment::Digest(signed(body.as_bytes()))] };
+        (request.with(signature).with(header("x-times", "2")), Repetition::Harmless)
+    } else {
+        (request, Repetition::Never)
+    };
+    Ok(Some(Step::Send(request.send(repetition, &state)?)))
+}
+
+fn later(config: &Config, ctx: &Context) -> Verdict {
+    Verdict::Pending(Some(ctx.now.saturating_add(config.delay_ms)))
+}
+
 fn pay(config: &Config, ctx: &Context, intent: &Intent) -> Result<Outcome, Fault> {
-    let later = Verdict::Pending(Some(ctx.now.saturating_add(config.delay_ms)));
+    let later = later(config, ctx);
     let outcome = match digits(&intent.amount) {
         3 | 4 => {
             let page = format!("https://sandbox.invalid/3ds/{}", intent.id);

@@ -1,6 +1,6 @@
 //! The table of amounts, natively.
 
-use altyn_plugin::gateway::{Field, Incoming};
+use altyn_plugin::gateway::{Call, Field, Incoming, Response};
 use altyn_plugin::testing::{context, secrets};
 
 use super::*;
@@ -112,4 +112,61 @@ fn amounts_that_end_in_08_are_told_twice() {
     let Received::Authentic(receipt) = notify(body, &sign(body.as_bytes()).unwrap()) else { panic!("rejected") };
     assert_eq!(receipt.claims.len(), 2);
     assert_eq!(receipt.claims[0], receipt.claims[1]);
+}
+
+fn with_server() -> Config {
+    Config { server: Some("https://sandbox.invalid/bank/".into()), ..Config::default() }
+}
+
+fn sends(operation: Operation) -> Call {
+    let Ok(Step::Send(call)) = PaySandbox::begin(&with_server(), &context("{}"), operation) else { panic!("not sent") };
+    call
+}
+
+fn goes_on(call: &Call, answer: Answer) -> Verdict {
+    let Ok(Step::Done(outcome)) = PaySandbox::resume(&with_server(), &context("{}"), &call.continuation, answer) else {
+        panic!("not done")
+    };
+    assert_eq!(outcome.external_id, "sandbox-7");
+    outcome.verdict
+}
+
+fn answered(status: u16, body: &str) -> Answer {
+    Answer::Response(Response { status, headers: Vec::new(), body: body.into() })
+}
+
+#[test]
+fn with_a_server_the_lost_answer_is_that_of_a_request() {
+    for minor in [10_006, 10_007] {
+        let call = sends(Operation::Pay(intent(minor)));
+        assert!(matches!(call.repetition, Repetition::Never), "at most once");
+        assert!(matches!(&call.request.url[0], Segment::Text(url) if url == "https://sandbox.invalid/bank/lost"));
+        assert!(matches!(goes_on(&call, Answer::Lost("gone".into())), Verdict::Unknown(_)));
+        assert!(matches!(goes_on(&call, Answer::NotSent("no".into())), Verdict::NotAttempted(_)));
+        for (status, body) in [(200, "{}"), (200, ""), (500, r#"{"done":true}"#), (200, r#"{"done":false}"#)] {
+            assert!(matches!(goes_on(&call, answered(status, body)), Verdict::Unknown(_)), "{status} {body}");
+        }
+    }
+    let told = |minor| goes_on(&sends(Operation::Pay(intent(minor))), answered(200, r#"{"done":true}"#));
+    assert_eq!(told(10_006), Verdict::Succeeded);
+    assert!(matches!(told(10_007), Verdict::NotAttempted(_)));
+    // Everything else is decided without a word to anybody.
+    for minor in [10_000, 10_001, 10_003, 10_005] {
+        assert!(matches!(
+            PaySandbox::begin(&with_server(), &context("{}"), Operation::Pay(intent(minor))),
+            Ok(Step::Done(_))
+        ));
+    }
+}
+
+#[test]
+fn with_a_server_the_notification_is_handed_over_to_be_sent_twice() {
+    let call = sends(Operation::Pay(intent(10_008)));
+    let named = |name: &str| call.request.headers.iter().find(|header| header.name == name).unwrap();
+    assert!(matches!(&named("x-times").value[0], Segment::Text(times) if times == "2"));
+    assert!(matches!(&named("x-signature").value[0], Segment::Digest(_)), "the host signs");
+    let Segment::Text(body) = &call.request.body[0] else { panic!("no text") };
+    assert!(serde_json::from_str::<Notification>(body).is_ok(), "{body}");
+    assert!(matches!(goes_on(&call, answered(200, "")), Verdict::Pending(Some(_))));
+    assert!(matches!(goes_on(&call, Answer::Lost("gone".into())), Verdict::Unknown(_)));
 }

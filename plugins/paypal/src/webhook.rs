@@ -116,6 +116,8 @@ pub fn resume(config: &Config, state: State, answer: Answer) -> Result<ReceiveSt
         Stage::Token => {
             Err(Fault::Misconfigured("PayPal refuses the credentials; check client-id and client-secret".into()))
         }
+        // Only PayPal's own word counts, and an error page may hold any.
+        Stage::Verify if response.status != 200 => later("PayPal does not say whether the event is its own"),
         Stage::Verify => {
             let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             match answer.get("verification_status").and_then(Value::as_str) {

@@ -17,6 +17,7 @@ use altyn_domain::money::{Currency, Money};
 use altyn_domain::plugin::CallContext;
 
 use super::Check;
+use super::gateway_unchecked::{Unchecked, bad_answers};
 use crate::engine::Runtime;
 use crate::failure::{CallFailure, FaultKind};
 use crate::install::Plugin;
@@ -33,7 +34,7 @@ const MINOR: i64 = 1_234_567;
 /// How it would be written with the minor units of most currencies.
 const OF_TWO_DIGITS: &str = "12345.67";
 /// Statuses and bodies that say nothing of money.
-const NOTHING_SAID: [(u16, &str); 10] = [
+pub(super) const NOTHING_SAID: [(u16, &str); 10] = [
     (200, ""),
     (200, "{}"),
     (200, "<html><body>OK</body></html>"),
@@ -46,7 +47,7 @@ const NOTHING_SAID: [(u16, &str); 10] = [
     (503, "busy"),
 ];
 /// What lets a gateway go on that only wanted to be let in.
-const LET_IN: &str = r#"{"access_token":"kit-token-0000","token":"kit-token-0000","expires_in":3600}"#;
+pub(super) const LET_IN: &str = r#"{"access_token":"kit-token-0000","token":"kit-token-0000","expires_in":3600}"#;
 
 /// A gateway under examination.
 pub(super) struct Gateway<'a> {
@@ -102,6 +103,7 @@ impl<'a> Gateway<'a> {
         let (taken, mute) = self.said_nothing(&served, *first);
         let (forged, replayed, examples) = self.notifications(&can, notifications);
         let examined = format!("{examples} of {} examples, each with a right signature", notifications.len());
+        let Unchecked { settled, hushed, fetching } = self.unchecked(notifications);
         vec![
             check(
                 "capabilities agree with one another",
@@ -134,6 +136,20 @@ impl<'a> Gateway<'a> {
             check("a decline says why", mute, "everything that was declined".into()),
             check("a notification that is changed by a byte claims nothing else", forged, examined.clone()),
             check("a notification that comes again says the same", replayed, examined),
+            check(
+                "a notification that could not be checked settles nothing",
+                settled,
+                format!(
+                    "{fetching} of {} examples ask first, {} answers each",
+                    notifications.len(),
+                    bad_answers().len()
+                ),
+            ),
+            check(
+                "a notification that could not be checked is asked for again",
+                hushed,
+                "a fault, or a reply that is no 2xx".into(),
+            ),
         ]
     }
 
@@ -310,7 +326,7 @@ impl<'a> Gateway<'a> {
     }
 
     /// The example with the signature that is right under the kit's secrets; None where a digest does not prove it.
-    fn signed(&self, example: &Incoming) -> Option<Incoming> {
+    pub(super) fn signed(&self, example: &Incoming) -> Option<Incoming> {
         drop(self.keyring.shown());
         drop(self.runtime.gateway_receive(self.plugin, &self.ctx, &self.keyring, example));
         let shown = self.keyring.shown().pop()?;
@@ -320,6 +336,16 @@ impl<'a> Gateway<'a> {
         signed.headers.iter_mut().for_each(|(_, value)| *value = right(value));
         signed.body = right(&String::from_utf8(signed.body).ok()?).into_bytes();
         Some(signed)
+    }
+
+    /// What comes first with a notification.
+    pub(super) fn receive(&self, notification: &Incoming) -> Result<ReceiveStep, CallFailure> {
+        self.runtime.gateway_receive(self.plugin, &self.ctx, &self.keyring, notification).result
+    }
+
+    /// What comes next with a notification.
+    pub(super) fn receive_on(&self, continuation: &[u8], answer: &Answer) -> Result<ReceiveStep, CallFailure> {
+        self.runtime.gateway_receive_resume(self.plugin, &self.ctx, &self.keyring, continuation, answer).result
     }
 
     /// What a notification claims; None when it is rejected or a fault.
@@ -364,12 +390,12 @@ fn check(rule: &str, breach: Breach, asked: String) -> Check {
     Check { rule: rule.into(), kept, detail }
 }
 
-fn response(status: u16, body: &str) -> Answer {
+pub(super) fn response(status: u16, body: &str) -> Answer {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Answer::Response(HttpResponse { status, headers, body: body.into() })
 }
 
-fn let_in(_: usize) -> Answer {
+pub(super) fn let_in(_: usize) -> Answer {
     response(200, LET_IN)
 }
 

@@ -8,6 +8,7 @@
 mod cases;
 mod gateway;
 mod gateway_rules;
+mod gateway_unchecked;
 mod numbering;
 mod proration;
 mod tax;

@@ -27,11 +27,28 @@ fn notifications(name: &str) -> Vec<Incoming> {
         ),
         "robokassa" => (None, format!("OutSum=590.00&InvId=7&SignatureValue={}", "0".repeat(32))),
         "hostile-gateway" => (Some("x-signature"), "pay_1:59000".to_owned()),
+        "paypal" => return vec![transmission()],
         _ => return Vec::new(),
     };
     let headers = header.map(|name| (name.to_owned(), none)).into_iter().collect();
     let source = "192.0.2.1".into();
     vec![Incoming { method: "POST".into(), query: String::new(), headers, body: body.into(), source }]
+}
+
+/// What PayPal sends: it is asked whether it did.
+fn transmission() -> Incoming {
+    let headers = [
+        ("paypal-transmission-id", "dfb3be50-fd74-11e4-8bf3-77339302725b"),
+        ("paypal-transmission-time", "2015-05-18T15:45:13Z"),
+        ("paypal-transmission-sig", "bm9uZQ=="),
+        ("paypal-auth-algo", "SHA256withRSA"),
+        ("paypal-cert-url", "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let body = r#"{"event_type":"PAYMENT.CAPTURE.COMPLETED","resource":{"id":"1","status":"COMPLETED",
+        "custom_id":"pay_1","amount":{"currency_code":"USD","value":"1.00"}}}"#;
+    let (query, source) = (String::new(), "192.0.2.1".into());
+    Incoming { method: "POST".into(), query, headers: headers.to_vec(), body: body.into(), source }
 }
 
 fn broken(report: &Report) -> Vec<String> {
@@ -49,6 +66,7 @@ fn our_own_plugins_keep_every_rule() {
         ("ru-vat", r#"{"regime":"general"}"#),
         ("number-template", r#"{"template":"СЧ-{year}-{seq:6}"}"#),
         ("pay-sandbox", "{}"),
+        ("pay-sandbox", r#"{"server":"https://sandbox.invalid"}"#),
         ("robokassa", r#"{"login":"demo"}"#),
         ("paypal", r#"{"mode":"sandbox","webhook_id":"1"}"#),
     ] {
@@ -66,10 +84,23 @@ fn what_our_gateways_are_sent_is_signed_forged_and_sent_again() {
         let told: Vec<&str> = report
             .checks
             .iter()
-            .filter(|check| check.rule.starts_with("a notification that"))
+            .filter(|check| check.rule.starts_with("a notification that") && check.detail.ends_with("signature"))
             .map(|check| check.detail.as_str())
             .collect();
         assert_eq!(told, ["1 of 1 examples, each with a right signature"; 2], "{name}");
+    }
+}
+
+#[test]
+fn what_a_gateway_asks_about_a_notification_is_answered_badly() {
+    let webhooks = ["api", "certificate"]
+        .map(|check| (check, format!(r#"{{"mode":"sandbox","webhook_id":"1","webhook_check":"{check}"}}"#)));
+    for (check, config) in webhooks {
+        let report = examined("paypal", &config);
+        assert!(report.passed(), "{check}: {:#?}", broken(&report));
+        let rule = "a notification that could not be checked settles nothing";
+        let told = report.checks.iter().find(|found| found.rule == rule).unwrap();
+        assert!(told.detail.starts_with("1 of 1 examples ask first"), "{check}: {}", told.detail);
     }
 }
 
@@ -127,6 +158,11 @@ fn an_unreliable_gateway_breaks_the_rule_that_is_made_for_it() {
         ("mute", "a decline says why"),
         ("half-signed", "a notification that is changed by a byte claims nothing else"),
         ("restless", "a notification that comes again says the same"),
+        ("hear-lost", "a notification that could not be checked settles nothing"),
+        ("hear-failed", "a notification that could not be checked settles nothing"),
+        ("hear-truncated", "a notification that could not be checked settles nothing"),
+        ("hear-trap", "a notification that could not be checked settles nothing"),
+        ("hush", "a notification that could not be checked is asked for again"),
     ] {
         let report = runtime.conformance_with(&plugin, &format!(r#"{{"ruse":"{ruse}"}}"#), &sent);
         let broken = broken(&report);

@@ -1,11 +1,13 @@
-//! Canaries: a component on trial that decides for a share of the contracts of a binding, or for some tenants below.
+//! Canaries: a component on trial that decides for a share of the contracts of a binding, or for some tenants below; in a
+//! gateway, for a share of the payments that begin.
 //!
-//! Owns starting, widening, promoting and ending a trial. Which contracts it has is [`altyn_domain::canary`]'s to say; what
-//! came of it is counted by [`outcomes`]. Invariants: a component on trial went through the gates that a bound one goes
+//! Owns starting, widening, promoting and ending a trial. Which contracts or payments it has is [`altyn_domain::canary`]'s
+//! to say; what came of it is counted by [`outcomes`], and of payments by [`payments`]. Invariants: a component on trial went through the gates that a bound one goes
 //! through; a binding has one at a time; what it decided names it, so that it is explained and replayed like anything else;
 //! and once its trial is over by a fault, nothing is saved that it decided.
 
 pub(crate) mod outcomes;
+pub(crate) mod payments;
 
 use std::sync::Arc;
 
@@ -16,7 +18,6 @@ use altyn_domain::{
     id::{BindingId, CanaryId, TenantId},
     stay::Existing,
 };
-use altyn_runtime::World;
 use altyn_store::{
     StoreError, Tx,
     canaries::{self as rows, CanaryRow},
@@ -50,7 +51,7 @@ pub struct CanaryView {
     pub component: String,
     /// Configuration handed to it.
     pub config: serde_json::Value,
-    /// The share of contracts it decides for, basis points: 100 is one per cent.
+    /// The share of contracts it decides for, or of new payments that begin with it, basis points: 100 is one per cent.
     pub share_bp: i32,
     /// The tenants it decides for; empty for all that use the binding.
     pub tenants: Vec<TenantId>,
@@ -60,7 +61,7 @@ pub struct CanaryView {
     pub least_decisions: i64,
     /// Where it stands.
     pub state: CanaryState,
-    /// Decisions that were asked of it in billing runs: one a line, document or number.
+    /// Decisions that were asked of it in billing runs: one a line, document or number; of a gateway, operations that ended.
     pub decisions: i64,
     /// Those of them without an answer that counts.
     pub faults: i64,
@@ -74,7 +75,7 @@ pub struct CanaryView {
     pub started_by: String,
     /// When.
     pub started_at: DateTime<Utc>,
-    /// The credential that finished it; `run` when it was rolled back.
+    /// The credential that finished it; `run`, or `gateway`, when it was rolled back.
     pub finished_by: Option<String>,
     /// When.
     pub finished_at: Option<DateTime<Utc>>,
@@ -90,7 +91,7 @@ pub struct StartCanary {
     pub component: String,
     /// Its configuration; absent for the one that the binding has.
     pub config: Option<serde_json::Value>,
-    /// The share of contracts it decides for, basis points, 0 to 10000; all of them when absent.
+    /// The share of contracts, or of new payments, that it decides for, basis points, 0 to 10000; all of them when absent.
     #[serde(default = "whole")]
     pub share_bp: i32,
     /// The tenants it decides for, the binding's owner or tenants below it; all that use the binding when empty.
@@ -179,13 +180,6 @@ impl Altyn {
         command: StartCanary,
     ) -> Result<Reply<CanaryView>> {
         let before = self.binding_get(request, binding).await?;
-        if before.extension_point == World::PaymentGateway.as_str() {
-            return Err(ServiceError::conflict(
-                "canary-not-possible",
-                "a payment stays with the gateway that began it and has no share; bind the candidate as another gateway \
-                 and send some payments through that",
-            ));
-        }
         let mut fields = Fields::default();
         check_bounds(&mut fields, command.share_bp, command.most_fault_bp, command.least_decisions);
         self.check_tenants(&mut fields, request.tenant, before.inheritance, &command.tenants).await?;

@@ -120,14 +120,10 @@ impl Outcomes {
         if !is_beyond(&row) {
             return Ok(false);
         }
-        let reason = reason(&row, refused);
-        let state = CanaryState::RolledBack.as_str();
-        if !rows::finish(&mut tx, counted.owner.0, id, counted.version, state, Some(&reason), "run", at).await? {
+        let example = example(refused);
+        if !roll_back_held(&mut tx, ids, (&row, tenant), (&example, "run"), at).await? {
             return Ok(false);
         }
-        let event = event(&row, tenant, &reason).to_string();
-        let (kind, subject) = ("canary.rolled-back", CanaryId(id).to_string());
-        runs::outbox_insert(&mut tx, counted.owner.0, ids.next(), kind, &subject, &event, at).await?;
         let calls: Vec<CallRow> = refused.iter().map(|refusal| refusal.call.clone()).collect();
         if counted.owner == tenant {
             plugins::evidence_insert(&mut tx, tenant.0, blobs).await?;
@@ -141,16 +137,36 @@ impl Outcomes {
             plugins::calls_insert(&mut tx, tenant.0, at, &calls).await?;
             tx.commit().await?;
         }
-        tracing::warn!(
-            canary = %CanaryId(id),
-            binding = %BindingId(row.binding_id),
-            component = %counted.candidate,
-            decisions = row.decisions,
-            faults = row.faults,
-            "a component on trial is rolled back: {reason}"
-        );
         Ok(true)
     }
+}
+
+/// Rolls back a canary whose row the transaction holds, and tells its owner; `example` is what a failed call said, and `by`
+/// what was going on. `false` when it is of another version, or finished.
+pub(super) async fn roll_back_held(
+    tx: &mut Tx,
+    ids: &dyn Ids,
+    (row, tenant): (&CanaryRow, TenantId),
+    (example, by): (&str, &str),
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let reason = reason(row, example);
+    let (owner, id, state) = (row.tenant_id, row.id, CanaryState::RolledBack.as_str());
+    if !rows::finish(tx, owner, id, row.version, state, Some(&reason), by, at).await? {
+        return Ok(false);
+    }
+    let event = event(row, tenant, &reason).to_string();
+    let (kind, subject) = ("canary.rolled-back", CanaryId(id).to_string());
+    runs::outbox_insert(tx, owner, ids.next(), kind, &subject, &event, at).await?;
+    tracing::warn!(
+        canary = %CanaryId(id),
+        binding = %BindingId(row.binding_id),
+        component = hex::encode(&row.component_digest),
+        decisions = row.decisions,
+        faults = row.faults,
+        "a component on trial is rolled back: {reason}"
+    );
+    Ok(true)
 }
 
 impl Counted {
@@ -161,7 +177,7 @@ impl Counted {
     }
 }
 
-fn is_beyond(row: &CanaryRow) -> bool {
+pub(super) fn is_beyond(row: &CanaryRow) -> bool {
     let outcome = Outcome { decisions: row.decisions, faults: row.faults, ..Outcome::default() };
     outcome.is_beyond(row.most_fault_bp, row.least_decisions)
 }
@@ -171,12 +187,15 @@ pub(crate) fn percent(bp: i32) -> String {
     format!("{}.{:02} %", bp / 100, bp % 100)
 }
 
-fn reason(row: &CanaryRow, refused: &[Refusal]) -> String {
-    let (decisions, faults, most) = (row.decisions, row.faults, percent(row.most_fault_bp));
-    let example = refused.first().map_or_else(String::new, |refusal| {
+fn example(refused: &[Refusal]) -> String {
+    refused.first().map_or_else(String::new, |refusal| {
         let said: String = refusal.reason.chars().take(500).collect();
         format!("; {} said: {said}", altyn_domain::id::CallId(refusal.call.id))
-    });
+    })
+}
+
+fn reason(row: &CanaryRow, example: &str) -> String {
+    let (decisions, faults, most) = (row.decisions, row.faults, percent(row.most_fault_bp));
     format!("{faults} of {decisions} decisions had no answer that counts, more than {most}{example}")
 }
 

@@ -21,11 +21,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Asked, claims,
+    Asked,
+    claims::{self, Standing},
     lessons::{learn, lesson},
     read_asked, read_json, written,
 };
 use crate::{
+    canary::payments::{Fault, count},
     context::Altyn,
     egress::SendError,
     error::{Result, ServiceError, stored},
@@ -73,6 +75,10 @@ pub(super) struct Hold<'a> {
     pub(super) reply: Option<HttpReply>,
     /// Whether a notification was proven and says something.
     pub(super) recognised: bool,
+    /// Whose payments a notification may speak of.
+    pub(super) standing: Standing,
+    /// The component that a notification is to be read by, when it is not this one.
+    pub(super) belongs_to: Option<Origin>,
     /// Whether the last request was answered; true while there was none.
     heard: bool,
 }
@@ -87,7 +93,10 @@ impl<'a> Hold<'a> {
         asked: Asked,
     ) -> Self {
         let captured = Captured::default();
-        Self { altyn, tenant, gateway, row, asked, captured, reply: None, recognised: false, heard: true }
+        // A notification that a host left is read to its end by what began to read it, about its own payments only.
+        let standing = Standing::Former;
+        let (reply, recognised, belongs_to) = (None, false, None);
+        Self { altyn, tenant, gateway, row, asked, captured, reply, recognised, standing, belongs_to, heard: true }
     }
 }
 
@@ -283,6 +292,7 @@ impl Hold<'_> {
     ) -> Result<bool> {
         if let Err(failure) = &told
             && (failure.is_transient() || matches!(failure, CallFailure::CircuitOpen { .. }))
+            && !self.gives_up(failure)
         {
             // Nothing was decided: the same question is asked again later, by the same component.
             return Err(plugin_failed(failure));
@@ -350,6 +360,14 @@ impl Hold<'_> {
         Ok(true)
     }
 
+    /// Whether a payment ends when the component on trial is slow or only failed lately. Nothing of it was begun, so it may be
+    /// begun again, by whichever component is chosen for it then; waiting would hide the fault.
+    fn gives_up(&self, failure: &CallFailure) -> bool {
+        let slow = matches!(failure, CallFailure::TimedOut { .. } | CallFailure::CircuitOpen { .. });
+        let begun = self.row.state == "begun" && self.row.kind == ExchangeKind::Pay.as_str();
+        slow && begun && self.row.canary_id.is_some()
+    }
+
     fn kind(&self) -> Result<ExchangeKind> {
         stored("exchanges.kind", &self.row.kind)
     }
@@ -403,6 +421,7 @@ impl Hold<'_> {
         if !rows::end(tx, self.tenant.0, self.row.id, self.row.fence, fault, now).await? {
             return Ok(false);
         }
+        let call = last.call_id.map(CallId);
         let note = if last.note.is_some() { last.note.clone() } else { Some(written(&outcome)?) };
         rows::step_insert(tx, self.tenant.0, self.row.id, rows::StepRow { note, ..last }).await?;
         learn(tx, self.tenant, self.row.id, outcome.clone(), now).await?;
@@ -410,6 +429,8 @@ impl Hold<'_> {
         if let (Some(about), Some(lesson)) = (self.row.about_id, lesson) {
             learn(tx, self.tenant, about, lesson, now).await?;
         }
+        let fault = fault.map(|(_, reason)| Fault { reason, call });
+        count(tx, &*self.altyn.ids, self.tenant, &self.row, fault, now).await?;
         Ok(true)
     }
 
@@ -424,7 +445,8 @@ impl Hold<'_> {
             return Ok(false);
         }
         self.recognised = matches!(&received, Received::Authentic { claims, .. } if !claims.is_empty());
-        let judged = claims::judge(tx, self.tenant, BindingId(self.row.binding_id), received, now).await?;
+        let judged = claims::judge(tx, self.tenant, &self.row, self.standing, received, now).await?;
+        self.belongs_to = judged.belongs_to;
         let kind = if judged.refused.is_some() { "refused" } else { "claim" };
         let last = rows::StepRow {
             kind: kind.to_owned(),

@@ -11,6 +11,7 @@ mod crashes;
 mod egress;
 mod granted;
 mod in_flight;
+mod on_trial;
 mod paypal;
 mod robokassa;
 mod sandbox;

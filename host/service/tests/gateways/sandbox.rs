@@ -6,13 +6,15 @@ use serde_json::json;
 use sha2::Digest as _;
 
 use crate::support::{Place, at, new_tenant, on_both_engines, page};
-use crate::wire::{begin, bind, keep, pay, trail, verdict};
+use crate::wire::{Deed, Server, begin, bind, connect, keep, pay, trail, verdict};
 
 on_both_engines!(
     the_amount_chooses_the_outcome_and_the_host_records_it,
     what_is_learnt_later_moves_a_payment_up_and_never_down,
     an_outcome_that_disagrees_with_what_was_asked_is_not_believed,
     a_repeated_request_finds_the_same_exchange,
+    an_answer_that_is_lost_on_the_way_is_asked_for_and_never_begun_again,
+    a_notification_that_comes_twice_is_taken_once,
     refunds_never_exceed_their_payment,
     a_notification_is_compared_with_the_payment_and_taken_once_or_twice,
     an_exchange_belongs_to_its_tenant,
@@ -94,6 +96,68 @@ impl Keyed for altyn_service::Altyn {
         command: BeginExchange,
     ) -> altyn_service::Reply<altyn_service::exchanges::ExchangeView> {
         self.exchange_begin(&place.keyed(key, 1), command).await.unwrap()
+    }
+}
+
+const SERVER: &str = "https://sandbox.invalid";
+
+async fn an_answer_that_is_lost_on_the_way_is_asked_for_and_never_begun_again(mut place: Place) {
+    let server = Server::start(|_| Deed::HangUp).await;
+    connect(&mut place, &server, &[]).await;
+    let gateway = bind(&place, "pay-sandbox", json!({ "server": SERVER })).await;
+    for (minor, later) in [(10_006, "succeeded"), (10_007, "not-attempted")] {
+        server.forget();
+        let payment = begin(&place, pay(gateway, minor, "RUB")).await;
+        assert_eq!((verdict(&payment), payment.requests), ("unknown", 1), "{minor}");
+        assert_eq!(trail(&place, payment.id).await, ["send", "lost", "outcome"]);
+        let seen = server.seen();
+        assert_eq!(seen.len(), 1, "it was sent, and once");
+        assert_eq!(
+            (seen[0].line.as_str(), seen[0].header("idempotency-key")),
+            ("POST /lost HTTP/1.1", &*payment.id.to_string())
+        );
+        begin(&place, BeginExchange::Status { payment_id: payment.id }).await;
+        let known = place.altyn.exchange_get(&place.request(), payment.id).await.unwrap();
+        assert_eq!(verdict(&known), later, "{minor}");
+        assert_eq!(server.seen().len(), 1, "nothing was begun again");
+    }
+    // Everything else is decided here and now.
+    assert_eq!((verdict(&begin(&place, pay(gateway, 10_001, "RUB")).await), server.seen().len()), ("declined", 1));
+    // The money of a refund may have gone back, too.
+    let payment_id = begin(&place, pay(gateway, 20_000, "RUB")).await.id;
+    let refund = begin(&place, BeginExchange::Refund { payment_id, amount_minor: Some(10_006), reason: None }).await;
+    assert_eq!((verdict(&refund), refund.requests), ("unknown", 1));
+    begin(&place, BeginExchange::RefundStatus { refund_id: refund.id }).await;
+    let known = place.altyn.exchange_get(&place.request(), refund.id).await.unwrap();
+    assert_eq!(verdict(&known), "succeeded");
+    // A server that answers, answers; one that says nothing of what it did says nothing of the money.
+    for (body, expected) in [(r#"{"done":true}"#, "succeeded"), ("{}", "unknown")] {
+        server.does(move |_| Deed::Answer(200, body.into()));
+        assert_eq!(verdict(&begin(&place, pay(gateway, 10_006, "RUB")).await), expected);
+    }
+}
+
+async fn a_notification_that_comes_twice_is_taken_once(mut place: Place) {
+    let server = Server::start(|_| Deed::Answer(200, "{}".into())).await;
+    connect(&mut place, &server, &[("notification-key", "s3cret-key")]).await;
+    let gateway = bind(&place, "pay-sandbox", json!({ "server": SERVER })).await;
+    let payment = begin(&place, pay(gateway, 10_008, "RUB")).await;
+    assert_eq!((verdict(&payment), payment.requests), ("pending", 1));
+    let seen = server.seen().remove(0);
+    assert_eq!((seen.line.as_str(), seen.header("x-times")), ("POST /notify HTTP/1.1", "2"));
+    // The server does as it was asked.
+    for _ in 0..2 {
+        let incoming = Incoming {
+            method: "POST".into(),
+            query: String::new(),
+            headers: vec![("x-signature".into(), seen.header("x-signature").into())],
+            body: seen.body.clone().into_bytes(),
+            source: "192.0.2.1".into(),
+        };
+        let reply = place.altyn.gateway_notification(gateway, incoming).await.unwrap();
+        assert_eq!((reply.status, reply.body.as_slice()), (200, b"OK".as_slice()));
+        let known = place.altyn.exchange_get(&place.request(), payment.id).await.unwrap();
+        assert_eq!(verdict(&known), "succeeded");
     }
 }
 

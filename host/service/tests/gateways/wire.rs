@@ -31,8 +31,13 @@ use zeroize::Zeroizing;
 
 use crate::support::Place;
 
-pub const HOSTS: [&str; 4] =
-    ["auth.robokassa.ru", "services.robokassa.ru", "api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
+pub const HOSTS: [&str; 5] = [
+    "auth.robokassa.ru",
+    "services.robokassa.ru",
+    "api-m.sandbox.paypal.com",
+    "api.sandbox.paypal.com",
+    "sandbox.invalid",
+];
 
 /// A request as the server saw it.
 #[derive(Debug, Clone, Default)]

@@ -445,7 +445,7 @@ async fn a_binding_has_one_trial_and_no_other_component_meanwhile(world: &World)
         CreateBinding { component: gateway.clone(), config: json!({}), priority: 0, effective_from: day("2026-01-01") };
     let gateway_binding = altyn.binding_create(&request, command).await.unwrap().value.id;
     let answer = altyn.canary_start(&request, gateway_binding, trial(gateway, json!({}), 1)).await;
-    assert_eq!(code(answer), "canary-not-possible");
+    assert_eq!(code(answer), "invalid-request", "what it has already is on no trial, in a gateway neither");
 }
 
 async fn a_change_by_a_component_on_trial_waits_when_it_fails(world: &World) {
