@@ -57,7 +57,8 @@ struct CaseFilter {
 #[utoipa::path(post, path = "/v1/dunning-policies", operation_id = "dunning_policy_create", tag = "dunning",
     request_body(content = SetDunningPolicy, example = json!({ "scope": "contract", "ladder": [1, 3, 5],
         "stages": [{ "code": "reminder", "when": { "days_at_least": 3 }, "notice": "reminder" },
-            { "code": "stopped", "when": { "days_at_least": 14, "unpaid_at_least_minor": 10_000 }, "block": "overdue" }],
+            { "code": "stopped", "when": { "days_at_least": 14, "unpaid_at_least_minor": 10_000 }, "block": "overdue" },
+            { "code": "ended", "when": { "days_at_least": 60 }, "block": "overdue", "cancel": "end-of-term" }],
         "suspending_tags": ["court"] })),
     responses((status = 201, description = "The policy", body = DunningPolicyView)))]
 async fn policy_create(

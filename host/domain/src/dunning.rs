@@ -1,9 +1,9 @@
 //! Dunning: what is unpaid, which stage a debtor has reached, what that stage does, and when collecting is tried again.
 //!
 //! The stages (an overdue state machine) and the ladder (a rhythm of attempts) know nothing of each other; both are pure
-//! functions of facts and a day. Refuses to know charges: a stage changes access and sends notices. Invariants: who owes
-//! nothing is in no stage; a stage is left for a milder one only when all of its conditions have cleared; the same facts
-//! on the same day give the same stage, so that applying it twice changes nothing.
+//! functions of facts and a day. Refuses to know charges: a stage changes access, sends notices and ends subscriptions.
+//! Invariants: who owes nothing is in no stage; a stage is left for a milder one only when all of its conditions have
+//! cleared; the same facts on the same day give the same stage, so that applying it twice changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::block::BlockType;
+use crate::change::Timing;
 use crate::id::SubscriptionId;
 use crate::text::text_enum;
 
@@ -21,6 +22,29 @@ text_enum! {
         Contract = "contract",
         /// The part of a contract's debt that belongs to one subscription.
         Subscription = "subscription",
+    }
+}
+
+text_enum! {
+    /// Whether a stage ends subscriptions, and when.
+    pub enum Cancellation as "cancellation" {
+        /// It ends none.
+        None = "none",
+        /// From the next day on: what was charged for later days is given back, against the debt.
+        Immediate = "immediate",
+        /// When what is charged already is over.
+        EndOfTerm = "end-of-term",
+    }
+}
+
+impl Cancellation {
+    /// When the ends that it asks for take effect; none when it asks for none.
+    pub fn timing(self) -> Option<Timing> {
+        match self {
+            Self::None => None,
+            Self::Immediate => Some(Timing::Immediate),
+            Self::EndOfTerm => Some(Timing::EndOfTerm),
+        }
     }
 }
 
@@ -54,6 +78,13 @@ pub struct Stage {
     pub block: Option<BlockType>,
     /// The notice that is sent when it is entered.
     pub notice: Option<String>,
+    /// Which end the subscriptions get when it is entered: all of the contract, or the one that the case is about.
+    #[serde(default = "no_cancellation")]
+    pub cancel: Cancellation,
+}
+
+fn no_cancellation() -> Cancellation {
+    Cancellation::None
 }
 
 /// The rules of dunning of one scope.
@@ -93,6 +124,11 @@ impl Assessment<'_> {
     /// The block that should stand now.
     pub fn block(&self) -> Option<&BlockType> {
         self.stage.filter(|_| !self.suspended).and_then(|stage| stage.block.as_ref())
+    }
+
+    /// When subscriptions that end because of it end; none when it ends none.
+    pub fn cancels(&self) -> Option<Timing> {
+        self.stage.filter(|_| !self.suspended).and_then(|stage| stage.cancel.timing())
     }
 }
 
@@ -249,6 +285,7 @@ mod tests {
             when,
             block: block.map(|text| text.parse().unwrap()),
             notice: Some(format!("notice-{code}")),
+            cancel: Cancellation::None,
         }
     }
 
@@ -312,6 +349,19 @@ mod tests {
             (policy.assess(None, &debt, day("2026-11-20")), policy.assess(None, &tagged, day("2026-11-20")));
         assert_eq!(free.block().map(BlockType::as_str), Some("overdue"));
         assert_eq!((suspended.stage, suspended.suspended, suspended.block()), (free.stage, true, None));
+    }
+
+    #[test]
+    fn a_stage_ends_subscriptions_when_it_says_so_and_no_tag_suspends_it() {
+        let mut policy = policy();
+        policy.stages[2].cancel = Cancellation::EndOfTerm;
+        let debt = facts(20_000, "2026-11-01");
+        let tagged = Facts { tags: ["court".to_owned()].into(), ..debt.clone() };
+        assert_eq!(policy.assess(None, &debt, day("2026-11-10")).cancels(), None);
+        assert_eq!(policy.assess(None, &debt, day("2026-11-20")).cancels(), Some(Timing::EndOfTerm));
+        assert_eq!(policy.assess(None, &tagged, day("2026-11-20")).cancels(), None);
+        let stage: Stage = serde_json::from_str(r#"{"code":"late","when":{}}"#).unwrap();
+        assert_eq!(stage.cancel, Cancellation::None, "rules that were set before end nothing");
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! Dunning: policies, the cases of those who owe, and the effects of their stages as a difference to what stands.
 //!
 //! Owns when cases are looked at (after a day is closed, and when money arrives for a debtor) and what changes then: blocks
-//! are set and lifted until those stand that the stage asks for, notices and attempts to collect go to the outbox. The
-//! domain decides the stage. Refuses to send anything. Invariant: looking twice on the same day changes nothing.
+//! are set and lifted until those stand that the stage asks for, ends of subscriptions are scheduled and taken back,
+//! notices and attempts to collect go to the outbox. The domain decides the stage. Refuses to send anything. Invariant: looking twice on the same day changes nothing.
 //! Concurrency: contracts are looked at under the lock of their funds accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use altyn_domain::{
     block::{BlockSource, BlockType},
-    calendar::local_date,
+    calendar::{local_date, next_day},
+    change::Timing,
     dunning::{Debit, DunningScope, Facts, Policy, Stage, unpaid, unpaid_by_subscription},
-    id::{ContractId, DunningPolicyId, DunningStepId, Id as _, SubscriptionId, TenantId},
+    id::{ChangeId, ContractId, DunningPolicyId, DunningStepId, Id as _, SubscriptionId, TenantId},
 };
 use altyn_store::{
-    Scope, Tx, blocks as block_rows, credit, dunning as rows,
+    Scope, Tx, blocks as block_rows, changes,
+    changes::DunningRow,
+    credit, dunning as rows,
     dunning::{CaseRow, PolicyRow, StepRow},
     jobs, runs,
 };
@@ -25,6 +28,7 @@ use uuid::Uuid;
 
 use crate::{
     blocks::{self, BY_ITSELF, NewBlock, Object},
+    changes::Ends,
     context::{Altyn, Begun, Reply, Request},
     error::{Fields, Result, ServiceError, stored},
     page::{Listed, Page},
@@ -113,10 +117,13 @@ pub struct DunningStepView {
     pub subscription_id: Option<SubscriptionId>,
     /// The day it is about.
     pub on: NaiveDate,
-    /// `entered`, `left`, `suspended`, `resumed`, `blocked`, `unblocked`, `notice` or `collect`.
+    /// `entered`, `left`, `suspended`, `resumed`, `blocked`, `unblocked`, `cancel`, `cancel-withdrawn`, `notice` or
+    /// `collect`.
     pub step: String,
-    /// Which stage, block, notice or attempt.
+    /// Which stage, block, notice or attempt; or when an end takes effect.
     pub detail: String,
+    /// The change that ends a subscription, for `cancel` and `cancel-withdrawn`.
+    pub change_id: Option<ChangeId>,
     /// When it was taken.
     pub created_at: DateTime<Utc>,
 }
@@ -208,6 +215,28 @@ struct Subject {
     today: NaiveDate,
 }
 
+/// What dunning did about an object that still stands.
+struct Standing<'a> {
+    case: Option<&'a CaseRow>,
+    /// The ends that it scheduled and that wait.
+    ends: Vec<&'a DunningRow>,
+}
+
+impl Subject {
+    /// The ends that wait for it.
+    fn its<'a>(&self, ends: &'a [DunningRow]) -> Vec<&'a DunningRow> {
+        let object = |end: &DunningRow| match self.scope {
+            DunningScope::Contract => end.contract_id,
+            DunningScope::Subscription => end.subscription_id,
+        };
+        let of_scope = ends.iter().filter(|end| end.dunning_scope == self.scope.as_str());
+        of_scope.filter(|end| object(end) == self.object).collect()
+    }
+}
+
+/// A step, its detail and the change that it is about.
+type Step<'a> = (&'a str, String, Option<Uuid>);
+
 /// Debits less what was given back of those of their day; one of which nothing is left is none.
 fn less_credits(debits: Vec<Debit>, mut credited: BTreeMap<NaiveDate, i64>) -> Vec<Debit> {
     let net = debits.into_iter().map(|(on, amount)| {
@@ -288,11 +317,13 @@ async fn look(
     today: impl Fn(&str) -> Result<NaiveDate>,
 ) -> Result<()> {
     let cases = rows::cases_of(tx, tenant.0, contracts.to_vec()).await?;
+    let ends = changes::of_dunning(tx, tenant.0, contracts.to_vec()).await?;
     for subject in subjects(tx, tenant.0, policies, contracts, &cases, today).await? {
         let Some(policy) = policies.0.get(&subject.scope) else { continue };
         let case = cases.iter().find(|case| case.object_id == subject.object && case.scope == subject.scope.as_str());
         if case.is_some() || subject.facts.unpaid_minor > 0 {
-            advance(altyn, tx, tenant, now, policy, &subject, case).await?;
+            let standing = Standing { case, ends: subject.its(&ends) };
+            advance(altyn, tx, tenant, now, policy, &subject, standing).await?;
         }
     }
     Ok(())
@@ -306,21 +337,22 @@ async fn advance(
     now: DateTime<Utc>,
     policy: &Policy,
     subject: &Subject,
-    case: Option<&CaseRow>,
+    standing: Standing<'_>,
 ) -> Result<()> {
+    let Standing { case, ends } = standing;
     let Subject { scope, contract, object, facts, today } = subject;
     let before = case.and_then(|case| case.stage.as_deref());
     let assessment = policy.assess(before, facts, *today);
     let after = assessment.stage.map(|stage| stage.code.as_str());
     let was_suspended = case.is_some_and(|case| case.suspended);
-    let mut steps: Vec<(&str, String)> = Vec::new();
+    let mut steps: Vec<Step<'_>> = Vec::new();
     if before != after {
-        steps.extend(before.map(|code| ("left", code.to_owned())));
-        steps.extend(after.map(|code| ("entered", code.to_owned())));
+        steps.extend(before.map(|code| ("left", code.to_owned(), None)));
+        steps.extend(after.map(|code| ("entered", code.to_owned(), None)));
     }
     if was_suspended != assessment.suspended {
         let step = if assessment.suspended { "suspended" } else { "resumed" };
-        steps.push((step, after.unwrap_or_default().to_owned()));
+        steps.push((step, after.unwrap_or_default().to_owned(), None));
     }
     let on = Object { contract: *contract, subscription: (*scope == DunningScope::Subscription).then_some(*object) };
     let wanted = assessment.block();
@@ -328,7 +360,7 @@ async fn advance(
     for block in &standing {
         if wanted.is_none_or(|wanted| wanted.as_str() != block.block_type) {
             block_rows::lift(tx, tenant.0, block.id, now, BY_ITSELF, Some("dunning no longer asks for it")).await?;
-            steps.push(("unblocked", block.block_type.clone()));
+            steps.push(("unblocked", block.block_type.clone(), None));
         }
     }
     if let Some(wanted) = wanted.filter(|wanted| standing.iter().all(|block| block.block_type != wanted.as_str())) {
@@ -343,16 +375,17 @@ async fn advance(
             by: BY_ITSELF,
         };
         if blocks::set(altyn, tx, tenant, now, &new).await?.is_some() {
-            steps.push(("blocked", wanted.to_string()));
+            steps.push(("blocked", wanted.to_string(), None));
         }
     }
-    // A notice belongs to entering a stage; one that was entered while suspended sends it when dunning goes on.
+    // Notices and ends belong to entering a stage; one that was entered while suspended does it when dunning goes on.
     let announced = before != after || was_suspended;
+    end(altyn, tx, tenant, now, subject, (assessment.cancels(), announced), &ends, &mut steps).await?;
     if let Some(notice) = assessment.stage.and_then(|stage| stage.notice.as_ref())
         && announced
         && !assessment.suspended
     {
-        steps.push(("notice", notice.clone()));
+        steps.push(("notice", notice.clone(), None));
     }
     let opened_on = case.map_or(*today, |case| case.opened_on);
     let mut rung = case.map_or(0, |case| case.rung);
@@ -364,7 +397,7 @@ async fn advance(
             rung += 1;
         }
         if rung > before {
-            steps.push(("collect", (rung - 1).to_string()));
+            steps.push(("collect", (rung - 1).to_string(), None));
         }
     }
     record(altyn, tx, tenant, now, subject, steps).await?;
@@ -392,6 +425,35 @@ async fn advance(
     Ok(())
 }
 
+/// Takes back the ends that wait and are not wished any more, and schedules those that entering a stage asks for.
+#[expect(clippy::too_many_arguments, reason = "what is wished, what waits and where it is told")]
+async fn end(
+    altyn: &Altyn,
+    tx: &mut Tx,
+    tenant: TenantId,
+    now: DateTime<Utc>,
+    subject: &Subject,
+    (wanted, announced): (Option<Timing>, bool),
+    waiting: &[&DunningRow],
+    steps: &mut Vec<Step<'_>>,
+) -> Result<()> {
+    let mut kept = Vec::new();
+    for end in waiting {
+        if wanted.is_some_and(|wanted| wanted.as_str() == end.timing) {
+            kept.push(end.subscription_id);
+        } else if changes::withdraw(tx, tenant.0, end.id, "cancelled", "dunning no longer asks for it", now).await? {
+            steps.push(("cancel-withdrawn", end.timing.clone(), Some(end.id)));
+        }
+    }
+    let Some(timing) = wanted.filter(|_| announced) else { return Ok(()) };
+    let from = next_day(subject.today).map_err(out_of_range)?;
+    let subscription = (subject.scope == DunningScope::Subscription).then_some(subject.object);
+    let ends = Ends { scope: subject.scope, contract: subject.contract, subscription, timing, from };
+    let made = altyn.ends_schedule(tx, tenant.0, now, &ends, &kept).await?;
+    steps.extend(made.into_iter().map(|change| ("cancel", timing.to_string(), Some(change))));
+    Ok(())
+}
+
 /// Keeps the steps, and puts into the outbox what others have to do.
 async fn record(
     altyn: &Altyn,
@@ -399,10 +461,10 @@ async fn record(
     tenant: TenantId,
     now: DateTime<Utc>,
     subject: &Subject,
-    steps: Vec<(&str, String)>,
+    steps: Vec<Step<'_>>,
 ) -> Result<()> {
     let contract = ContractId(subject.contract);
-    for (step, detail) in steps {
+    for (step, detail, change_id) in steps {
         if matches!(step, "notice" | "collect") {
             let payload = serde_json::json!({
                 "contract_id": contract,
@@ -424,6 +486,7 @@ async fn record(
             on_date: subject.today,
             step: step.to_owned(),
             detail,
+            change_id,
             created_at: now,
         };
         rows::step_insert(tx, tenant.0, &row).await?;
@@ -582,6 +645,7 @@ impl Altyn {
                 on: row.on_date,
                 step: row.step,
                 detail: row.detail,
+                change_id: row.change_id.map(ChangeId),
                 created_at: row.created_at,
             })
         };

@@ -213,16 +213,33 @@ pub struct ChangeRow {
     pub created_at: DateTime<Utc>,
     /// When it was executed or withdrawn.
     pub finished_at: Option<DateTime<Utc>>,
+    /// The scope of the dunning that wished it; absent when a person did.
+    pub dunning_scope: Option<String>,
     /// For optimistic locking.
     pub version: i64,
 }
 
+/// An end of a subscription that dunning scheduled.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct DunningRow {
+    /// The change.
+    pub id: Uuid,
+    /// The contract.
+    pub contract_id: Uuid,
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// `contract` or `subscription`.
+    pub dunning_scope: String,
+    /// When it takes effect.
+    pub timing: String,
+}
+
 const INSERT: &str = "insert into subscription_changes (tenant_id, id, subscription_id, contract_id, kind, direction, timing,
         state, command, effective_on, ordinal, terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id,
-        credited_minor, charged_minor, reason, requested_by, created_at, finished_at, version)
+        credited_minor, charged_minor, reason, requested_by, dunning_scope, created_at, finished_at, version)
     select $1, v.id, v.subscription_id, v.contract_id, v.kind, v.direction, v.timing, v.state, v.command, v.effective_on,
         v.ordinal, v.terms_from, v.charged_until, v.terms, v.plan_version_id, v.plan_hash, v.invoice_id,
-        v.credited_minor, v.charged_minor, v.reason, v.requested_by, $2, $3, 1 from {rows}";
+        v.credited_minor, v.charged_minor, v.reason, v.requested_by, v.dunning_scope, $2, $3, 1 from {rows}";
 /// Adds changes made at one time.
 pub async fn insert(
     tx: &mut Tx,
@@ -251,14 +268,15 @@ pub async fn insert(
         .with("credited_minor", column(items, |row| row.credited_minor))
         .with("charged_minor", column(items, |row| row.charged_minor))
         .with("reason", column(items, |row| row.reason.clone()))
-        .with("requested_by", column(items, |row| row.requested_by.clone()));
+        .with("requested_by", column(items, |row| row.requested_by.clone()))
+        .with("dunning_scope", column(items, |row| row.dunning_scope.clone()));
     tx.execute_rows(INSERT, (tenant, now, finished_at), &rows).await.map(|_| ())
 }
 
 const FIND: &str =
     "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on, ordinal,
         terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor, reason,
-        requested_by, created_at, finished_at, version
+        requested_by, created_at, finished_at, dunning_scope, version
     from subscription_changes where tenant_id = $1 and id = $2";
 /// One change.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ChangeRow>> {
@@ -268,7 +286,7 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<ChangeRo
 const LIST: &str =
     "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on, ordinal,
         terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor, reason,
-        requested_by, created_at, finished_at, version
+        requested_by, created_at, finished_at, dunning_scope, version
     from subscription_changes where tenant_id = $1 and subscription_id = $2 and id > $3 order by id limit $4";
 /// A page of a subscription's changes, by id.
 pub async fn list(tx: &mut Tx, tenant: Uuid, subscription: Uuid, after: Uuid, limit: i64) -> Result<Vec<ChangeRow>> {
@@ -277,10 +295,15 @@ pub async fn list(tx: &mut Tx, tenant: Uuid, subscription: Uuid, after: Uuid, li
 
 const SCHEDULED: &str = "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on,
         ordinal, terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor,
-        reason, requested_by, created_at, finished_at, version
+        reason, requested_by, created_at, finished_at, dunning_scope, version
     from subscription_changes where tenant_id = $1 and state = 'scheduled' and effective_on <= $2 and id > $3
+        and (dunning_scope is not null or not exists (select 1 from subscription_changes d
+            where d.tenant_id = $1 and d.contract_id = subscription_changes.contract_id and d.state = 'scheduled'
+                and d.dunning_scope is not null and d.subscription_id = subscription_changes.subscription_id
+                and d.effective_on <= $2))
     order by id limit $4";
-/// A page of scheduled changes that take effect through a day, by id.
+/// A page of scheduled changes that take effect through a day, by id; one that a person wished waits while dunning ends its
+/// subscription.
 pub async fn scheduled(
     tx: &mut Tx,
     tenant: Uuid,
@@ -294,10 +317,14 @@ pub async fn scheduled(
 const SCHEDULED_OF: &str =
     "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on,
         ordinal, terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor,
-        reason, requested_by, created_at, finished_at, version
+        reason, requested_by, created_at, finished_at, dunning_scope, version
     from subscription_changes where tenant_id = $1 and contract_id = $2 and state = 'scheduled' and effective_on <= $3
+        and (dunning_scope is not null or not exists (select 1 from subscription_changes d
+            where d.tenant_id = $1 and d.contract_id = $2 and d.state = 'scheduled' and d.dunning_scope is not null
+                and d.subscription_id = subscription_changes.subscription_id and d.effective_on <= $3))
     order by id limit 10000";
-/// The scheduled changes of a contract that take effect through a day, by id.
+/// The scheduled changes of a contract that take effect through a day, by id; one that a person wished waits while dunning
+/// ends its subscription.
 pub async fn scheduled_of(tx: &mut Tx, tenant: Uuid, contract: Uuid, through: NaiveDate) -> Result<Vec<ChangeRow>> {
     tx.fetch_all(SCHEDULED_OF, (tenant, contract, through)).await
 }
@@ -305,7 +332,7 @@ pub async fn scheduled_of(tx: &mut Tx, tenant: Uuid, contract: Uuid, through: Na
 const SCHEDULED_FOR: &str =
     "select id, subscription_id, contract_id, kind, direction, timing, state, command, effective_on,
         ordinal, terms_from, charged_until, terms, plan_version_id, plan_hash, invoice_id, credited_minor, charged_minor,
-        reason, requested_by, created_at, finished_at, version
+        reason, requested_by, created_at, finished_at, dunning_scope, version
     from subscription_changes where tenant_id = $1 and subscription_id = $2 and state = 'scheduled' order by id limit 100";
 /// The scheduled changes of a subscription, by id.
 pub async fn scheduled_for(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Result<Vec<ChangeRow>> {
@@ -325,6 +352,14 @@ pub async fn scheduled_contracts(
 ) -> Result<Vec<Uuid>> {
     let found: Vec<(Uuid,)> = tx.fetch_all(SCHEDULED_CONTRACTS, (tenant, through, after, limit)).await?;
     Ok(found.into_iter().map(|(contract,)| contract).collect())
+}
+
+const OF_DUNNING: &str = "select d.id, d.contract_id, d.subscription_id, d.dunning_scope, d.timing from {rows}
+    join subscription_changes d on d.tenant_id = $1 and d.contract_id = {key}v.id and d.state = 'scheduled'
+        and d.dunning_scope is not null";
+/// The ends of subscriptions that dunning scheduled for contracts and that wait, in no order.
+pub async fn of_dunning(tx: &mut Tx, tenant: Uuid, contracts: Vec<Uuid>) -> Result<Vec<DunningRow>> {
+    tx.fetch_rows(OF_DUNNING, (tenant,), &Rows::new().with("id", contracts)).await
 }
 
 const WITHDRAW_OF: &str =

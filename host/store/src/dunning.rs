@@ -150,26 +150,39 @@ pub struct StepRow {
     pub contract_id: Uuid,
     /// The day it is about.
     pub on_date: NaiveDate,
-    /// `entered`, `left`, `suspended`, `resumed`, `blocked`, `unblocked`, `notice` or `collect`.
+    /// `entered`, `left`, `suspended`, `resumed`, `blocked`, `unblocked`, `cancel`, `cancel-withdrawn`, `notice` or `collect`.
     pub step: String,
-    /// Which stage, block or notice.
+    /// Which stage, block or notice, or when an end takes effect.
     pub detail: String,
+    /// The change that ends a subscription.
+    pub change_id: Option<Uuid>,
     /// When it was taken.
     pub created_at: DateTime<Utc>,
 }
 
 const STEP_INSERT: &str =
-    "insert into dunning_steps (tenant_id, id, scope, object_id, contract_id, on_date, step, detail, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    "insert into dunning_steps (tenant_id, id, scope, object_id, contract_id, on_date, step, detail, change_id, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 /// Records a step.
 pub async fn step_insert(tx: &mut Tx, tenant: Uuid, row: &StepRow) -> Result<()> {
     let row = row.clone();
-    let params =
-        (tenant, row.id, row.scope, row.object_id, row.contract_id, row.on_date, row.step, row.detail, row.created_at);
+    let params = (
+        tenant,
+        row.id,
+        row.scope,
+        row.object_id,
+        row.contract_id,
+        row.on_date,
+        row.step,
+        row.detail,
+        row.change_id,
+        row.created_at,
+    );
     tx.execute(STEP_INSERT, params).await.map(|_| ())
 }
 
-const STEPS: &str = "select id, scope, object_id, contract_id, on_date, step, detail, created_at from dunning_steps
+const STEPS: &str = "select id, scope, object_id, contract_id, on_date, step, detail, change_id, created_at
+    from dunning_steps
     where tenant_id = $1 and contract_id = $2 and id > $3 order by id limit $4";
 /// A page of the steps taken with a contract, oldest first.
 pub async fn steps(tx: &mut Tx, tenant: Uuid, contract: Uuid, after: Uuid, limit: i64) -> Result<Vec<StepRow>> {

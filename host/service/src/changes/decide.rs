@@ -413,7 +413,8 @@ async fn replaced(tx: &mut Tx, tenant: Uuid, subscription: Uuid, kind: ChangeKin
             kind: stored("subscription_changes.kind", &row.kind)?,
             effective_on: row.effective_on,
         };
-        if change.kind == ChangeKind::Cancel && kind != ChangeKind::Cancel {
+        // What dunning decided is taken back by a payment, or by somebody who withdraws it, never by another wish.
+        if change.kind == ChangeKind::Cancel && (kind != ChangeKind::Cancel || row.dunning_scope.is_some()) {
             return Err(ServiceError::conflict(
                 "cancellation-scheduled",
                 format!(

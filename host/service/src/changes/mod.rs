@@ -6,6 +6,7 @@
 //! postings, the new terms and the record of the change; plugins are asked before it begins.
 
 mod command;
+mod debtors;
 mod decide;
 mod draft;
 mod save;
@@ -22,6 +23,7 @@ use altyn_store::{changes as rows, contracts, subscriptions};
 use chrono::NaiveDate;
 
 pub use command::{ChangeSubscription, ExecuteChange, RenewContract};
+pub(crate) use debtors::Ends;
 pub use scheduled::ScheduledChange;
 pub(crate) use scheduled::changes_hash;
 pub use timings::{SetTimings, TimingsView};
@@ -190,6 +192,11 @@ impl Altyn {
             Begun::Work(work) => work,
         };
         let tenant = request.tenant.0;
+        if let Some(row) = rows::find(&mut work.tx, tenant, id.uuid()).await?
+            && row.dunning_scope.is_some()
+        {
+            request.authority.manager("an end by dunning")?;
+        }
         let reason = format!("withdrawn by {}", request.credential);
         let withdrawn = rows::withdraw(&mut work.tx, tenant, id.uuid(), "cancelled", &reason, work.now).await?;
         let row = rows::find(&mut work.tx, tenant, id.uuid()).await?.ok_or(ServiceError::NotFound("change"))?;

@@ -547,6 +547,7 @@ fn row(draft: &Draft, item: &Item, by: &str, now: DateTime<Utc>) -> Result<rows:
         charged_minor: 0,
         reason: None,
         requested_by: by.to_owned(),
+        dunning_scope: None,
         created_at: now,
         finished_at: None,
         version: 1,

@@ -3,6 +3,7 @@
 use altyn_domain::{
     calendar::Period,
     change::{ChangeKind, Direction, Terms, Timing},
+    dunning::DunningScope,
     id::{ChangeId, ChargeId, ComponentId, ContractId, InvoiceId, PlanVersionId, SubscriptionId},
     ledger::{Entry, TransactionKind},
     run::PluginPin,
@@ -253,6 +254,8 @@ pub struct ChangeView {
     pub reason: Option<String>,
     /// Who wished it.
     pub requested_by: String,
+    /// The scope of the dunning that wished it; absent when a person did.
+    pub dunning_scope: Option<DunningScope>,
     /// When it was wished.
     pub created_at: DateTime<Utc>,
     /// When it was executed or withdrawn.
@@ -280,6 +283,11 @@ pub(super) fn change_view(row: ChangeRow) -> Result<ChangeView> {
         charged_minor: row.charged_minor,
         reason: row.reason,
         requested_by: row.requested_by,
+        dunning_scope: row
+            .dunning_scope
+            .as_deref()
+            .map(|text| stored("subscription_changes.dunning_scope", text))
+            .transpose()?,
         created_at: row.created_at,
         finished_at: row.finished_at,
     })

@@ -167,6 +167,7 @@ impl FollowRows {
                     charged_minor: 0,
                     reason: Some("the plan takes existing subscribers over to this version".to_owned()),
                     requested_by: "run".to_owned(),
+                    dunning_scope: None,
                     created_at: at,
                     finished_at: Some(at),
                     version: 1,

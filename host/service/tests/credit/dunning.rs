@@ -1,7 +1,7 @@
 //! Dunning: stages, their effects as a difference, hysteresis, tags, the ladder.
 
 use altyn_domain::{
-    dunning::{Conditions, DunningScope, Stage},
+    dunning::{Cancellation, Conditions, DunningScope, Stage},
     id::ContractId,
 };
 use altyn_service::{
@@ -29,6 +29,7 @@ fn stage(name: &str, days: u32, least: i64, block: Option<&str>) -> Stage {
         when: Conditions { days_at_least: Some(days), unpaid_at_least_minor: Some(least), ..Conditions::default() },
         block: block.map(|text| text.parse().unwrap()),
         notice: Some(format!("{name}-mail")),
+        cancel: Cancellation::None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use altyn_domain::{
     credit::PolicyScope,
-    dunning::{Conditions, DunningScope, Stage},
+    dunning::{Cancellation, Conditions, DunningScope, Stage},
 };
 use altyn_service::{
     blocks::BlockFilter,
@@ -21,7 +21,8 @@ async fn a_day_that_is_closed_is_followed_by_credit_control_and_dunning(world: &
     let policy = CreateCreditPolicy { scope: PolicyScope::Tenant, code: None, currency: None, allowed };
     altyn.credit_policy_create(&request, policy).await.unwrap();
     let late = Conditions { days_at_least: Some(0), ..Conditions::default() };
-    let stage = Stage { code: "late".parse().unwrap(), when: late, block: None, notice: None };
+    let stage =
+        Stage { code: "late".parse().unwrap(), when: late, block: None, notice: None, cancel: Cancellation::None };
     for scope in [DunningScope::Contract, DunningScope::Subscription] {
         let rules = SetDunningPolicy { scope, stages: vec![stage.clone()], ladder: vec![], suspending_tags: vec![] };
         altyn.dunning_policy_create(&request, rules).await.unwrap();

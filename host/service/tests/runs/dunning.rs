@@ -1,7 +1,7 @@
 //! Dunning over what runs charged: stages of subscriptions, and debts that credits and reservations do not add to.
 
 use altyn_domain::{
-    dunning::{Conditions, DunningScope, Stage},
+    dunning::{Cancellation, Conditions, DunningScope, Stage},
     id::{ContractId, SubscriptionId},
 };
 use altyn_service::{
@@ -28,19 +28,20 @@ on_both_engines!(
 );
 
 /// 590.00 and 199.90 a month, tax included.
-const MONTH: i64 = 78_990;
+pub const MONTH: i64 = 78_990;
 
-fn stage(name: &str, days: u32, least: i64, block: Option<&str>) -> Stage {
+pub fn stage(name: &str, days: u32, least: i64, block: Option<&str>) -> Stage {
     Stage {
         code: name.parse().unwrap(),
         when: Conditions { days_at_least: Some(days), unpaid_at_least_minor: Some(least), ..Conditions::default() },
         block: block.map(|text| text.parse().unwrap()),
         notice: Some(format!("{name}-mail")),
+        cancel: Cancellation::None,
     }
 }
 
 impl World {
-    async fn dun_by(&self, scope: DunningScope) {
+    pub async fn dun_by(&self, scope: DunningScope) {
         let policy = SetDunningPolicy {
             scope,
             stages: vec![stage("reminder", 3, 1, None), stage("stopped", 10, 5_000, Some("overdue"))],
@@ -51,7 +52,7 @@ impl World {
     }
 
     /// A contract with a subscription from 1 January and one from 10 January, both charged and not paid.
-    async fn owing(&self, number: &str) -> (ContractId, SubscriptionId, SubscriptionId) {
+    pub async fn owing(&self, number: &str) -> (ContractId, SubscriptionId, SubscriptionId) {
         let both = vec![("home-1m", "2027-01-01"), ("home-1m", "2027-01-10")];
         import(&self.altyn, &self.request(), self.seller, &[(number.to_owned(), both)]).await;
         let found: Vec<(uuid::Uuid,)> = self
@@ -67,7 +68,7 @@ impl World {
         (contract, old.id, new.id)
     }
 
-    async fn dun(&self, on: &str) {
+    pub async fn dun(&self, on: &str) {
         self.clock.set(format!("{on}T20:00:00Z").parse().unwrap());
         self.altyn.dunning_day(self.tenant, day(on)).await.unwrap();
     }

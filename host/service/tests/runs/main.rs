@@ -10,6 +10,7 @@ mod control;
 mod credits;
 mod dunning;
 mod editing;
+mod ends;
 mod hosts;
 mod large;
 mod lives;
