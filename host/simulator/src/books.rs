@@ -15,6 +15,7 @@ use altyn_service::{
     manual_operations::OperationFilter,
     orders::OrderFilter,
     page::{Listed, Page},
+    price_overrides::PriceOverrideFilter,
     promises::PromiseFilter,
     subscriptions::SubscriptionFilter,
 };
@@ -154,6 +155,8 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
         let changes = all(|page| async move { altyn.change_list(request, id, &page).await }).await?;
         writer.put("change", changes)?;
         writer.put("life", vec![altyn.subscription_life(request, id).await?])?;
+        let windows = all(|page| async move { altyn.usage_windows(request, id, &page).await }).await?;
+        writer.put("window", windows)?;
         let moves = all(|page| async move { altyn.subscription_transitions(request, id, &page).await }).await?;
         writer.put("transition", moves)?;
     }
@@ -170,6 +173,9 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
     let promises =
         all(|page| async move { altyn.promise_list(request, PromiseFilter { contract_id: None }, &page).await });
     writer.put("promise", promises.await?)?;
+    let prices =
+        all(|page| async move { altyn.price_override_list(request, PriceOverrideFilter::default(), &page).await });
+    writer.put("price", prices.await?)?;
     let orders = all(|page| async move { altyn.order_list(request, OrderFilter::default(), &page).await });
     writer.put("order", orders.await?)?;
     let blocks = all(|page| async move { altyn.block_list(request, BlockFilter::default(), &page).await });
