@@ -36,6 +36,11 @@ pub(crate) fn chosen<T: Clone>(of: &[T], number: u8) -> Option<T> {
     of.get(usize::from(number) % of.len().max(1)).cloned()
 }
 
+/// One of the last few: what was made long ago has mostly ended.
+pub(crate) fn latest<T: Clone>(of: &[T], number: u8) -> Option<T> {
+    chosen(&of[of.len().saturating_sub(3)..], number)
+}
+
 fn day(from: NaiveDate, days: i64) -> NaiveDate {
     from.checked_add_signed(TimeDelta::days(days)).unwrap_or(from)
 }
@@ -77,9 +82,18 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Change { subscription, ref wish, in_days, timing, current_day } => {
-                let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
+                // Only what pauses resumes.
+                let paused = latest(&self.operators[place].paused, subscription);
+                let aimed = paused.filter(|_| matches!(wish, Wish::Resume) && subscription % 4 != 0);
+                let Some(id) = aimed.or_else(|| self.subscription(place, subscription)) else {
+                    return Ok(NOBODY.to_owned());
+                };
                 let change = self.wish(place, wish, today, in_days, timing, current_day)?;
-                self.change(place, id, change).await
+                let outcome = self.change(place, id, change).await?;
+                if matches!(wish, Wish::Pause) && ["executed", "scheduled"].contains(&outcome.as_str()) {
+                    self.operators[place].paused.push(id);
+                }
+                Ok(outcome)
             }
             Act::Renew { contract: of } => {
                 let Some(id) = contract(self, of) else { return Ok(NOBODY.to_owned()) };
@@ -100,7 +114,7 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Withdraw { change } => {
-                let Some(id) = chosen(&self.operators[place].changes, change) else { return Ok(NOBODY.to_owned()) };
+                let Some(id) = latest(&self.operators[place].changes, change) else { return Ok(NOBODY.to_owned()) };
                 let sent = self.send(place, async |altyn, request| altyn.change_withdraw(request, id).await).await?;
                 Ok(word(&sent))
             }
@@ -159,12 +173,16 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Revoke { promise } => {
-                let Some(id) = chosen(&self.operators[place].promises, promise) else { return Ok(NOBODY.to_owned()) };
+                let Some(id) = latest(&self.operators[place].promises, promise) else { return Ok(NOBODY.to_owned()) };
                 let sent = self.send(place, async |altyn, request| altyn.promise_revoke(request, id).await).await?;
                 Ok(word(&sent))
             }
             Act::Transfer { from, to, amount } => {
-                let (Some(from), Some(to)) = (contract(self, from), contract(self, to)) else {
+                // The first three are one customer's.
+                let related = if from % 4 == 0 { usize::MAX } else { 3 };
+                let contracts = &self.operators[place].contracts;
+                let contracts = &contracts[..contracts.len().min(related)];
+                let (Some(from), Some(to)) = (chosen(contracts, from), chosen(contracts, to)) else {
                     return Ok(NOBODY.to_owned());
                 };
                 let wish = json!({ "source_key": format!("transfer-{number}"), "from_contract_id": from,
@@ -197,7 +215,7 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Lift { block } => {
-                let Some(id) = chosen(&self.operators[place].blocks, block) else { return Ok(NOBODY.to_owned()) };
+                let Some(id) = latest(&self.operators[place].blocks, block) else { return Ok(NOBODY.to_owned()) };
                 let sent = self
                     .send(place, async |altyn, request| {
                         altyn.block_lift(request, id, fit(json!({ "comment": "enough" }))?).await
@@ -268,7 +286,7 @@ impl Life<'_> {
                 let seen = self.until_answered(async |altyn| altyn.credit_policy_get(&request, id).await).await?;
                 let version = seen.map_err(failed)?.version;
                 let wish = json!({ "credit_limit_minor": limit, "deferral_days": deferral_days,
-                    "promise_most_minor": 300_000, "promise_days": 12, "promises_at_once": 2 });
+                    "promise_most_minor": 300_000, "promise_days": 30, "promises_at_once": 2 });
                 let sent = self
                     .send(place, async |altyn, request| {
                         altyn.credit_policy_update(request, id, version, fit(wish.clone())?).await
@@ -372,13 +390,15 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::TakeBack { order } => {
-                let Some((id, _)) = chosen(&self.operators[place].orders, order) else { return Ok(NOBODY.to_owned()) };
+                let Some((id, _)) = latest(&self.operators[place].orders, order) else { return Ok(NOBODY.to_owned()) };
                 let sent = self.send(place, async |altyn, request| altyn.order_cancel(request, id).await).await?;
                 Ok(word(&sent))
             }
             Act::Activate { subscription, in_days } => {
-                let last = self.operators[place].orders.last().map(|(_, id)| *id).filter(|_| subscription == 255);
-                let Some(id) = last.or_else(|| self.subscription(place, subscription)) else {
+                let ordered = latest(&self.operators[place].orders, subscription).map(|(_, id)| id);
+                let Some(id) =
+                    ordered.filter(|_| subscription % 4 != 0).or_else(|| self.subscription(place, subscription))
+                else {
                     return Ok(NOBODY.to_owned());
                 };
                 let version = self.subscription_version(place, id).await?;

@@ -25,9 +25,19 @@ use sha2::{Digest as _, Sha256};
 
 use crate::operator::Operator;
 
-/// Fields that tell of hosts, of hashes over ids, or of the order of attempts.
-const LEFT_OUT: [&str; 8] =
-    ["plan_hash", "call_id", "numbering_call_id", "started_at", "attempts", "version", "plugin_calls", "updated_at"];
+/// Fields that tell of hosts, of hashes over ids, of the order of attempts, or of how many questions were asked in one call.
+const LEFT_OUT: [&str; 10] = [
+    "plan_hash",
+    "call_id",
+    "numbering_call_id",
+    "proration_call_id",
+    "tax_call_id",
+    "started_at",
+    "attempts",
+    "version",
+    "plugin_calls",
+    "updated_at",
+];
 
 /// The books of an operator, a line an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -38,6 +38,8 @@ pub struct Operator {
     pub policy: Option<CreditPolicyId>,
     /// Subscriptions, in the order of their making.
     pub subscriptions: Vec<SubscriptionId>,
+    /// Those of them that were paused, at once or later.
+    pub paused: Vec<SubscriptionId>,
     /// Prices of contracts' own.
     pub prices: Vec<PriceOverrideId>,
     /// Payments.
@@ -94,6 +96,7 @@ impl Operator {
             dunning: None,
             policy: None,
             subscriptions: Vec::new(),
+            paused: Vec::new(),
             prices: Vec::new(),
             payments: Vec::new(),
             promises: Vec::new(),
@@ -220,7 +223,7 @@ impl Operator {
         if !dice.one_in(4) {
             let policy = json!({ "scope": "tenant", "allowed": {
                 "credit_limit_minor": dice.between(0, 3) * 10_000, "deferral_days": dice.between(0, 4),
-                "promise_most_minor": 500_000, "promise_days": 10, "promise_fee_minor": dice.between(0, 2) * 1_000,
+                "promise_most_minor": 500_000, "promise_days": 40, "promise_fee_minor": dice.between(0, 2) * 1_000,
                 "promises_at_once": dice.between(1, 3) } });
             self.policy = Some(altyn.credit_policy_create(&request, command(policy)?).await?.value.id);
         }

@@ -5,7 +5,7 @@ use altyn_domain::id::PriceOverrideId;
 use serde_json::{Value, json};
 
 use crate::{
-    act::{NOBODY, chosen, fit, word},
+    act::{NOBODY, chosen, fit, latest, word},
     life::{Life, failed},
     place::STRATEGIES,
 };
@@ -91,7 +91,7 @@ impl Life<'_> {
 
     /// A price of a contract's own is taken away.
     pub(crate) async fn drop_price(&mut self, place: usize, price: u8) -> anyhow::Result<String> {
-        let Some(id): Option<PriceOverrideId> = chosen(&self.operators[place].prices, price) else {
+        let Some(id): Option<PriceOverrideId> = latest(&self.operators[place].prices, price) else {
             return Ok(NOBODY.to_owned());
         };
         let sent = self

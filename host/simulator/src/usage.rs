@@ -41,7 +41,7 @@ impl Life<'_> {
             let Some(id) = chosen(&self.operators[place].subscriptions, of) else { continue };
             for meter in METERS {
                 for _ in 0..dice.between(1, 3) {
-                    let mut event = self.event(meter, now, back_hours, &mut dice)?;
+                    let mut event = Self::event(meter, now, back_hours, &mut dice)?;
                     event["subscription_id"] = json!(id);
                     event["id"] = if dice.one_in(40) {
                         json!(format!("known-{}", dice.between(1, 9)))
@@ -78,7 +78,7 @@ impl Life<'_> {
         Ok(sent)
     }
 
-    fn event(&self, meter: &str, now: DateTime<Utc>, back_hours: i64, dice: &mut Dice) -> anyhow::Result<Value> {
+    fn event(meter: &str, now: DateTime<Utc>, back_hours: i64, dice: &mut Dice) -> anyhow::Result<Value> {
         // One in many comes from a clock that is ahead.
         let back = if dice.one_in(60) { -90 } else { dice.between(0, back_hours * 60) };
         let at = now - TimeDelta::minutes(back);

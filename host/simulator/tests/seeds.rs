@@ -11,6 +11,9 @@ const ON_BOTH: u64 = 25;
 /// Where the suite's PostgreSQL is; the role must be allowed to create databases and roles.
 const POSTGRES_URL: &str = "ALTYN_TEST_POSTGRES_URL";
 
+/// How often each act takes effect at least in two hundred lives.
+const EFFECTS: [(&str, u64); 36] = [];
+
 #[test]
 fn lives_keep_every_rule_and_come_to_the_same_on_both_engines() {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
@@ -35,12 +38,14 @@ fn lives_keep_every_rule_and_come_to_the_same_on_both_engines() {
         return;
     }
     // A life in which nothing takes effect would keep every rule, too.
-    for act in ["Subscribe", "ChangePlan", "ChangeQuantity", "ChangePause", "ChangeResume", "Pay", "Promise", "Credit"]
-    {
-        let outcomes = &report.outcomes[act];
-        let took_effect = ["ok", "executed", "scheduled"].iter().filter_map(|word| outcomes.get(*word)).sum::<u64>();
-        assert!(took_effect >= 10, "{act} hardly ever takes effect: {outcomes:?}");
+    for (act, least) in EFFECTS {
+        let outcomes = report.outcomes.get(act);
+        let words = ["ok", "late", "executed", "scheduled"];
+        let told = words.iter().filter_map(|word| outcomes?.get(*word)).sum::<u64>();
+        assert!(told >= least, "{act} takes effect {told} times in all lives: {outcomes:?}");
     }
+    let late = report.outcomes["Use"].get("late").copied().unwrap_or(0);
+    assert!(late >= 100, "use that comes late is rare: {:?}", report.outcomes["Use"]);
 }
 
 /// Lives them and fails with the story of each that broke.
