@@ -151,6 +151,10 @@ impl Change {
         // The first of the two reasons that put it out of service.
         let out = [life.stopped_on, life.held_on].into_iter().flatten().min();
         let (Some(on), Some(stopped_on)) = (self.back_on, out) else { return Ok(as_it_was) };
+        // What begins by hand lapses while nobody begins it, in service or not: its next period is the renewal's.
+        if life.manual != 0 {
+            return Ok(as_it_was);
+        }
         let cadence: Cadence = stored("plan_versions.cadence", &life.cadence)?;
         let stood = Stood {
             anchor_on: life.anchor_on,

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The word of an outcome.
-fn word<T>(answer: &Result<T, ServiceError>) -> String {
+pub(crate) fn word<T>(answer: &Result<T, ServiceError>) -> String {
     match answer {
         Ok(_) => "ok".to_owned(),
         Err(ServiceError::Invalid(fields)) => {
@@ -32,15 +32,20 @@ fn word<T>(answer: &Result<T, ServiceError>) -> String {
     }
 }
 
-fn chosen<T: Copy>(of: &[T], number: u8) -> Option<T> {
-    of.get(usize::from(number) % of.len().max(1)).copied()
+pub(crate) fn chosen<T: Clone>(of: &[T], number: u8) -> Option<T> {
+    of.get(usize::from(number) % of.len().max(1)).cloned()
+}
+
+/// One of the last few: what was made long ago has mostly ended.
+pub(crate) fn latest<T: Clone>(of: &[T], number: u8) -> Option<T> {
+    chosen(&of[of.len().saturating_sub(3)..], number)
 }
 
 fn day(from: NaiveDate, days: i64) -> NaiveDate {
     from.checked_add_signed(TimeDelta::days(days)).unwrap_or(from)
 }
 
-const NOBODY: &str = "nothing to do it with";
+pub(crate) const NOBODY: &str = "nothing to do it with";
 
 impl Life<'_> {
     /// Does what a step says at one of the operators; answers what became of it.
@@ -49,7 +54,7 @@ impl Life<'_> {
         let contract = |life: &Self, number: u8| chosen(&life.operators[place].contracts, number);
         match *act {
             Act::Wait => Ok("ok".to_owned()),
-            Act::Subscribe { contract: of, plan, starts_in_days, quantity, charges, discount, manual } => {
+            Act::Subscribe { contract: of, plan, starts_in_days, quantity, charges, discount, off, manual } => {
                 let Some(contract) = contract(self, of) else { return Ok(NOBODY.to_owned()) };
                 let plans = &self.operators[place].plans;
                 let code = plans[usize::from(plan) % plans.len()].0.clone();
@@ -61,10 +66,12 @@ impl Life<'_> {
                 }
                 if discount > 0 {
                     wish["discount_percent"] = json!(discount.to_string());
-                    if discount % 2 == 0 {
-                        wish["discount_from"] = json!(today);
-                        wish["discount_until"] = json!(day(today, 3 * i64::from(discount)));
-                    }
+                } else if let Some(off) = off {
+                    wish["discount_minor"] = json!(off);
+                }
+                if discount % 2 == 0 && (discount > 0 || off.is_some_and(|off| off % 2 == 0)) {
+                    wish["discount_from"] = json!(today);
+                    wish["discount_until"] = json!(day(today, 3 * i64::from(discount.max(20))));
                 }
                 let sent = self
                     .send(place, async |altyn, request| altyn.subscription_create(request, fit(wish.clone())?).await)
@@ -75,9 +82,18 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Change { subscription, ref wish, in_days, timing, current_day } => {
-                let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
+                // Only what pauses resumes.
+                let paused = latest(&self.operators[place].paused, subscription);
+                let aimed = paused.filter(|_| matches!(wish, Wish::Resume) && subscription % 4 != 0);
+                let Some(id) = aimed.or_else(|| self.subscription(place, subscription)) else {
+                    return Ok(NOBODY.to_owned());
+                };
                 let change = self.wish(place, wish, today, in_days, timing, current_day)?;
-                self.change(place, id, change).await
+                let outcome = self.change(place, id, change).await?;
+                if matches!(wish, Wish::Pause) && ["executed", "scheduled"].contains(&outcome.as_str()) {
+                    self.operators[place].paused.push(id);
+                }
+                Ok(outcome)
             }
             Act::Renew { contract: of } => {
                 let Some(id) = contract(self, of) else { return Ok(NOBODY.to_owned()) };
@@ -98,7 +114,7 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Withdraw { change } => {
-                let Some(id) = chosen(&self.operators[place].changes, change) else { return Ok(NOBODY.to_owned()) };
+                let Some(id) = latest(&self.operators[place].changes, change) else { return Ok(NOBODY.to_owned()) };
                 let sent = self.send(place, async |altyn, request| altyn.change_withdraw(request, id).await).await?;
                 Ok(word(&sent))
             }
@@ -157,12 +173,16 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Revoke { promise } => {
-                let Some(id) = chosen(&self.operators[place].promises, promise) else { return Ok(NOBODY.to_owned()) };
+                let Some(id) = latest(&self.operators[place].promises, promise) else { return Ok(NOBODY.to_owned()) };
                 let sent = self.send(place, async |altyn, request| altyn.promise_revoke(request, id).await).await?;
                 Ok(word(&sent))
             }
             Act::Transfer { from, to, amount } => {
-                let (Some(from), Some(to)) = (contract(self, from), contract(self, to)) else {
+                // The first three are one customer's.
+                let related = if from % 4 == 0 { usize::MAX } else { 3 };
+                let contracts = &self.operators[place].contracts;
+                let contracts = &contracts[..contracts.len().min(related)];
+                let (Some(from), Some(to)) = (chosen(contracts, from), chosen(contracts, to)) else {
                     return Ok(NOBODY.to_owned());
                 };
                 let wish = json!({ "source_key": format!("transfer-{number}"), "from_contract_id": from,
@@ -195,7 +215,7 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::Lift { block } => {
-                let Some(id) = chosen(&self.operators[place].blocks, block) else { return Ok(NOBODY.to_owned()) };
+                let Some(id) = latest(&self.operators[place].blocks, block) else { return Ok(NOBODY.to_owned()) };
                 let sent = self
                     .send(place, async |altyn, request| {
                         altyn.block_lift(request, id, fit(json!({ "comment": "enough" }))?).await
@@ -266,7 +286,7 @@ impl Life<'_> {
                 let seen = self.until_answered(async |altyn| altyn.credit_policy_get(&request, id).await).await?;
                 let version = seen.map_err(failed)?.version;
                 let wish = json!({ "credit_limit_minor": limit, "deferral_days": deferral_days,
-                    "promise_most_minor": 300_000, "promise_days": 12, "promises_at_once": 2 });
+                    "promise_most_minor": 300_000, "promise_days": 30, "promises_at_once": 2 });
                 let sent = self
                     .send(place, async |altyn, request| {
                         altyn.credit_policy_update(request, id, version, fit(wish.clone())?).await
@@ -281,15 +301,31 @@ impl Life<'_> {
                 let (code, _, version) = &plans[usize::from(plan) % plans.len()];
                 let component = &version["components"][0];
                 let price = component["unit_price_minor"].as_i64().unwrap_or(0);
-                let wish = json!({ "contract_id": id, "plan_code": code, "component": component["code"],
+                let mut wish = json!({ "plan_code": code, "component": component["code"],
                     "unit_price_minor": price * i64::from(percent) / 100, "from": day(today, 1),
                     "until": day(today, 90), "comment": "agreed" });
+                match self.subscription(place, of).filter(|_| percent % 3 == 0) {
+                    Some(single) => wish["subscription_id"] = json!(single),
+                    None => wish["contract_id"] = json!(id),
+                }
                 let sent = self
                     .send(place, async |altyn, request| altyn.price_override_set(request, fit(wish.clone())?).await)
                     .await?;
+                if let Ok(set) = &sent {
+                    self.operators[place].prices.push(set.id);
+                }
                 Ok(word(&sent))
             }
-            Act::Edit { subscription, short_funds, discount, left } => {
+            Act::DropPrice { price } => self.drop_price(place, price).await,
+            Act::Use { subscription, back_hours, salt } => {
+                self.record(place, number, subscription, back_hours, salt).await
+            }
+            Act::Import { salt } => self.import(place, number, today, salt).await,
+            Act::Strategy { strategy } => self.strategy(place, strategy).await,
+            Act::Approval { four_eyes, largest } => self.approval(place, four_eyes, largest).await,
+            Act::Chase { reminded, stopped } => self.chase(place, reminded, stopped).await,
+            Act::Retime { term, grace, keep } => self.retime(place, term, grace, keep).await,
+            Act::Edit { subscription, short_funds, discount, off, left } => {
                 let Some(id) = self.subscription(place, subscription) else { return Ok(NOBODY.to_owned()) };
                 let mut wish = json!({ "description": format!("edited in step {number}") });
                 // Whether money is there in time is another matter when days are closed late.
@@ -298,6 +334,12 @@ impl Life<'_> {
                 }
                 if let Some(percent) = discount {
                     wish["discount_percent"] = json!(percent.to_string());
+                    wish["discount_minor"] = json!(0);
+                } else if let Some(off) = off {
+                    wish["discount_percent"] = json!("0");
+                    wish["discount_minor"] = json!(off);
+                    wish["discount_from"] = json!(None::<NaiveDate>);
+                    wish["discount_until"] = json!(off.is_multiple_of(2).then(|| day(today, i64::from(off % 100))));
                 }
                 if let Some(left) = left {
                     wish["charges_left"] = json!(left);
@@ -348,13 +390,15 @@ impl Life<'_> {
                 Ok(word(&sent))
             }
             Act::TakeBack { order } => {
-                let Some((id, _)) = chosen(&self.operators[place].orders, order) else { return Ok(NOBODY.to_owned()) };
+                let Some((id, _)) = latest(&self.operators[place].orders, order) else { return Ok(NOBODY.to_owned()) };
                 let sent = self.send(place, async |altyn, request| altyn.order_cancel(request, id).await).await?;
                 Ok(word(&sent))
             }
             Act::Activate { subscription, in_days } => {
-                let last = self.operators[place].orders.last().map(|(_, id)| *id).filter(|_| subscription == 255);
-                let Some(id) = last.or_else(|| self.subscription(place, subscription)) else {
+                let ordered = latest(&self.operators[place].orders, subscription).map(|(_, id)| id);
+                let Some(id) =
+                    ordered.filter(|_| subscription % 4 != 0).or_else(|| self.subscription(place, subscription))
+                else {
                     return Ok(NOBODY.to_owned());
                 };
                 let version = self.subscription_version(place, id).await?;
@@ -532,6 +576,9 @@ impl Life<'_> {
         for component in version["components"].as_array_mut().into_iter().flatten() {
             let price = component["unit_price_minor"].as_i64().unwrap_or(0);
             component["unit_price_minor"] = json!(price * i64::from(percent) / 100);
+            if component["metered"].is_object() {
+                component["metered"]["included"] = json!((percent % 12).to_string());
+            }
         }
         let request = self.operators[place].request();
         let seen = self.until_answered(async |altyn| altyn.plan_get(&request, id).await).await?;
@@ -546,7 +593,7 @@ impl Life<'_> {
 }
 
 /// A command inside a request; that it exists is the simulator's own affair.
-fn fit<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ServiceError> {
+pub(crate) fn fit<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ServiceError> {
     command(value).map_err(|error| ServiceError::Internal(format!("{error:#}")))
 }
 

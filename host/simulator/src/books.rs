@@ -15,6 +15,7 @@ use altyn_service::{
     manual_operations::OperationFilter,
     orders::OrderFilter,
     page::{Listed, Page},
+    price_overrides::PriceOverrideFilter,
     promises::PromiseFilter,
     subscriptions::SubscriptionFilter,
 };
@@ -24,9 +25,19 @@ use sha2::{Digest as _, Sha256};
 
 use crate::operator::Operator;
 
-/// Fields that tell of hosts, of hashes over ids, or of the order of attempts.
-const LEFT_OUT: [&str; 8] =
-    ["plan_hash", "call_id", "numbering_call_id", "started_at", "attempts", "version", "plugin_calls", "updated_at"];
+/// Fields that tell of hosts, of hashes over ids, of the order of attempts, or of how many questions were asked in one call.
+const LEFT_OUT: [&str; 10] = [
+    "plan_hash",
+    "call_id",
+    "numbering_call_id",
+    "proration_call_id",
+    "tax_call_id",
+    "started_at",
+    "attempts",
+    "version",
+    "plugin_calls",
+    "updated_at",
+];
 
 /// The books of an operator, a line an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,6 +165,8 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
         let changes = all(|page| async move { altyn.change_list(request, id, &page).await }).await?;
         writer.put("change", changes)?;
         writer.put("life", vec![altyn.subscription_life(request, id).await?])?;
+        let windows = all(|page| async move { altyn.usage_windows(request, id, &page).await }).await?;
+        writer.put("window", windows)?;
         let moves = all(|page| async move { altyn.subscription_transitions(request, id, &page).await }).await?;
         writer.put("transition", moves)?;
     }
@@ -170,6 +183,9 @@ pub async fn books(altyn: &Altyn, operator: &Operator) -> anyhow::Result<Books> 
     let promises =
         all(|page| async move { altyn.promise_list(request, PromiseFilter { contract_id: None }, &page).await });
     writer.put("promise", promises.await?)?;
+    let prices =
+        all(|page| async move { altyn.price_override_list(request, PriceOverrideFilter::default(), &page).await });
+    writer.put("price", prices.await?)?;
     let orders = all(|page| async move { altyn.order_list(request, OrderFilter::default(), &page).await });
     writer.put("order", orders.await?)?;
     let blocks = all(|page| async move { altyn.block_list(request, BlockFilter::default(), &page).await });

@@ -10,10 +10,13 @@
 mod act;
 mod books;
 mod dice;
+mod files;
 mod life;
 mod operator;
 mod place;
+mod rules;
 mod step;
+mod usage;
 
 use std::{
     collections::BTreeMap,

@@ -3,8 +3,8 @@
 //! Everything is made by the use cases and chosen by the seed. Invariant: what is made does not depend on the engine.
 
 use altyn_domain::id::{
-    BlockId, ChangeId, ContractId, CreditPolicyId, OrderId, PlanId, PromiseId, ServiceTermId, SubscriptionId,
-    TransactionId,
+    BindingId, BlockId, ChangeId, ContractId, CreditPolicyId, DunningPolicyId, MeterId, OrderId, PlanId,
+    PriceOverrideId, PromiseId, SellerId, ServiceTermId, SubscriptionId, TransactionId,
 };
 use altyn_service::{Altyn, Request, tenants::TenantView};
 use anyhow::Context as _;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     dice::Dice,
     place::{Place, STRATEGIES},
+    rules,
 };
 
 /// A tenant and what it was given names for.
@@ -21,16 +22,26 @@ use crate::{
 pub struct Operator {
     /// The tenant.
     pub tenant: TenantView,
+    /// The sellers of its contracts.
+    pub sellers: Vec<SellerId>,
+    /// The binding of what decides about parts of periods.
+    pub strategy: BindingId,
     /// Its contracts, the first of one customer.
     pub contracts: Vec<ContractId>,
-    /// Its plans: code, id and what a version is made from.
+    /// Its plans, each called by a product and a period: code, id and what a version is made from.
     pub plans: Vec<(String, PlanId, Value)>,
     /// Its service terms.
     pub terms: Vec<ServiceTermId>,
+    /// Its policy of dunning, with its scope.
+    pub dunning: Option<(DunningPolicyId, &'static str)>,
     /// Its credit policy.
     pub policy: Option<CreditPolicyId>,
     /// Subscriptions, in the order of their making.
     pub subscriptions: Vec<SubscriptionId>,
+    /// Those of them that were paused, at once or later.
+    pub paused: Vec<SubscriptionId>,
+    /// Prices of contracts' own.
+    pub prices: Vec<PriceOverrideId>,
     /// Payments.
     pub payments: Vec<TransactionId>,
     /// Promised payments.
@@ -48,6 +59,9 @@ pub fn command<T: DeserializeOwned>(value: Value) -> anyhow::Result<T> {
     let text = value.to_string();
     serde_json::from_value(value).with_context(|| format!("the simulator made a command that does not exist: {text}"))
 }
+
+/// Meters, each called like the way it makes many events one figure.
+pub const METERS: [&str; 8] = ["sum", "count", "max", "min", "average", "last", "unique", "difference"];
 
 const ZONES: [&str; 6] =
     ["Europe/Moscow", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Kolkata"];
@@ -74,11 +88,16 @@ impl Operator {
     async fn new(altyn: &Altyn, place: &Place, tenant: TenantView, dice: &mut Dice) -> anyhow::Result<Self> {
         let mut made = Self {
             tenant,
+            sellers: Vec::new(),
+            strategy: BindingId(uuid::Uuid::nil()),
             contracts: Vec::new(),
             plans: Vec::new(),
             terms: Vec::new(),
+            dunning: None,
             policy: None,
             subscriptions: Vec::new(),
+            paused: Vec::new(),
+            prices: Vec::new(),
             payments: Vec::new(),
             promises: Vec::new(),
             orders: Vec::new(),
@@ -92,7 +111,7 @@ impl Operator {
         Ok(made)
     }
 
-    async fn bind(&self, altyn: &Altyn, place: &Place, dice: &mut Dice) -> anyhow::Result<()> {
+    async fn bind(&mut self, altyn: &Altyn, place: &Place, dice: &mut Dice) -> anyhow::Result<()> {
         let numbers = *dice.pick(&["yearly", "monthly"]);
         let template = if numbers == "monthly" { "{year}-{month}/{seq:5}" } else { "{year}-{seq:6}" };
         let strategy = *dice.pick(&STRATEGIES);
@@ -103,7 +122,10 @@ impl Operator {
         ] {
             let digest = place.components.get(name).with_context(|| format!("{name} is not installed"))?;
             let bound = json!({ "component": digest, "config": config, "priority": 0, "effective_from": "2020-01-01" });
-            altyn.binding_create(&self.request(), command(bound)?).await?;
+            let bound = altyn.binding_create(&self.request(), command(bound)?).await?.value.id;
+            if name == strategy {
+                self.strategy = bound;
+            }
         }
         Ok(())
     }
@@ -115,7 +137,12 @@ impl Operator {
             let product = json!({ "code": code, "title": code, "tax_category": tax });
             products.push(altyn.product_create(&request, command(product)?).await?.value.id);
         }
-        for (place, cadence) in ["1m", "1m", "1m", "3m", "12m", "7d", "30d"].into_iter().enumerate() {
+        let mut meters = Vec::new();
+        for of in METERS {
+            let meter = json!({ "code": of, "title": of, "unit": "piece", "aggregation": of });
+            meters.push(altyn.meter_create(&request, command(meter)?).await?.value.id);
+        }
+        for (place, cadence) in ["1m", "1m", "1m", "3m", "12m", "7d", "30d", "1m"].into_iter().enumerate() {
             let months = cadence.ends_with('m');
             let day = dice.between(1, 31);
             let billing_day = match dice.between(0, 3) {
@@ -129,6 +156,7 @@ impl Operator {
                 "code": "main", "title": "main", "product_id": products[place % 3],
                 "unit_price_minor": if dice.one_in(12) { 0 } else { dice.between(1, 120_000) },
                 "prepayment_percent": *dice.pick(&[100, 100, 100, 0, 50, 33]),
+                "included": if dice.one_in(6) { "1" } else { "0" },
             })];
             if dice.one_in(3) {
                 components.push(json!({ "code": "more", "title": "more", "product_id": products[(place + 1) % 3],
@@ -139,12 +167,20 @@ impl Operator {
                 components.push(json!({ "code": "start", "title": "start", "product_id": products[0],
                     "kind": *dice.pick(&["set-up", "one-off"]), "unit_price_minor": dice.between(1, 50_000) }));
             }
+            // The last plan is all about use; most of the others count something besides.
+            let counted = if place == 7 { 4 } else { dice.between(0, 2) };
+            let first = dice.between(0, 7);
+            for other in 0..counted {
+                let of = usize::try_from((first + other * 3) % 8).unwrap_or(0);
+                components.push(json!({ "code": METERS[of], "title": METERS[of], "kind": "metered",
+                    "product_id": products[of % 3], "unit_price_minor": 0, "metered": counts(dice, meters[of]) }));
+            }
             let version = json!({
                 "effective_from": "2020-01-01", "cadence": cadence,
                 "price_mode": *dice.pick(&["included", "included", "on-top"]),
                 "billing_day": billing_day, "stub": stub, "components": components,
             });
-            let code = format!("plan-{place}");
+            let code = format!("plan-{place}-{cadence}");
             let plan = json!({ "code": code, "title": code, "status": "active", "version": version });
             let id = altyn.plan_create(&request, command(plan)?).await?.value.id;
             self.plans.push((code, id, version));
@@ -154,11 +190,10 @@ impl Operator {
 
     async fn sign(&mut self, altyn: &Altyn, dice: &mut Dice) -> anyhow::Result<()> {
         let request = self.request();
-        let mut sellers = Vec::new();
         for regime in ["general", "usn-5"].into_iter().take(if dice.one_in(3) { 2 } else { 1 }) {
             let seller = json!({ "name": regime, "kind": "legal-entity", "vat_regime": regime,
                 "inn": "7707083893", "kpp": "773601001" });
-            sellers.push(altyn.seller_create(&request, command(seller)?).await?.value.id);
+            self.sellers.push(altyn.seller_create(&request, command(seller)?).await?.value.id);
         }
         let mut customers = Vec::new();
         for name in ["first", "second"] {
@@ -168,7 +203,7 @@ impl Operator {
         for number in 0..dice.between(3, 6) {
             let mut contract = json!({
                 "customer_id": if number < 3 { customers[0] } else { customers[1] },
-                "seller_id": *dice.pick(&sellers), "number": format!("C-{number}"),
+                "seller_id": *dice.pick(&self.sellers), "number": format!("C-{number}"),
                 "kind": *dice.pick(&["prepaid", "prepaid", "postpaid", "mixed"]),
                 "signed_on": format!("2025-{:02}-{:02}", dice.between(1, 12), dice.between(1, 28)),
             });
@@ -188,18 +223,14 @@ impl Operator {
         if !dice.one_in(4) {
             let policy = json!({ "scope": "tenant", "allowed": {
                 "credit_limit_minor": dice.between(0, 3) * 10_000, "deferral_days": dice.between(0, 4),
-                "promise_most_minor": 500_000, "promise_days": 10, "promise_fee_minor": dice.between(0, 2) * 1_000,
+                "promise_most_minor": 500_000, "promise_days": 40, "promise_fee_minor": dice.between(0, 2) * 1_000,
                 "promises_at_once": dice.between(1, 3) } });
             self.policy = Some(altyn.credit_policy_create(&request, command(policy)?).await?.value.id);
         }
         if dice.one_in(2) {
             let scope = *dice.pick(&["contract", "subscription"]);
-            let ladder: &[u32] = if scope == "contract" { &[1, 3, 5] } else { &[] };
-            let policy = json!({ "scope": scope, "ladder": ladder, "suspending_tags": ["court"], "stages": [
-                    { "code": "reminder", "when": { "days_at_least": 3, "unpaid_at_least_minor": 1 }, "notice": "mail" },
-                    { "code": "stopped", "when": { "days_at_least": 20, "unpaid_at_least_minor": 5_000 },
-                        "block": "overdue" } ] });
-            altyn.dunning_policy_create(&request, command(policy)?).await?;
+            let policy = command(rules::dunning(scope, 3, 20))?;
+            self.dunning = Some((altyn.dunning_policy_create(&request, policy).await?.value.id, scope));
         }
         for name in ["quick", "slow"].into_iter().take(usize::try_from(dice.between(0, 2)).unwrap_or(0)) {
             let mode = |dice: &mut Dice| *dice.pick(&["auto", "auto", "manual"]);
@@ -216,6 +247,26 @@ impl Operator {
         }
         Ok(())
     }
+}
+
+/// What use costs: in some plans by packages, tiers and volume.
+fn counts(dice: &mut Dice, meter: MeterId) -> Value {
+    let tiers = match dice.between(0, 2) {
+        0 => json!([{ "unit_price": "0.333333" }]),
+        1 => json!([{ "up_to": "10", "unit_price": "12.5" }, { "unit_price": "7.05" }]),
+        _ => {
+            json!([{ "up_to": "5.5", "unit_price": "0" }, { "up_to": "50", "unit_price": "3" }, { "unit_price": "1" }])
+        }
+    };
+    let mut terms = json!({ "meter_id": meter, "included": *dice.pick(&["0", "5", "20.25"]),
+        "model": *dice.pick(&["graduated", "volume"]), "tiers": tiers });
+    if dice.one_in(4) {
+        terms["package"] = json!("10");
+    }
+    if dice.one_in(3) {
+        terms["volume_discounts"] = json!([{ "from": "20", "percent": "10" }, { "from": "60", "percent": "33.33" }]);
+    }
+    terms
 }
 
 fn tenant(dice: &mut Dice, name: &str) -> Value {

@@ -56,6 +56,7 @@ pub enum Act {
         quantity: u8,
         charges: Option<u8>,
         discount: u8,
+        off: Option<u16>,
         manual: bool,
     },
     /// A subscription is changed, after a preview.
@@ -107,14 +108,34 @@ pub enum Act {
     /// A contract gets a price of its own for a plan.
     OwnPrice { contract: u8, plan: u8, percent: u8 },
     /// A subscription is edited: what it does without money, its discount, how many charges are left.
-    Edit { subscription: u8, short_funds: Option<&'static str>, discount: Option<u8>, left: Option<u8> },
+    Edit {
+        subscription: u8,
+        short_funds: Option<&'static str>,
+        discount: Option<u8>,
+        off: Option<u16>,
+        left: Option<u8>,
+    },
+    /// A price of a contract's own is taken away.
+    DropPrice { price: u8 },
+    /// Events of all meters come in about a few subscriptions, some of them late.
+    Use { subscription: u8, back_hours: i64, salt: u64 },
+    /// Books of another system come in as files.
+    Import { salt: u64 },
+    /// Another component decides what a part of a period costs.
+    Strategy { strategy: u8 },
+    /// Other plans pass by themselves, or need two.
+    Approval { four_eyes: bool, largest: Option<i64> },
+    /// Debts are chased at other times.
+    Chase { reminded: i64, stopped: i64 },
+    /// A service term gives another time.
+    Retime { term: u8, grace: i64, keep: i64 },
     /// A contract moves to another zone.
     Zone { contract: u8, zone: &'static str },
     /// A contract orders what waits to be activated, most of the time with its first period paid in advance.
     Order { contract: u8, plan: u8 },
     /// An order is taken back.
     TakeBack { order: u8 },
-    /// A subscription is activated, if it waits; 255 is the one that was ordered last.
+    /// A subscription is activated, most of the time one that was ordered lately.
     Activate { subscription: u8, in_days: i64 },
 }
 
@@ -203,6 +224,11 @@ fn wish(dice: &mut Dice) -> Wish {
 
 fn act(dice: &mut Dice) -> Act {
     match dice.between(0, 99) {
+        _ if dice.one_in(6) => {
+            Act::Use { subscription: small(dice), back_hours: *dice.pick(&[10, 100, 800, 2_500]), salt: dice.next() }
+        }
+        _ if dice.one_in(12) => rule(dice),
+        _ if dice.one_in(12) => order(dice),
         0..=13 => Act::Subscribe {
             contract: small(dice),
             plan: small(dice),
@@ -210,6 +236,7 @@ fn act(dice: &mut Dice) -> Act {
             quantity: up_to(dice, 1, 5),
             charges: dice.one_in(5).then(|| up_to(dice, 1, 6)),
             discount: if dice.one_in(3) { up_to(dice, 1, 100) } else { 0 },
+            off: dice.one_in(4).then(|| u16::try_from(dice.between(1, 30_000)).unwrap_or(1)),
             manual: dice.one_in(12),
         },
         14..=41 => Act::Change {
@@ -229,9 +256,9 @@ fn act(dice: &mut Dice) -> Act {
             let sign = *dice.pick(&[1, -1]);
             Act::Adjust { contract: small(dice), amount: sign * amount(dice) }
         }
-        64..=67 => Act::Promise { contract: small(dice), amount: amount(dice), days: dice.between(0, 12) },
+        64..=67 => Act::Promise { contract: small(dice), amount: amount(dice), days: dice.between(0, 40) },
         68 => Act::Revoke { promise: small(dice) },
-        69..=71 => Act::Transfer { from: small(dice), to: small(dice), amount: amount(dice) },
+        69..=71 => Act::Transfer { from: small(dice), to: small(dice), amount: 1 + amount(dice) / 20 },
         72..=74 => Act::Block {
             on: small(dice),
             whole_contract: dice.one_in(2),
@@ -261,22 +288,45 @@ fn act(dice: &mut Dice) -> Act {
             subscription: small(dice),
             short_funds: *dice.pick(&[None, Some("retry"), Some("skip"), Some("suspend"), Some("debt")]),
             discount: dice.one_in(4).then(|| up_to(dice, 0, 60)),
+            off: dice.one_in(4).then(|| u16::try_from(dice.between(1, 30_000)).unwrap_or(1)),
             left: dice.one_in(6).then(|| up_to(dice, 1, 5)),
         },
         97 => match dice.between(0, 2) {
-            0 => Act::Zone {
-                contract: small(dice),
-                zone: dice.pick::<&str>(&["Europe/Moscow", "Asia/Vladivostok", "America/New_York", "Europe/Berlin"]),
-            },
-            1 => Act::Order { contract: small(dice), plan: small(dice) },
-            _ => Act::Activate { subscription: small(dice), in_days: dice.between(-3, 4) },
+            0 => zone(dice),
+            1 => Act::Lift { block: small(dice) },
+            _ => Act::Revoke { promise: small(dice) },
         },
-        98 => match dice.between(0, 4) {
-            0 | 1 => Act::Order { contract: small(dice), plan: small(dice) },
-            2 | 3 => Act::Activate { subscription: 255, in_days: dice.between(-3, 4) },
-            _ => Act::TakeBack { order: small(dice) },
-        },
+        98 => order(dice),
         _ => Act::Wait,
+    }
+}
+
+fn zone(dice: &mut Dice) -> Act {
+    let zones = ["Europe/Moscow", "Asia/Vladivostok", "America/New_York", "Europe/Berlin"];
+    Act::Zone { contract: small(dice), zone: dice.pick::<&str>(&zones) }
+}
+
+/// What is ordered, and what becomes of it.
+fn order(dice: &mut Dice) -> Act {
+    match dice.between(0, 9) {
+        0..=4 => Act::Order { contract: small(dice), plan: small(dice) },
+        5..=7 => Act::Activate { subscription: small(dice), in_days: dice.between(-3, 4) },
+        8 => Act::TakeBack { order: small(dice) },
+        _ => Act::Withdraw { change: small(dice) },
+    }
+}
+
+/// What happens seldom and touches much.
+fn rule(dice: &mut Dice) -> Act {
+    match dice.between(0, 8) {
+        0 | 1 => Act::Import { salt: dice.next() },
+        2 => Act::Strategy { strategy: small(dice) },
+        3 => Act::Approval { four_eyes: dice.one_in(2), largest: dice.one_in(2).then(|| dice.between(0, 50_000)) },
+        4 => Act::Chase { reminded: dice.between(1, 6), stopped: dice.between(7, 30) },
+        5 => Act::Retime { term: small(dice), grace: dice.between(0, 20), keep: dice.between(1, 40) },
+        6 => Act::OwnPrice { contract: small(dice), plan: small(dice), percent: up_to(dice, 10, 120) },
+        7 => Act::DropPrice { price: small(dice) },
+        _ => zone(dice),
     }
 }
 

@@ -339,6 +339,15 @@ pub async fn scheduled_for(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Res
     tx.fetch_all(SCHEDULED_FOR, (tenant, subscription)).await
 }
 
+const CEASING: &str = "select d.subscription_id, min(d.effective_on) as effective_on from {rows}
+    join subscription_changes d on d.tenant_id = $1 and d.state = 'scheduled' and d.effective_on <= $2
+        and d.subscription_id = {key}v.id
+    where d.kind in ('pause', 'cancel') group by d.subscription_id";
+/// On which day through a day these subscriptions are to go out of service, by changes that were not carried out yet.
+pub async fn ceasing(tx: &mut Tx, tenant: Uuid, through: NaiveDate, ids: Vec<Uuid>) -> Result<Vec<(Uuid, NaiveDate)>> {
+    tx.fetch_rows(CEASING, (tenant, through), &Rows::new().with("id", ids)).await
+}
+
 const SCHEDULED_CONTRACTS: &str = "select distinct contract_id from subscription_changes
     where tenant_id = $1 and state = 'scheduled' and effective_on <= $2 and contract_id > $3
     order by contract_id limit $4";

@@ -9,12 +9,12 @@ use altyn_domain::{
     subscription::SubscriptionStatus,
 };
 use altyn_store::{
-    Tx,
+    Tx, changes,
     metering::{self as rows, BesideRow, EventRow, SubscriberRow},
     meters,
     usage_windows::{self, PlacedRow},
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -138,11 +138,13 @@ struct Subscriber {
     /// The first instant that periods to come are charged for.
     charged_from_us: i64,
     suspended_from_us: Option<i64>,
+    /// The first day of a pause, or behind the end, that is due and was not carried out yet.
+    ceases_on: Option<NaiveDate>,
     in_service: bool,
 }
 
 impl Subscriber {
-    fn read(row: SubscriberRow) -> Result<Self> {
+    fn read(row: SubscriberRow, ceases_on: Option<NaiveDate>) -> Result<Self> {
         let zones = zones(&row.zone, row.former_zone.as_ref(), row.former_zone_until)?;
         let status: SubscriptionStatus = stored("subscriptions.status", &row.status)?;
         // Where the zone changes at the boundary, windows follow one another in instants: the day may begin earlier.
@@ -152,6 +154,7 @@ impl Subscriber {
             charged_from_us: begins_us(row.next_charge_on, &zones) - slack_us,
             suspended_from_us: row.suspended_from.map(|day| begins_us(day, &zones)),
             ends_us: row.ends_on.map(|day| begins_us(day, &zones)),
+            ceases_on,
             zones,
             in_service: status.is_charged(),
             row,
@@ -172,9 +175,19 @@ impl Known {
             .map(|meter| Ok((meter.code, (meter.id, stored("meters.aggregation", &meter.aggregation)?))))
             .collect::<Result<_>>()?;
         let ids: BTreeSet<Uuid> = read().map(|event| event.subscription_id.0).collect();
-        let found = rows::subscribers(tx, tenant, ids.into_iter().collect()).await?;
-        let subscribers: HashMap<Uuid, Subscriber> =
-            found.into_iter().map(|row| Ok((row.id, Subscriber::read(row)?))).collect::<Result<_>>()?;
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        // Somewhere it is the next day already.
+        let through = (now + WIDEST_ZONES).date_naive();
+        let ceasing: HashMap<Uuid, NaiveDate> =
+            changes::ceasing(tx, tenant, through, ids.clone()).await?.into_iter().collect();
+        let found = rows::subscribers(tx, tenant, ids).await?;
+        let subscribers: HashMap<Uuid, Subscriber> = found
+            .into_iter()
+            .map(|row| {
+                let (id, ceases_on) = (row.id, ceasing.get(&row.id).copied());
+                Ok((id, Subscriber::read(row, ceases_on)?))
+            })
+            .collect::<Result<_>>()?;
         let versions: BTreeSet<Uuid> = subscribers.values().map(|found| found.row.plan_version_id).collect();
         let metered = rows::metered(tx, tenant, versions.into_iter().collect()).await?.into_iter().collect();
         let mut earliest: BTreeMap<(Uuid, Uuid), i64> = BTreeMap::new();
@@ -313,6 +326,13 @@ impl Known {
         let behind = self.windows.get(&(subscription, meter)).map_or(&[][..], Vec::as_slice);
         // The first that ends behind the instant: windows are disjoint, so no other holds it.
         let next = behind.partition_point(|window| window.ends_us <= occurred_us);
+        // The window is cut when the days are closed: what is used behind that would be counted in none.
+        if let Some(on) = subscriber.ceases_on
+            && begins_us(on, &subscriber.zones) <= occurred_us
+        {
+            let message = format!("{} is paused or cancelled from {on} on", SubscriptionId(subscription));
+            return Err(("not-in-service", message));
+        }
         match behind.get(next) {
             Some(window) if window.starts_us <= occurred_us => {
                 return Ok((window.state != "open").then_some(window.id));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use altyn_domain::{
+    change::ChangeKind,
     credit::PolicyScope,
     id::{ContractId, ManualOperationId, SubscriptionId},
     ledger::{About, AccountCode, Entry, Transaction, TransactionKind},
@@ -14,6 +15,7 @@ use altyn_domain::{
 use altyn_service::{
     Altyn,
     blocks::BlockView,
+    changes::ChangeSubscription,
     credit::{CreateCreditPolicy, CreditAllowance},
     ledger::{PostTransaction, post_all},
     lives::{SubscriptionLifeView, TransitionView},
@@ -37,6 +39,7 @@ on_both_engines!(
     what_is_paid_meanwhile_is_withdrawn_and_not_done,
     a_hold_stops_whatever_the_mode_and_its_release_restores_the_status,
     an_administrative_block_takes_out_of_service_and_its_end_restores_the_status,
+    what_begins_by_hand_and_lapsed_comes_back_lapsed_and_is_renewed_from_the_day,
     a_block_holds_what_was_served_and_not_charged_once_the_day_is_closed,
     what_was_served_is_charged_before_it_is_held_or_stopped_by_hand,
     a_promise_counts_where_the_term_says_so,
@@ -404,6 +407,31 @@ async fn an_administrative_block_takes_out_of_service_and_its_end_restores_the_s
     assert_eq!(status(world, paid).await, Stopped);
     world.altyn.block_lift(&world.request(), later.id, why()).await.unwrap();
     assert_eq!(status(world, paid).await, Active);
+    world.prove().await;
+}
+
+async fn what_begins_by_hand_and_lapsed_comes_back_lapsed_and_is_renewed_from_the_day(world: &World) {
+    let payer = world.contracts[ODD].id;
+    pay(world, payer, 9 * PRICE, "payer", "2026-11-01").await;
+    let wish = serde_json::json!({ "contract_id": payer, "plan_code": world.subscriptions(payer).await[0].plan_code,
+        "starts_on": "2026-11-01", "manual": true });
+    let wish = serde_json::from_value(wish).unwrap();
+    let by_hand = world.altyn.subscription_create(&world.request(), wish).await.unwrap().value;
+    close_through(world, "2026-11-01", "2027-01-10").await;
+    world.clock.set("2027-01-11T09:00:00Z".parse().unwrap());
+    let block = blocked(world, serde_json::json!({ "subscription_id": by_hand.id })).await;
+    assert_eq!(status(world, by_hand.id).await, Stopped);
+    world.clock.set("2027-03-12T09:00:00Z".parse().unwrap());
+    close_through(world, "2027-01-11", "2027-03-11").await;
+    let why = serde_json::from_value(serde_json::json!({ "comment": "снято" })).unwrap();
+    world.altyn.block_lift(&world.request(), block.id, why).await.unwrap();
+    let back = world.altyn.subscription_get(&world.request(), by_hand.id).await.unwrap();
+    assert_eq!((back.status, back.next_charge_on), (Active, by_hand.next_charge_on));
+    world.prove().await;
+    world.made(by_hand.id, &ChangeSubscription::of(ChangeKind::Renew)).await;
+    let of = world.charges().await.into_iter().filter(|((of, ..), _)| *of == by_hand.id.0);
+    let used: Vec<_> = of.map(|(_, charged)| charged.used).collect();
+    assert_eq!(used.iter().map(|(from, _)| *from).collect::<Vec<_>>(), [day("2027-03-12")], "{used:?}");
     world.prove().await;
 }
 

@@ -35,6 +35,7 @@ on_both_engines!(
     readings_that_come_late_are_billed_once_whichever_window_they_fall_into,
     a_reading_below_an_earlier_one_is_refused_by_name,
     use_of_days_that_are_not_charged_is_refused_by_name,
+    use_of_a_pause_that_is_due_is_refused_although_no_day_was_closed_since,
     whatever_changes_and_whenever_events_come_each_is_billed_once,
     a_plan_that_saw_other_events_is_not_confirmed,
     two_hosts_that_record_and_bill_at_once_lose_nothing,
@@ -649,6 +650,28 @@ async fn use_of_days_that_are_not_charged_is_refused_by_name(world: &World) {
     assert_eq!(report.refused[0].code, "not-charged", "{report:?}");
     change(world, by_hand, ChangeSubscription::of(ChangeKind::Renew)).await;
     recorded(world, vec![event("h", by_hand, "2026-12-10T08:00:00Z", "20")]).await;
+    world.prove().await;
+}
+
+async fn use_of_a_pause_that_is_due_is_refused_although_no_day_was_closed_since(world: &World) {
+    let (contract, subscription) = metered(world, "U-24").await;
+    let pause = ChangeSubscription { on: Some(day("2026-11-10")), ..ChangeSubscription::of(ChangeKind::Pause) };
+    change(world, subscription, pause).await;
+    world.clock.set("2026-11-15T09:00:00Z".parse().unwrap());
+    // Midnight in Moscow begins the pause; the close of its first day is yet to come.
+    let events = [("before", "2026-11-09T20:59:59Z"), ("within", "2026-11-09T21:00:00Z")];
+    let events: Vec<_> = events.into_iter().map(|(id, at)| event(id, subscription, at, "20")).collect();
+    let report = record(world, events.clone()).await;
+    assert_eq!(report.accepted, 1, "{report:?}");
+    assert_eq!((report.refused[0].id.as_deref(), report.refused[0].code.as_str()), (Some("within"), "not-in-service"));
+    world.close_day("2026-11-14").await;
+    let again = record(world, events).await;
+    assert_eq!((again.repeated, again.refused[0].code.as_str()), (1, "not-in-service"), "as before the close");
+    change(world, subscription, ChangeSubscription::of(ChangeKind::Resume)).await;
+    world.clock.set("2026-12-02T09:00:00Z".parse().unwrap());
+    world.close_day("2026-12-01").await;
+    assert_eq!(windows(world, subscription).await.iter().map(|window| window.events).sum::<i64>(), 1);
+    assert!(usage_charges(world, contract).await.iter().map(|charge| charge.amount_minor).sum::<i64>() > 0);
     world.prove().await;
 }
 
