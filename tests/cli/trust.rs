@@ -188,3 +188,28 @@ fn a_component_on_trial_is_started_widened_promoted_and_rolled_back() {
     let told = desk.run(&[&rehearse[..], &["--next-run"]].concat()).refused(3);
     assert!(told.contains("no plugin is bound"), "{told}");
 }
+
+#[test]
+fn an_upgrade_tells_what_stays_until_it_is_migrated() {
+    let desk = with_guest();
+    desk.json(&["plugin", "install", "ru-vat.wasm"]);
+    let bound = desk.json(&["plugin", "bind", "ru-vat", "--from", "2026-11-01"]);
+    let binding = bound["id"].as_str().unwrap();
+    let upgrade = ["plugin", "upgrade", "--binding", binding, "--component", "ru-vat", "--plugin-config"];
+    desk.run(&[&upgrade[..], &["{}", "--existing", "stray"]].concat()).refused(2);
+    let told = desk.run(&[&upgrade[..], &[r#"{"regime":"usn-5"}"#]].concat()).succeeded().stdout();
+    assert!(told.contains("staying") && told.contains("started before"), "{told}");
+    let stays = desk.json(&["plugin", "stays", "--binding", binding]);
+    assert_eq!((&stays["data"][0]["version"], &stays["data"][0]["subscriptions"]), (&2.into(), &0.into()), "{stays}");
+    let migrate = ["plugin", "migrate", "--binding", binding];
+    desk.run(&migrate).refused(2);
+    let nobody = ["--subscription", "sub_00000000000000000000000000"];
+    desk.run(&[&migrate[..], &nobody, &["--all"]].concat()).refused(2);
+    let migrated = desk.run(&[&migrate[..], &["--all", "--output", "json"]].concat()).succeeded().json();
+    assert_eq!((&migrated["migrated"], &migrated["staying"]), (&0.into(), &serde_json::json!([])));
+    let existing = ["{}", "--existing", "migrate", "--output", "json"];
+    let upgraded = desk.run(&[&upgrade[..], &existing].concat()).succeeded().json();
+    assert!(upgraded.get("staying").is_none(), "{upgraded}");
+    let history = desk.run(&["plugin", "history", "--binding", binding]).succeeded().stdout();
+    assert!(history.contains("migrate") && history.contains("stay on the component before"), "{history}");
+}

@@ -14,6 +14,7 @@ use crate::{
 on_both_engines!(
     a_signed_component_is_installed_over_the_interface,
     a_binding_is_upgraded_and_shared_by_its_version,
+    an_upgrade_says_what_stays_and_a_migration_ends_it,
     a_component_is_put_on_trial_widened_promoted_and_ended,
     a_declaration_is_applied_over_the_interface,
     the_next_run_is_rehearsed_over_the_interface,
@@ -88,6 +89,34 @@ async fn a_binding_is_upgraded_and_shared_by_its_version(host: Host) {
 async fn installed(host: &Host, name: &str) -> serde_json::Value {
     let install = host.ask_as(&host.root, Method::POST, "/v1/plugins").header("idempotency-key", host.fresh());
     send(install.header("content-type", "application/wasm").body(books::plugin(name))).await.expect(201)
+}
+
+async fn an_upgrade_says_what_stays_and_a_migration_ends_it(host: Host) {
+    let (component, binding) = books::bind(&host, "ru-vat", json!({})).await;
+    let path = format!("/v1/bindings/{}", binding["id"].as_str().unwrap());
+    let upgrade = |version: &str, existing: &str| {
+        let body = json!({ "component": component["digest"], "config": { "regime": "usn-5" }, "existing": existing });
+        let request = host.ask(Method::POST, &format!("{path}/upgrade")).header("idempotency-key", host.fresh());
+        send(request.header("if-match", version.to_owned()).json(&body))
+    };
+    upgrade("\"1\"", "stray").await.problem(422, "invalid-request");
+    let upgraded = upgrade("\"1\"", "stay").await.expect(200);
+    let staying = &upgraded["staying"][0];
+    assert_eq!((&staying["plugin_id"], &staying["version"]), (&json!("ru-vat"), &json!(2)), "{upgraded}");
+    assert_eq!(host.get(&format!("{path}/stays")).await.expect(200)["data"][0], *staying);
+    let migrate = format!("{path}/migrate");
+    let problem = host.post(&migrate, &json!({})).await.problem(422, "invalid-request");
+    assert_eq!(problem["errors"][0]["pointer"], "/subscriptions", "{problem}");
+    let once = || send(host.ask(Method::POST, &migrate).header("idempotency-key", "m-1").json(&json!({ "all": true })));
+    let migrated = once().await.expect(200);
+    assert_eq!((&migrated["component"], &migrated["staying"]), (&component["digest"], &json!([])));
+    assert_eq!(once().await.header("idempotent-replayed"), Some("true"));
+    assert_eq!(host.get(&format!("{path}/stays")).await.expect(200)["data"], json!([]));
+    let history = host.get(&format!("{path}/history")).await.expect(200);
+    assert_eq!((&history["data"][2]["kind"], &history["data"][2]["version"]), (&json!("migrate"), &json!(3)));
+    upgrade("\"2\"", "migrate").await.problem(412, "stale-version");
+    let (_, stranger) = host.stranger().await;
+    send(host.ask_as(&stranger, Method::GET, &format!("{path}/stays"))).await.problem(404, "not-found");
 }
 
 async fn a_component_is_put_on_trial_widened_promoted_and_ended(host: Host) {

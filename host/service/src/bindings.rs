@@ -689,8 +689,8 @@ impl Altyn {
         let stays =
             if has_stays(world.as_str()) { stay_rows::live(&mut tx, owner.0, row.id).await? } else { Vec::new() };
         drop(tx);
-        let canary = self.canary_of((tenant, owner), trial, lowered, &present).await?;
-        let staying = self.staying_of(tenant, stays, lowered, &present).await?;
+        let canary = Box::pin(self.canary_of((tenant, owner), trial, lowered, &present)).await?;
+        let staying = Box::pin(self.staying_of(tenant, stays, lowered, &present)).await?;
         Ok(Bound { canary, staying, ..present })
     }
 

@@ -192,7 +192,7 @@ async fn seed(places: &Places, seed: u64, most: Option<usize>, report: &Mutex<Re
             }
         }
     };
-    let first = note(Life::live(&places.sqlite, seed, 0, &steps, Manner::USUAL).await, "sqlite");
+    let first = note(Box::pin(Life::live(&places.sqlite, seed, 0, &steps, Manner::USUAL)).await, "sqlite");
     let Some(first) = first else { return };
     let digest = books::digest(&first.books);
     report.lock().unwrap_or_else(PoisonError::into_inner).books.insert(seed, digest);
@@ -202,13 +202,15 @@ async fn seed(places: &Places, seed: u64, most: Option<usize>, report: &Mutex<Re
         }
     };
     if let Some(postgres) = &places.postgres
-        && let Some(other) = note(Life::live(postgres, seed, 0, &steps, Manner::USUAL).await, "postgres")
+        && let Some(other) = note(Box::pin(Life::live(postgres, seed, 0, &steps, Manner::USUAL)).await, "postgres")
     {
         compared(other, "sqlite and postgres");
     }
     if first.crashes > 0 && seed.is_multiple_of(UNDISTURBED) {
         let manner = Manner { crashes: false, watched: false, ..Manner::USUAL };
-        if let Some(other) = note(Life::live(&places.sqlite, seed, 1, &steps, manner).await, "sqlite without crashes") {
+        if let Some(other) =
+            note(Box::pin(Life::live(&places.sqlite, seed, 1, &steps, manner)).await, "sqlite without crashes")
+        {
             compared(other, "sqlite with and without crashes");
         }
     }
@@ -216,8 +218,8 @@ async fn seed(places: &Places, seed: u64, most: Option<usize>, report: &Mutex<Re
         let year = steps_within(&steps, TimeDelta::days(365));
         let late = Manner { crashes: false, cut: None, daily: true, invoices: true, watched: false };
         let in_time = Manner { cut: Some(TimeDelta::hours(5 + i64::try_from(seed % 7).unwrap_or(0) * 11)), ..late };
-        let one = note(Life::live(&places.sqlite, seed, 2, year, late).await, "sqlite, closed late");
-        let other = note(Life::live(&places.sqlite, seed, 3, year, in_time).await, "sqlite, closed in time");
+        let one = note(Box::pin(Life::live(&places.sqlite, seed, 2, year, late)).await, "sqlite, closed late");
+        let other = note(Box::pin(Life::live(&places.sqlite, seed, 3, year, in_time)).await, "sqlite, closed in time");
         if let (Some(one), Some(other)) = (one, other)
             && let Some(broken) = differs(&one, &other, year)
         {

@@ -205,7 +205,7 @@ impl Altyn {
         draft.lay_out(covered);
         draft.end_orders(orders);
         self.check_bounds(&draft)?;
-        let draft = self.price(draft, seller).await?;
+        let draft = Box::pin(self.price(draft, seller)).await?;
         self.plan_credits(request, draft).await
     }
 
@@ -251,7 +251,7 @@ impl Altyn {
         )?;
         let bounds: Vec<&Bound> = [Some(&strategy), rule.as_ref()].into_iter().flatten().collect();
         let subscriptions = || draft.items.iter().map(|item| item.row.id).collect();
-        let left = self.left(draft.tenant, &bounds, subscriptions).await?;
+        let left = Box::pin(self.left(draft.tenant, &bounds, subscriptions)).await?;
         let (runtime, ids, at) = (self.plugins.runtime(), Arc::clone(&self.ids), self.clock.now());
         blocking(move || {
             let mut draft = draft;

@@ -422,7 +422,7 @@ impl Altyn {
 
     /// Computes the plans of a chunk.
     pub(super) async fn compute_chunk(&self, pass: &mut Pass, mut chunk: Chunk) -> Result<Computed> {
-        self.complete(pass, &mut chunk).await?;
+        Box::pin(self.complete(pass, &mut chunk)).await?;
         let at = self.clock.now();
         let (inputs, plans, refused) = (Arc::clone(&pass.inputs), pass.plans.clone(), pass.refused.clone());
         blocking(move || compute(&inputs, &plans, &chunk, &refused, at)).await?

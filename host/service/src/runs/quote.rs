@@ -101,7 +101,7 @@ impl Altyn {
             let run = imagined(self.ids.next(), on, self.clock.now());
             let mut pass = self.pass(tenant, &run, Action::Propose).await?;
             let prices = self.prices_for(tenant, &due).await?;
-            let computed = self.compute_chunk(&mut pass, Chunk { due, prices, ..Chunk::default() }).await?;
+            let computed = Box::pin(self.compute_chunk(&mut pass, Chunk { due, prices, ..Chunk::default() })).await?;
             if let Some(parked) = computed.parked.into_iter().next() {
                 let message = format!("{}: {}", parked.fault.code, parked.fault.reason);
                 return Err(ServiceError::Plugin { code: REFUSED, message });
@@ -126,7 +126,7 @@ impl Altyn {
         let due = vec![due_row(row, contract)];
         let prices = self.prices_for(tenant, &due).await?;
         let chunk = Chunk { due, prices, ..Chunk::default() };
-        let computed = self.compute_chunk(&mut pass, chunk).await?;
+        let computed = Box::pin(self.compute_chunk(&mut pass, chunk)).await?;
         if let Some(parked) = computed.parked.into_iter().next() {
             let message = format!("{}: {}", parked.fault.code, parked.fault.reason);
             return Err(ServiceError::Plugin { code: REFUSED, message });

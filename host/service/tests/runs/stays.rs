@@ -159,6 +159,7 @@ async fn changed(world: &World, id: SubscriptionId, change: ChangeSubscription) 
 }
 
 async fn new_subscriptions_get_the_new_component_and_old_ones_stay_until_they_are_migrated(world: &World) {
+    use BindingChange::{Bind, Migrate, Upgrade};
     world.at("2026-12-20");
     let contract = world.import_contract("ST-1", "home-1m", 2, "2027-01-01").await;
     let old: Vec<SubscriptionId> = world.subscriptions(contract).await.iter().map(|one| one.id).collect();
@@ -225,7 +226,6 @@ async fn new_subscriptions_get_the_new_component_and_old_ones_stay_until_they_ar
     assert!(world.decided(run.id, true).await.values().all(|by| by == "hostile-tax"));
     let history = world.altyn.binding_history(&world.request(), binding, &page()).await.unwrap().data;
     let kinds: Vec<BindingChange> = history.iter().map(|change| change.kind).collect();
-    use BindingChange::{Bind, Migrate, Upgrade};
     assert_eq!(kinds, [Bind, Upgrade, Migrate, Migrate], "what changed nothing is not told");
     assert_eq!(history[2].detail.as_deref(), Some("1 subscriptions migrate by name"));
     world.proven().await;
