@@ -29,7 +29,7 @@ pub struct Shadow {
     candidate: PathBuf,
     #[command(flatten)]
     manifest: ManifestArgs,
-    /// The first business day of the recorded history
+    /// The first business day of the recorded history; of a gateway, the first day of exchanges
     #[arg(long, value_name = "DATE", required_unless_present = "next_run", conflicts_with = "next_run")]
     from: Option<NaiveDate>,
     /// The day after the last; default: all days
@@ -208,6 +208,22 @@ pub fn text(report: &ShadowReport) -> String {
         }
         text.push('\n');
         text.push_str(&contracts.render());
+    }
+    if !report.payments.is_empty() {
+        let mut payments = Table::new(["payment", "currency", "difference", "calls", "reasons"]);
+        for payment in &report.payments {
+            let currency = payment.currency.clone().unwrap_or_default();
+            let reasons: Vec<&str> = payment.reasons.iter().map(|reason| reason.as_str()).collect();
+            payments.row([
+                payment.payment_id.to_string(),
+                currency.clone(),
+                money(payment.difference_minor, &currency),
+                output::count(payment.lines),
+                reasons.join(", "),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&payments.render());
     }
     if !report.examples.is_empty() {
         let mut examples = Table::new(["call", "line", "differs by", "recorded", "candidate"]);

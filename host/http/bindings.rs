@@ -229,7 +229,8 @@ async fn deciding(
 /// The body is a component's bytes. It is asked everything the binding's component was asked for the business days from
 /// `from` until before `until`; the answer tells what it would have decided otherwise, in money. The binding may be one from
 /// above; the history is the acting tenant's. A candidate that is not installed brings its signed manifest, as an installation
-/// would need it. Nothing is kept, so it needs no idempotency key.
+/// would need it. Nothing is kept, so it needs no idempotency key. Of a gateway, the exchanges that began on these days of the
+/// tenant's zone are had again step by step, payment by payment; nothing is sent.
 #[utoipa::path(post, path = "/v1/bindings/{id}/shadow", operation_id = "binding_shadow", tag = "bindings",
     params(("id" = BindingId, Path, description = "The binding"), ShadowOptions,
         ("Altyn-Manifest" = Option<String>, Header, description = "The signed manifest, JSON in one line")),

@@ -327,8 +327,8 @@ catalogue! {
         "No plugin is bound to an extension point on the business date.",
         "Install a plugin of that world and bind it to the tenant from that date or earlier.";
     NothingToShadow = "nothing-to-shadow", CONFLICT, "Nothing to compare",
-        "The binding is of a gateway, which decides no lines; or no plan of the rehearsed run depends on it.",
-        "Try a gateway in another binding of a test account; compare a numbering scheme with the recorded history.";
+        "The binding is of a gateway, which no run asks anything; or no plan of the rehearsed run depends on it.",
+        "Compare a gateway with its recorded exchanges, and a numbering scheme with the recorded history.";
     GatewayCannot = "gateway-cannot", CONFLICT, "The gateway does not do this",
         "The bound gateway does not serve this operation, currency or amount with its configuration.",
         "Read what it can do at `/v1/gateways/{id}`, or use another binding.";

@@ -24,6 +24,10 @@ use crate::state::State;
 use crate::v0_1;
 use crate::vault::{Entry, VaultUse};
 
+mod rehearsal;
+
+pub use rehearsal::{GatewayCall, RehearsedVault};
+
 type Ran<R> = (Call<R>, Vec<Entry>);
 
 /// What a gateway answered, read back from evidence.

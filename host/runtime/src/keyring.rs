@@ -133,6 +133,14 @@ impl Keyring {
         Self::default()
     }
 
+    /// The same with the named secrets alone.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Self {
+        let named =
+            |(name, value): (&String, &Zeroizing<Vec<u8>>)| names.contains(name).then(|| (name.clone(), value.clone()));
+        Self { secrets: self.secrets.iter().filter_map(named).collect(), shown: None }
+    }
+
     /// One that tells which digests it was shown: for secrets that are nobody's.
     pub(crate) fn telling() -> Self {
         Self { secrets: BTreeMap::new(), shown: Some(Arc::default()) }

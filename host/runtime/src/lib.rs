@@ -48,7 +48,7 @@ pub use digest::Digest;
 pub use engine::{Runtime, RuntimeError};
 pub use evidence::{Side, as_json};
 pub use failure::{Bulkhead, CallFailure, FaultKind};
-pub use gateway::{GatewayAnswer, read_gateway_answer};
+pub use gateway::{GatewayAnswer, GatewayCall, RehearsedVault, read_gateway_answer};
 pub use install::{DescriptorError, Examination, Inspection, InstallError, Plugin, check_descriptor};
 pub use keyring::{Captured, Keyring, Masks, VaultError};
 pub use meter::{Purpose, Usage, UsageKey};

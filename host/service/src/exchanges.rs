@@ -19,6 +19,7 @@ use altyn_store::{Tx, exchanges as rows, jobs};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use claims::payment_of;
 pub use machine::ANSWERED_IN_MS;
 
 use crate::{

@@ -18,7 +18,8 @@ pub(crate) use shadow::{minor, percent};
 
 pub use replay::{ReplayDifference, ReplayReport};
 pub use shadow::{
-    ShadowCandidate, ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowReason, ShadowReport, ShadowTotal,
+    ShadowCandidate, ShadowContract, ShadowCount, ShadowLine, ShadowOptions, ShadowPayment, ShadowReason, ShadowReport,
+    ShadowTotal,
 };
 
 use self::replay::Replayed;

@@ -296,6 +296,11 @@ impl Gateway {
         Ok(joined)
     }
 
+    /// The secrets that digests are computed over, those of these names alone.
+    pub(crate) fn keyring_of(&self, names: &[String]) -> Keyring {
+        self.keyring.only(names)
+    }
+
     /// What is taken out of whatever comes back.
     pub(crate) fn masks(&self, captured: &Captured) -> Masks {
         self.keyring.masks(captured)

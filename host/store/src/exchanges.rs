@@ -201,6 +201,21 @@ pub async fn list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<
     tx.fetch_all(LIST, (tenant, after, limit)).await
 }
 
+const BEGUN_BETWEEN: &str = columns!(
+    "where tenant_id = $1 and binding_id = $2 and id > $3 and created_at >= $4 and created_at < $5 order by id limit $6"
+);
+/// A page of the exchanges of a binding that began from one instant until before another, by id.
+pub async fn begun_between(
+    tx: &mut Tx,
+    tenant: Uuid,
+    binding: Uuid,
+    after: Uuid,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+    limit: i64,
+) -> Result<Vec<ExchangeRow>> {
+    tx.fetch_all(BEGUN_BETWEEN, (tenant, binding, after, from, until, limit)).await
+}
+
 const TAKE: &str = "update exchanges set lease_owner = $3, lease_until = $4, fence = fence + 1
     where tenant_id = $1 and id = $2 and state <> 'done'
         and (lease_until is null or lease_until <= $5 or lease_owner = $3)";

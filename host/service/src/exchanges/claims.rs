@@ -260,7 +260,7 @@ pub(super) async fn judge(
 }
 
 /// The payment that a claim is about, begun through the same binding.
-async fn payment_of(
+pub(crate) async fn payment_of(
     tx: &mut Tx,
     tenant: TenantId,
     binding: BindingId,

@@ -381,6 +381,11 @@ impl Altyn {
                            the recorded history instead";
             return Err(ServiceError::conflict("nothing-to-shadow", message));
         }
+        if row.extension_point == World::PaymentGateway.as_str() {
+            let message = "a run asks no gateway anything; compare the candidate with the recorded exchanges instead, from a \
+                           day on";
+            return Err(ServiceError::conflict("nothing-to-shadow", message));
+        }
         let candidate = self.candidate_of(&row.extension_point, candidate.into(), options.config).await?;
         let on = self.next_day(request, options.on).await?;
         let run = imagined(self.ids.next(), on, self.clock.now());

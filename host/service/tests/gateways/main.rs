@@ -15,4 +15,5 @@ mod on_trial;
 mod paypal;
 mod robokassa;
 mod sandbox;
+mod shadow;
 mod wire;

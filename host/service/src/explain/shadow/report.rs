@@ -1,7 +1,7 @@
 //! What a shadow run is asked and what it answers.
 
 use altyn_domain::{
-    id::{BindingId, CallId, ContractId},
+    id::{BindingId, CallId, ContractId, ExchangeId},
     manifest::SignedManifest,
 };
 use chrono::NaiveDate;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ShadowOptions {
-    /// The first business day.
+    /// The first business day; of a gateway, the first day on which exchanges began.
     pub from: NaiveDate,
     /// The day after the last; all days when absent.
     pub until: Option<NaiveDate>,
@@ -51,6 +51,12 @@ pub enum ShadowReason {
     OtherNumber,
     /// Another text only.
     OtherText,
+    /// A gateway sends another request, or none where one was sent.
+    OtherRequest,
+    /// A gateway says that a payment stands otherwise, or believes a notification otherwise.
+    OtherVerdict,
+    /// A gateway was never asked it, because an earlier answer of the exchange is another.
+    NotReached,
 }
 
 impl ShadowReason {
@@ -63,6 +69,9 @@ impl ShadowReason {
             Self::OtherTax => "other-tax",
             Self::OtherNumber => "other-number",
             Self::OtherText => "other-text",
+            Self::OtherRequest => "other-request",
+            Self::OtherVerdict => "other-verdict",
+            Self::NotReached => "not-reached",
         }
     }
 }
@@ -72,11 +81,12 @@ impl ShadowReason {
 pub struct ShadowTotal {
     /// ISO 4217 code.
     pub currency: String,
-    /// What the recorded answers come to, minor units; lines that a plan asked about twice count twice.
+    /// What the recorded answers come to, minor units; lines that a plan asked about twice count twice. Of a gateway, what
+    /// each answer says was taken or held, less what was given back.
     pub recorded_minor: i64,
     /// What the candidate's answers come to, with the recorded amount where it gave none.
     pub candidate_minor: i64,
-    /// The difference in lines that stand in the books: more to pay is positive.
+    /// The difference in lines that stand in the books: more to pay is positive. Payments through gateways stand in none.
     pub posted_difference_minor: i64,
 }
 
@@ -97,12 +107,27 @@ pub struct ShadowContract {
     pub reasons: Vec<ShadowReason>,
 }
 
+/// What would have changed for one payment through a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ShadowPayment {
+    /// The exchange that began it.
+    pub payment_id: ExchangeId,
+    /// ISO 4217 code; absent when no amount is known on both sides.
+    pub currency: Option<String>,
+    /// More that is taken or held, or less that is given back, is positive, minor units.
+    pub difference_minor: i64,
+    /// How many of its recorded calls differ.
+    pub lines: i64,
+    /// How they differ.
+    pub reasons: Vec<ShadowReason>,
+}
+
 /// One line that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ShadowLine {
     /// The recorded call.
     pub call_id: CallId,
-    /// The line inside the call.
+    /// The line inside the call; of a gateway, the exchange and the place of the call in it.
     pub line: String,
     /// How it differs.
     pub reason: ShadowReason,
@@ -138,7 +163,7 @@ pub struct ShadowReport {
     pub recorded_faults: i64,
     /// Recorded calls whose evidence is gone or changed.
     pub unreadable_calls: i64,
-    /// Lines asked about.
+    /// Lines asked about; of a gateway, each recorded call is one.
     pub lines: i64,
     /// Lines with the recorded answer.
     pub identical_lines: i64,
@@ -156,7 +181,14 @@ pub struct ShadowReport {
     pub contracts: Vec<ShadowContract>,
     /// How many contracts differ.
     pub contracts_different: i64,
-    /// Lines that differ and stand in no books: of plans that were never executed, or of numbers' sequences.
+    /// Up to 100 payments through a gateway, the largest difference first.
+    #[serde(default)]
+    pub payments: Vec<ShadowPayment>,
+    /// How many payments differ.
+    #[serde(default)]
+    pub payments_different: i64,
+    /// Lines that differ and stand in no books: of plans that were never executed, or of numbers' sequences; of a gateway,
+    /// notifications that name no payment.
     pub unposted_lines: i64,
     /// Up to 20 lines that differ.
     pub examples: Vec<ShadowLine>,
