@@ -19,6 +19,7 @@ mod notices;
 mod operator;
 mod orders;
 mod plugins;
+mod previews;
 mod prices;
 mod realisation;
 mod rechecks;
