@@ -96,6 +96,9 @@ pub struct ContractFields {
     /// Its id there
     #[arg(long)]
     external_id: Option<String>,
+    /// Show what it would do; nothing is written
+    #[arg(long)]
+    preview: bool,
 }
 
 /// An amount of the command line, minor units.
@@ -124,6 +127,9 @@ impl ContractCommand {
                     external_system: fields.external_system,
                     external_id: fields.external_id,
                 };
+                if fields.preview {
+                    return printer.object(&altyn.contract_create_preview(&request, command).await?, &[]);
+                }
                 printer.object(&altyn.contract_create(&request, command).await?.value, COLUMNS)
             }
             Self::List { customer, number, page } => {

@@ -115,6 +115,9 @@ pub enum CreditCommand {
         /// The business date; default: today
         #[arg(long)]
         on: Option<NaiveDate>,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
 }
 
@@ -221,7 +224,7 @@ impl CreditCommand {
                 let set = altyn.contract_control_set(&request, contract, version, command).await?;
                 printer.object(&set.value, CONTROL_COLUMNS)
             }
-            Self::Transfer { from, to, amount, source_key, description, on } => {
+            Self::Transfer { from, to, amount, source_key, description, on, preview } => {
                 let currency = Currency::parse(&altyn.contract_get(&request, from).await?.currency);
                 let command = TransferFunds {
                     source_key,
@@ -231,6 +234,9 @@ impl CreditCommand {
                     effective_on: on,
                     description,
                 };
+                if preview {
+                    return printer.object(&altyn.contract_transfer_preview(&request, command).await?, &[]);
+                }
                 printer.object(&altyn.contract_transfer(&request, command).await?.value, TRANSACTION_COLUMNS)
             }
         }

@@ -61,11 +61,17 @@ pub enum LedgerCommand {
     Post {
         /// The file; - is stdin
         file: PathBuf,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// Post up to 1,000 transactions together from a JSON file, the body of POST /v1/ledger/transactions/batch
     PostBatch {
         /// The file; - is stdin
         file: PathBuf,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// Reverse a transaction whole
     Reverse {
@@ -77,6 +83,9 @@ pub enum LedgerCommand {
         /// Why, for people
         #[arg(long)]
         description: String,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
 }
 
@@ -112,16 +121,25 @@ impl LedgerCommand {
                     "the trial balance is not zero; run `altyn verify`",
                 ))
             }
-            Self::Post { file } => {
+            Self::Post { file, preview } => {
                 let command: PostTransaction = command_of(&file)?;
+                if preview {
+                    return printer.object(&altyn.transaction_post_preview(&request, command).await?, &[]);
+                }
                 printer.object(&altyn.transaction_post(&request, command).await?.value, TRANSACTION)
             }
-            Self::PostBatch { file } => {
+            Self::PostBatch { file, preview } => {
                 let command: PostTransactions = command_of(&file)?;
+                if preview {
+                    return printer.object(&altyn.transaction_post_batch_preview(&request, command).await?, &[]);
+                }
                 printer.object(&altyn.transaction_post_batch(&request, command).await?.value, BATCH)
             }
-            Self::Reverse { id, on, description } => {
+            Self::Reverse { id, on, description, preview } => {
                 let command = ReverseTransaction { effective_on: on, description };
+                if preview {
+                    return printer.object(&altyn.transaction_reverse_preview(&request, id, command).await?, &[]);
+                }
                 printer.object(&altyn.transaction_reverse(&request, id, command).await?.value, TRANSACTION)
             }
         }

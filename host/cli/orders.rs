@@ -48,6 +48,9 @@ pub enum OrderCommand {
     Cancel {
         /// Which
         id: OrderId,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// List orders with their history
     List {
@@ -89,7 +92,8 @@ impl OrderCommand {
                 let command = PlaceOrder { subscription: subscription.ordered(), plan_hash };
                 printer.object(&altyn.order_place(&request, command).await?.value, COLUMNS)
             }
-            Self::Cancel { id } => printer.object(&altyn.order_cancel(&request, id).await?.value, COLUMNS),
+            Self::Cancel { id, preview: true } => printer.object(&altyn.order_cancel_preview(&request, id).await?, &[]),
+            Self::Cancel { id, .. } => printer.object(&altyn.order_cancel(&request, id).await?.value, COLUMNS),
             Self::List { contract, status, page } => {
                 let filter = OrderFilter { contract_id: contract, status };
                 printer.list(&altyn.order_list(&request, filter, &page.page()).await?, COLUMNS)

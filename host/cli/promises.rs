@@ -33,11 +33,17 @@ pub enum PromiseCommand {
         /// Why
         #[arg(long)]
         comment: String,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// Take a promised payment back
     Revoke {
         /// Which
         id: PromiseId,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// List promised payments with their history
     List {
@@ -60,13 +66,19 @@ impl PromiseCommand {
         let (request, printer) = session.request_in_currency().await?;
         let altyn = &session.altyn;
         match self {
-            Self::Give { contract, amount, until, comment } => {
+            Self::Give { contract, amount, until, comment, preview } => {
                 let currency = Currency::parse(&altyn.contract_get(&request, contract).await?.currency);
                 let amount_minor = minor(&amount, currency.unwrap_or(Currency::RUB))?;
                 let command = GivePromise { contract_id: contract, amount_minor, expires_on: until, comment };
+                if preview {
+                    return printer.object(&altyn.promise_give_preview(&request, command).await?, &[]);
+                }
                 printer.object(&altyn.promise_give(&request, command).await?.value, COLUMNS)
             }
-            Self::Revoke { id } => printer.object(&altyn.promise_revoke(&request, id).await?.value, COLUMNS),
+            Self::Revoke { id, preview: true } => {
+                printer.object(&altyn.promise_revoke_preview(&request, id).await?, &[])
+            }
+            Self::Revoke { id, .. } => printer.object(&altyn.promise_revoke(&request, id).await?.value, COLUMNS),
             Self::List { contract, page } => {
                 let filter = PromiseFilter { contract_id: contract };
                 printer.list(&altyn.promise_list(&request, filter, &page.page()).await?, COLUMNS)

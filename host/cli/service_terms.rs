@@ -156,6 +156,9 @@ pub enum ManualOperationCommand {
     Approve {
         /// Which
         id: ManualOperationId,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// Refuse what an operation asks for
     Reject {
@@ -177,7 +180,10 @@ impl ManualOperationCommand {
                 printer.list(&altyn.manual_operation_list(&request, filter, &page.page()).await?, OPERATION)
             }
             Self::Show { id } => printer.object(&altyn.manual_operation_get(&request, id).await?, OPERATION),
-            Self::Approve { id } => {
+            Self::Approve { id, preview: true } => {
+                printer.object(&altyn.manual_operation_approve_preview(&request, id).await?, &[])
+            }
+            Self::Approve { id, .. } => {
                 printer.object(&altyn.manual_operation_approve(&request, id).await?.value, OPERATION)
             }
             Self::Reject { id, reason } => {

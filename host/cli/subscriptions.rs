@@ -56,6 +56,9 @@ pub enum SubscriptionCommand {
         /// First day of service; default: today
         #[arg(long)]
         on: Option<NaiveDate>,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
     /// Show one subscription
     Show {
@@ -77,6 +80,9 @@ pub enum SubscriptionCommand {
         /// Days behind it that are charged already stay charged; `altyn change execute` gives them back
         #[arg(long)]
         keep_charged: bool,
+        /// Show what it would do; nothing is written
+        #[arg(long)]
+        preview: bool,
     },
 }
 
@@ -310,14 +316,22 @@ impl SubscriptionCommand {
                 let edited = altyn.subscription_update(&request, id, version, edits.command()).await?;
                 printer.object(&edited.value, COLUMNS)
             }
-            Self::Activate { id, on } => {
+            Self::Activate { id, on, preview: true } => {
+                let command = ActivateSubscription { on };
+                printer.object(&altyn.subscription_activate_preview(&request, id, command).await?, &[])
+            }
+            Self::Activate { id, on, .. } => {
                 let version = altyn.subscription_get(&request, id).await?.version;
                 let active = altyn.subscription_activate(&request, id, version, ActivateSubscription { on }).await?;
                 printer.object(&active.value, COLUMNS)
             }
             Self::Show { id } => printer.object(&altyn.subscription_get(&request, id).await?, COLUMNS),
             Self::Access { id } => printer.object(&altyn.subscription_access(&request, id).await?, ACCESS_COLUMNS),
-            Self::Cancel { id, on, keep_charged } => {
+            Self::Cancel { id, on, keep_charged, preview: true } => {
+                let command = CancelSubscription { on, keep_charged: Some(keep_charged) };
+                printer.object(&altyn.subscription_cancel_preview(&request, id, command).await?, &[])
+            }
+            Self::Cancel { id, on, keep_charged, .. } => {
                 let version = altyn.subscription_get(&request, id).await?.version;
                 let ended = altyn
                     .subscription_cancel(

@@ -4,6 +4,7 @@ use altyn_domain::id::ContractId;
 use altyn_service::{
     contracts::{ContractFilter, ContractView, CreateContract, UpdateContract},
     page::{Listed, Page},
+    rehearsal::ActionPreview,
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,7 +20,7 @@ use super::{
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(list, create)).routes(routes!(get, update))
+    OpenApiRouter::default().routes(routes!(create_preview)).routes(routes!(list, create)).routes(routes!(get, update))
 }
 
 impl Resource for ContractView {
@@ -91,4 +92,20 @@ async fn update(
     Command { request, command }: Command<UpdateContract>,
 ) -> Result<Answer<ContractView>, Problem> {
     Ok(Answer(altyn.contract_update(&request, id, version, command).await?))
+}
+
+/// Shows what creating a contract would do.
+///
+/// With the opening balance that would be posted to it; nothing is written.
+#[utoipa::path(post, path = "/v1/contracts/preview", operation_id = "contract_create_preview",
+    tag = "contracts",
+    request_body(content = CreateContract, example = json!({
+        "customer_id": "cus_0190a5d0c0de7000800000000000002a", "seller_id": "sel_0190a5d0c0de7000800000000000002a",
+        "number": "Д-2026/001", "kind": "prepaid" })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<ContractView>)))]
+async fn create_preview(
+    App(altyn): App,
+    Command { request, command }: Command<CreateContract>,
+) -> Result<Json<ActionPreview<ContractView>>, Problem> {
+    Ok(Json(altyn.contract_create_preview(&request, command).await?))
 }

@@ -9,6 +9,7 @@ use altyn_service::{
     funds::TransferFunds,
     ledger::TransactionView,
     page::{Listed, Page},
+    rehearsal::ActionPreview,
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(policy_get, policy_replace))
         .routes(routes!(control_get, control_set))
         .routes(routes!(credit))
+        .routes(routes!(transfer_preview))
         .routes(routes!(transfer))
 }
 
@@ -166,4 +168,20 @@ async fn transfer(
     Command { request, command }: Command<TransferFunds>,
 ) -> Result<Answer<TransactionView>, Problem> {
     Ok(Answer(altyn.contract_transfer(&request, command).await?))
+}
+
+/// Shows what a transfer between contracts would do.
+///
+/// The very answer, and every posting with what follows from it, as they would be now; nothing is written.
+#[utoipa::path(post, path = "/v1/transfers/preview", operation_id = "contract_transfer_preview",
+    tag = "credit",
+    request_body(content = TransferFunds, example = json!({
+        "source_key": "move-17", "from_contract_id": "ctr_0190a5d0c0de7000800000000000002a",
+        "to_contract_id": "ctr_0190a5d0c0de7000800000000000002b", "amount_minor": 20_000, "description": "переезд" })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<TransactionView>)))]
+async fn transfer_preview(
+    App(altyn): App,
+    Command { request, command }: Command<TransferFunds>,
+) -> Result<Json<ActionPreview<TransactionView>>, Problem> {
+    Ok(Json(altyn.contract_transfer_preview(&request, command).await?))
 }

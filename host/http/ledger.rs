@@ -5,6 +5,7 @@ use altyn_service::{
     ledger::{AccountView, EntryView, PostTransaction, ReverseTransaction, TransactionView, TrialBalance},
     page::{Listed, Page},
     poster::{PostTransactions, PostedTransactions},
+    rehearsal::ActionPreview,
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -23,9 +24,12 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(account_list))
         .routes(routes!(account_get))
         .routes(routes!(account_entries))
+        .routes(routes!(transaction_post_preview))
         .routes(routes!(transaction_list, transaction_post))
+        .routes(routes!(transaction_post_batch_preview))
         .routes(routes!(transaction_post_batch))
         .routes(routes!(transaction_get))
+        .routes(routes!(transaction_reverse_preview))
         .routes(routes!(transaction_reverse))
         .routes(routes!(trial_balance))
 }
@@ -178,4 +182,62 @@ async fn transaction_reverse(
     responses((status = 200, description = "The trial balance", body = TrialBalance)))]
 async fn trial_balance(App(altyn): App, Caller { request }: Caller) -> Result<Json<TrialBalance>, Problem> {
     Ok(Json(altyn.trial_balance(&request).await?))
+}
+
+/// Shows what a manual posting would do.
+///
+/// With the promises that a payment consumes, the orders that it pays and the debts below that it covers; nothing is written.
+#[utoipa::path(post, path = "/v1/ledger/transactions/preview", operation_id = "ledger_transaction_post_preview",
+    tag = "ledger",
+    request_body(content = PostTransaction, example = json!({
+        "source_key": "receipt-1017", "effective_on": "2026-11-17", "currency": "RUB", "kind": "payment-received",
+        "description": "paid at the counter",
+        "entries": [
+            { "account": "cash", "amount_minor": 10_000 },
+            { "account": "contract/ctr_0190a5d0c0de7000800000000000002a/funds", "amount_minor": -10_000 },
+        ],
+    })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<TransactionView>)))]
+async fn transaction_post_preview(
+    App(altyn): App,
+    Command { request, command }: Command<PostTransaction>,
+) -> Result<Json<ActionPreview<TransactionView>>, Problem> {
+    Ok(Json(altyn.transaction_post_preview(&request, command).await?))
+}
+
+/// Shows what many manual postings would do.
+///
+/// All of them together; what stands in the ledger already is not posted again. Nothing is written.
+#[utoipa::path(post, path = "/v1/ledger/transactions/batch/preview", operation_id = "ledger_transaction_post_batch_preview",
+    tag = "ledger",
+    request_body(content = PostTransactions, example = json!({ "transactions": [{
+        "source_key": "receipt-1017", "effective_on": "2026-11-17", "currency": "RUB", "kind": "payment-received",
+        "description": "paid at the counter",
+        "entries": [
+            { "account": "cash", "amount_minor": 10_000 },
+            { "account": "contract/ctr_0190a5d0c0de7000800000000000002a/funds", "amount_minor": -10_000 },
+        ],
+    }] })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<PostedTransactions>)))]
+async fn transaction_post_batch_preview(
+    App(altyn): App,
+    Command { request, command }: Command<PostTransactions>,
+) -> Result<Json<ActionPreview<PostedTransactions>>, Problem> {
+    Ok(Json(altyn.transaction_post_batch_preview(&request, command).await?))
+}
+
+/// Shows what a reversal would post.
+///
+/// The very answer, and every posting with what follows from it, as they would be now; nothing is written.
+#[utoipa::path(post, path = "/v1/ledger/transactions/{id}/reverse/preview", operation_id = "ledger_transaction_reverse_preview",
+    tag = "ledger",
+    params(("id" = TransactionId, Path, description = "The transaction")),
+    request_body(content = ReverseTransaction, example = json!({ "effective_on": "2026-11-18", "description": "posted to the wrong contract" })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<TransactionView>)))]
+async fn transaction_reverse_preview(
+    App(altyn): App,
+    At(id): At<TransactionId>,
+    Command { request, command }: Command<ReverseTransaction>,
+) -> Result<Json<ActionPreview<TransactionView>>, Problem> {
+    Ok(Json(altyn.transaction_reverse_preview(&request, id, command).await?))
 }

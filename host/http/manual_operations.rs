@@ -4,6 +4,7 @@ use altyn_domain::id::ManualOperationId;
 use altyn_service::{
     manual_operations::{ManualOperationView, OperationFilter, RejectOperation},
     page::{Listed, Page},
+    rehearsal::ActionPreview,
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,7 +19,12 @@ use super::{
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(list)).routes(routes!(get)).routes(routes!(approve)).routes(routes!(reject))
+    OpenApiRouter::default()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(approve_preview))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
 }
 
 impl Resource for ManualOperationView {}
@@ -79,4 +85,19 @@ async fn reject(
     Command { request, command }: Command<RejectOperation>,
 ) -> Result<Answer<ManualOperationView>, Problem> {
     Ok(Answer(altyn.manual_operation_reject(&request, id, command).await?))
+}
+
+/// Shows what approving a manual operation would do.
+///
+/// The very answer, and every posting with what follows from it, as they would be now; nothing is written.
+#[utoipa::path(post, path = "/v1/manual-operations/{id}/approve/preview", operation_id = "manual_operation_approve_preview",
+    tag = "manual operations",
+    params(("id" = ManualOperationId, Path, description = "The operation")),
+    responses((status = 200, description = "What it would do", body = ActionPreview<ManualOperationView>)))]
+async fn approve_preview(
+    App(altyn): App,
+    At(id): At<ManualOperationId>,
+    Order(request): Order,
+) -> Result<Json<ActionPreview<ManualOperationView>>, Problem> {
+    Ok(Json(altyn.manual_operation_approve_preview(&request, id).await?))
 }

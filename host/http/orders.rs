@@ -4,6 +4,7 @@ use altyn_domain::id::OrderId;
 use altyn_service::{
     orders::{OrderFilter, OrderPolicyView, OrderPreview, OrderView, PlaceOrder, SetOrderPolicy},
     page::{Listed, Page},
+    rehearsal::ActionPreview,
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -23,6 +24,7 @@ pub fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(preview))
         .routes(routes!(list, place))
         .routes(routes!(get))
+        .routes(routes!(cancel_preview))
         .routes(routes!(cancel))
         .routes(routes!(policy_get, policy_set))
 }
@@ -134,4 +136,19 @@ async fn policy_set(
     Command { request, command }: Command<SetOrderPolicy>,
 ) -> Result<Answer<OrderPolicyView>, Problem> {
     Ok(Answer(altyn.order_policy_set(&request, version, command).await?))
+}
+
+/// Shows what taking an order back would do.
+///
+/// What is free again, and which other orders would have it; nothing is written.
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel/preview", operation_id = "order_cancel_preview",
+    tag = "orders",
+    params(("id" = OrderId, Path, description = "The order")),
+    responses((status = 200, description = "What it would do", body = ActionPreview<OrderView>)))]
+async fn cancel_preview(
+    App(altyn): App,
+    At(id): At<OrderId>,
+    Order(request): Order,
+) -> Result<Json<ActionPreview<OrderView>>, Problem> {
+    Ok(Json(altyn.order_cancel_preview(&request, id).await?))
 }

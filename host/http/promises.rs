@@ -4,6 +4,7 @@ use altyn_domain::id::PromiseId;
 use altyn_service::{
     page::{Listed, Page},
     promises::{GivePromise, PromiseFilter, PromiseView},
+    rehearsal::ActionPreview,
 };
 use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,7 +19,12 @@ use super::{
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::default().routes(routes!(list, give)).routes(routes!(get)).routes(routes!(revoke))
+    OpenApiRouter::default()
+        .routes(routes!(give_preview))
+        .routes(routes!(list, give))
+        .routes(routes!(get))
+        .routes(routes!(revoke_preview))
+        .routes(routes!(revoke))
 }
 
 impl Resource for PromiseView {
@@ -83,4 +89,34 @@ async fn get(
     responses((status = 200, description = "The promise that was taken back", body = PromiseView)))]
 async fn revoke(App(altyn): App, At(id): At<PromiseId>, Order(request): Order) -> Result<Answer<PromiseView>, Problem> {
     Ok(Answer(altyn.promise_revoke(&request, id).await?))
+}
+
+/// Shows what giving a promised payment would do.
+///
+/// The very answer, and every posting with what follows from it, as they would be now; nothing is written.
+#[utoipa::path(post, path = "/v1/promises/preview", operation_id = "promise_give_preview",
+    tag = "promises",
+    request_body(content = GivePromise, example = json!({
+        "contract_id": "ctr_0190a5d0c0de7000800000000000002a", "amount_minor": 50_000, "comment": "заплатит в пятницу" })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<PromiseView>)))]
+async fn give_preview(
+    App(altyn): App,
+    Command { request, command }: Command<GivePromise>,
+) -> Result<Json<ActionPreview<PromiseView>>, Problem> {
+    Ok(Json(altyn.promise_give_preview(&request, command).await?))
+}
+
+/// Shows what taking a promised payment back would do.
+///
+/// The very answer, and every posting with what follows from it, as they would be now; nothing is written.
+#[utoipa::path(post, path = "/v1/promises/{id}/revoke/preview", operation_id = "promise_revoke_preview",
+    tag = "promises",
+    params(("id" = PromiseId, Path, description = "The promise")),
+    responses((status = 200, description = "What it would do", body = ActionPreview<PromiseView>)))]
+async fn revoke_preview(
+    App(altyn): App,
+    At(id): At<PromiseId>,
+    Order(request): Order,
+) -> Result<Json<ActionPreview<PromiseView>>, Problem> {
+    Ok(Json(altyn.promise_revoke_preview(&request, id).await?))
 }

@@ -3,6 +3,7 @@
 use altyn_domain::id::SubscriptionId;
 use altyn_service::{
     page::{Listed, Page},
+    rehearsal::ActionPreview,
     subscriptions::{
         ActivateSubscription, CancelSubscription, CreateSubscription, SubscriptionFilter, SubscriptionView,
         UpdateSubscription,
@@ -25,7 +26,9 @@ pub fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(list, create))
         .routes(routes!(get, update))
+        .routes(routes!(activate_preview))
         .routes(routes!(activate))
+        .routes(routes!(cancel_preview))
         .routes(routes!(cancel))
 }
 
@@ -133,4 +136,36 @@ async fn cancel(
     Command { request, command }: Command<CancelSubscription>,
 ) -> Result<Answer<SubscriptionView>, Problem> {
     Ok(Answer(altyn.subscription_cancel(&request, id, version, command).await?))
+}
+
+/// Shows what an activation would do.
+///
+/// The subscription as it would be, and what would be reserved for its order; nothing is written.
+#[utoipa::path(post, path = "/v1/subscriptions/{id}/activate/preview", operation_id = "subscription_activate_preview",
+    tag = "subscriptions",
+    params(("id" = SubscriptionId, Path, description = "The subscription")),
+    request_body(content = ActivateSubscription, example = json!({ "on": "2026-11-15" })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<SubscriptionView>)))]
+async fn activate_preview(
+    App(altyn): App,
+    At(id): At<SubscriptionId>,
+    Command { request, command }: Command<ActivateSubscription>,
+) -> Result<Json<ActionPreview<SubscriptionView>>, Problem> {
+    Ok(Json(altyn.subscription_activate_preview(&request, id, command).await?))
+}
+
+/// Shows what ending a subscription would do.
+///
+/// It posts nothing; what is charged behind the end is given back by a change of the kind `cancel`, which has its own preview.
+#[utoipa::path(post, path = "/v1/subscriptions/{id}/cancel/preview", operation_id = "subscription_cancel_preview",
+    tag = "subscriptions",
+    params(("id" = SubscriptionId, Path, description = "The subscription")),
+    request_body(content = CancelSubscription, example = json!({ "on": "2026-12-01" })),
+    responses((status = 200, description = "What it would do", body = ActionPreview<SubscriptionView>)))]
+async fn cancel_preview(
+    App(altyn): App,
+    At(id): At<SubscriptionId>,
+    Command { request, command }: Command<CancelSubscription>,
+) -> Result<Json<ActionPreview<SubscriptionView>>, Problem> {
+    Ok(Json(altyn.subscription_cancel_preview(&request, id, command).await?))
 }

@@ -54,6 +54,12 @@ async fn money_moves_between_contracts(host: Host) {
             "amount_minor": amount, "description": "a new address" })
     };
     host.post("/v1/transfers", &transfer(10_001)).await.problem(409, "not-enough-money");
+    host.post("/v1/transfers/preview", &transfer(10_001)).await.problem(409, "not-enough-money");
+    // A preview takes no key, and gives the postings that the transfer then makes.
+    let seen = send(host.ask(Method::POST, "/v1/transfers/preview").json(&transfer(4_000))).await.expect(200);
+    assert_eq!((&seen["postings"][0]["kind"], &seen["outcome"]["kind"]), (&json!("transfer"), &json!("transfer")));
+    assert_eq!(seen["contracts"].as_array().unwrap().len(), 2, "{seen}");
+    assert_eq!(host.get(&format!("/v1/contracts/{second}")).await.expect(200)["balance_minor"], 0);
     let moved = host.post("/v1/transfers", &transfer(4_000)).await.expect(201);
     assert_eq!((&moved["kind"], &moved["source_key"]), (&json!("transfer"), &json!("transfer/move-1")));
     host.post("/v1/transfers", &transfer(4_000)).await.problem(409, "source-key-taken");

@@ -17,6 +17,7 @@ use crate::{
     plugins::Plugins,
     ports::{Clock, Ids},
     poster::Poster,
+    rehearsal::Rehearsal,
     sandbox::RealTenants,
     settings::{RetentionSettings, Settings, TrustSettings},
     vault::MasterKeys,
@@ -47,6 +48,8 @@ pub struct Altyn {
     pub egress: Egress,
     /// Tenants that are known to be in no sandbox, now and later.
     pub real: RealTenants,
+    /// What looks at an action and keeps it from being committed; none when actions are done.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// Who asks, for which tenant, and under which idempotency key.
@@ -126,6 +129,7 @@ impl Altyn {
             master_keys: MasterKeys::default(),
             egress: Egress::public(),
             real: RealTenants::default(),
+            rehearsal: None,
         }
     }
 
@@ -191,6 +195,7 @@ pub struct Work {
     tenant: Uuid,
     credential: String,
     key: Option<IdempotencyKey>,
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Altyn {
@@ -222,6 +227,7 @@ impl Altyn {
             tenant: request.tenant.0,
             credential: request.credential.clone(),
             key: request.key.clone(),
+            rehearsal: self.rehearsal.clone(),
         }))
     }
 
@@ -257,8 +263,13 @@ fn replay<T: DeserializeOwned>(key: &IdempotencyKey, stored: &idempotency::Store
 }
 
 impl Work {
-    /// Remembers the answer and commits everything at once.
+    /// Remembers the answer and commits everything at once; a rehearsal is looked at and rolled back instead.
     pub async fn finish<T: Serialize>(mut self, status: u16, value: T) -> Result<Reply<T>> {
+        if let Some(rehearsal) = &self.rehearsal {
+            rehearsal.look(&mut self.tx, self.tenant).await?;
+            self.tx.rollback().await?;
+            return Ok(Reply { status, replayed: false, value });
+        }
         if let Some(key) = &self.key {
             let body = serde_json::to_string(&value)
                 .map_err(|error| ServiceError::Internal(format!("the answer cannot be stored: {error}")))?;

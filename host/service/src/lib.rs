@@ -48,6 +48,7 @@ pub mod products;
 pub mod promises;
 pub mod rechecks;
 pub mod recommend;
+pub mod rehearsal;
 pub mod retention;
 pub mod runs;
 pub mod sandbox;

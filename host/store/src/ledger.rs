@@ -160,6 +160,22 @@ pub async fn reversals(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<i64> {
     Ok(tx.fetch_one::<(i64,)>(REVERSALS, (tenant, id)).await?.0)
 }
 
+const TRANSACTIONS_AMONG: &str =
+    "select t.id, t.source_key, t.kind, t.currency, t.effective_on, t.description, t.reverses_id, t.posted_at
+    from {rows} join ledger_transactions t on t.tenant_id = $1 and t.id = {key}v.id";
+/// The headers among ids of anything, in no order.
+pub async fn transactions_among(tx: &mut Tx, tenant: Uuid, ids: Vec<Uuid>) -> Result<Vec<TransactionRow>> {
+    tx.fetch_rows(TRANSACTIONS_AMONG, (tenant,), &Rows::new().with("id", ids)).await
+}
+
+const ENTRIES_AMONG: &str = "select e.transaction_id, e.position, e.account_id, a.code, e.amount_minor
+    from {rows} join ledger_entries e on e.tenant_id = $1 and e.transaction_id = {key}v.id
+    join ledger_accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id";
+/// The entries of transactions, in no order.
+pub async fn entries_among(tx: &mut Tx, tenant: Uuid, transactions: Vec<Uuid>) -> Result<Vec<EntryRow>> {
+    tx.fetch_rows(ENTRIES_AMONG, (tenant,), &Rows::new().with("id", transactions)).await
+}
+
 const ENTRIES_OF: &str = "select e.transaction_id, e.position, e.account_id, a.code, e.amount_minor
     from ledger_entries e join ledger_accounts a on a.tenant_id = e.tenant_id and a.id = e.account_id
     where e.tenant_id = $1 and e.transaction_id = $2 order by e.position limit 200";

@@ -9,6 +9,7 @@ mod blocks;
 mod control;
 mod dunning;
 mod funds;
+mod previews;
 mod promises;
 mod recommend;
 mod world;

@@ -251,6 +251,10 @@ async fn a_manual_term_asks_once_and_nothing_happens_until_somebody_decides(worl
     assert_eq!(stop.business_on, day("2026-11-04"));
     world.clock.set("2026-11-21T09:00:00Z".parse().unwrap());
     let request = world.request();
+    let state = world.state().await;
+    let seen = world.altyn.manual_operation_approve_preview(&request, stop.id).await.unwrap();
+    assert_eq!((seen.outcome.state, seen.postings.len()), (OperationState::Approved, 0));
+    assert_eq!((world.state().await, status(world, id).await), (state, Grace), "a preview changes nothing");
     let approved = world.altyn.manual_operation_approve(&request, stop.id).await.unwrap().value;
     assert_eq!((approved.state, approved.decided_by.as_deref()), (OperationState::Approved, Some("test")));
     let again = world.altyn.manual_operation_approve(&request, stop.id).await.unwrap().value;
@@ -303,6 +307,8 @@ async fn what_is_paid_meanwhile_is_withdrawn_and_not_done(world: &World) {
     close_through(world, "2026-11-01", "2026-11-05").await;
     let asked = operations(world, None, id).await.remove(0);
     pay(world, contract, PRICE, "in-time", "2026-11-06").await;
+    let late = world.altyn.manual_operation_approve_preview(&world.request(), asked.id).await;
+    assert_eq!(code(late), "manual-operation-obsolete");
     let late = world.altyn.manual_operation_approve(&world.request(), asked.id).await;
     assert_eq!(code(late), "manual-operation-obsolete");
     let same = world.altyn.manual_operation_get(&world.request(), asked.id).await.unwrap();

@@ -20,6 +20,7 @@ mod notices;
 mod operator;
 mod orders;
 mod plugins;
+mod previews;
 mod prices;
 mod realisation;
 mod rechecks;
