@@ -88,6 +88,10 @@ impl Life<'_> {
                 let Some(id) = aimed.or_else(|| self.subscription(place, subscription)) else {
                     return Ok(NOBODY.to_owned());
                 };
+                // Nothing goes back behind recorded use: it would be left without a window that bills it.
+                let back = in_days < 0 || timing == Some("start-of-term");
+                let (in_days, timing) =
+                    if back && self.operators[place].used.contains(&id) { (0, None) } else { (in_days, timing) };
                 let change = self.wish(place, wish, today, in_days, timing, current_day)?;
                 let outcome = self.change(place, id, change).await?;
                 if matches!(wish, Wish::Pause) && ["executed", "scheduled"].contains(&outcome.as_str()) {
@@ -169,6 +173,10 @@ impl Life<'_> {
                     .await?;
                 if let Ok(given) = &sent {
                     self.operators[place].promises.push(given.id);
+                    // Some are taken back at once: few live until somebody comes by.
+                    if days % 4 == 1 {
+                        return Box::pin(self.act(place, number, &Act::Revoke { promise: 0 })).await;
+                    }
                 }
                 Ok(word(&sent))
             }

@@ -2,6 +2,8 @@
 //!
 //! Everything is made by the use cases and chosen by the seed. Invariant: what is made does not depend on the engine.
 
+use std::collections::BTreeSet;
+
 use altyn_domain::id::{
     BindingId, BlockId, ChangeId, ContractId, CreditPolicyId, DunningPolicyId, MeterId, OrderId, PlanId,
     PriceOverrideId, PromiseId, SellerId, ServiceTermId, SubscriptionId, TransactionId,
@@ -38,6 +40,8 @@ pub struct Operator {
     pub policy: Option<CreditPolicyId>,
     /// Subscriptions, in the order of their making.
     pub subscriptions: Vec<SubscriptionId>,
+    /// Those of them whose use was recorded.
+    pub used: BTreeSet<SubscriptionId>,
     /// Those of them that were paused, at once or later.
     pub paused: Vec<SubscriptionId>,
     /// Prices of contracts' own.
@@ -96,6 +100,7 @@ impl Operator {
             dunning: None,
             policy: None,
             subscriptions: Vec::new(),
+            used: BTreeSet::new(),
             paused: Vec::new(),
             prices: Vec::new(),
             payments: Vec::new(),

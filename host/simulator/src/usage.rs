@@ -36,9 +36,11 @@ impl Life<'_> {
         let now = self.now();
         let mut dice = Dice::new(salt, 3);
         let mut events: Vec<Value> = Vec::new();
+        let mut about = Vec::new();
         for more in 0..dice.between(1, 3) {
             let of = subscription.wrapping_add(u8::try_from(more).unwrap_or(0));
             let Some(id) = chosen(&self.operators[place].subscriptions, of) else { continue };
+            about.push(id);
             for meter in METERS {
                 for _ in 0..dice.between(1, 3) {
                     let mut event = Self::event(meter, now, back_hours, &mut dice)?;
@@ -54,6 +56,9 @@ impl Life<'_> {
         }
         let first = self.ingest(place, &events).await?;
         let Ok(first) = first else { return Ok(word(&first)) };
+        if first.accepted > 0 {
+            self.operators[place].used.extend(about);
+        }
         let again = self.ingest(place, &events).await?.map_err(crate::life::failed)?;
         anyhow::ensure!(
             again.accepted == 0 && again.late == 0 && again.repeated == first.accepted + first.repeated,

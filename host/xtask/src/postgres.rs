@@ -62,6 +62,12 @@ impl Purpose {
     fn shared_buffers(self) -> &'static str {
         if self == Self::Bench { "1GB" } else { "256MB" }
     }
+
+    /// Whether what is written waits for the disk. The suite makes hundreds of databases that are gone with it, kills hosts and
+    /// never the server: what it finds does not depend on the disk, and how long it takes does.
+    fn waits_for_disk(self) -> &'static str {
+        if self == Self::Test { "off" } else { "on" }
+    }
 }
 
 /// A running server: ours, or the one that the environment names.
@@ -206,7 +212,8 @@ impl Server {
              max_connections = 100\n\
              max_locks_per_transaction = 512\n\
              shared_buffers = {buffers}\n\
-             fsync = on\n\
+             fsync = {waits}\n\
+             full_page_writes = {waits}\n\
              synchronous_commit = on\n\
              wal_level = minimal\n\
              max_wal_senders = 0\n\
@@ -216,6 +223,7 @@ impl Server {
              timezone = 'UTC'\n",
             socket = self.directory.display(),
             buffers = purpose.shared_buffers(),
+            waits = purpose.waits_for_disk(),
         );
         // The file is included by the main one and belongs to the server's user like the rest of the directory.
         let file = data.join("postgresql.auto.conf");
@@ -398,6 +406,12 @@ mod tests {
     }
 
     #[test]
+    fn only_the_suites_server_does_not_wait_for_the_disk() {
+        let waits = [Purpose::Test, Purpose::Bench, Purpose::Demo, Purpose::Develop].map(Purpose::waits_for_disk);
+        assert_eq!(waits, ["off", "on", "on", "on"]);
+    }
+
+    #[test]
     fn a_private_server_answers_over_both_transports_and_leaves_nothing_behind() {
         let cluster = Cluster::start_private(&crate::root(), Purpose::Test).unwrap();
         for url in [cluster.url(), cluster.socket_url()] {
@@ -410,7 +424,7 @@ mod tests {
         );
         let settings = "select string_agg(setting, ' ' order by name) from pg_settings \
                         where name in ('fsync', 'listen_addresses', 'synchronous_commit', 'wal_level')";
-        assert_eq!(ask(&cluster, cluster.url(), settings), "on 127.0.0.1 on minimal");
+        assert_eq!(ask(&cluster, cluster.url(), settings), "off 127.0.0.1 on minimal");
 
         let other = cluster.create_database("other").unwrap();
         assert_eq!(ask(&cluster, &other, "select current_database()"), "other");
