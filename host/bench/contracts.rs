@@ -53,15 +53,18 @@ pub async fn measure_credit(args: &BenchArgs, figures: &mut Figures) -> anyhow::
         };
         altyn.credit_policy_create(&request, policy).await?;
         let first = world::due_on().succ_opt().unwrap_or_default();
+        reset_peak_memory();
         let blocking = close(&altyn, &world, first).await?;
         let blocks = altyn.block_list(&request, BlockFilter::default(), &Page::default()).await?;
         ensure!(blocks.has_more, "hardly anybody was blocked");
         let again = close(&altyn, &world, first.succ_opt().unwrap_or_default()).await?;
+        let memory = peak_memory_bytes();
         altyn.db.close().await;
         let (blocked, kept) = (rate(u64::from(count), blocking), rate(u64::from(count), again));
-        eprintln!("  blocking {blocked:.0}/s, keeping {kept:.0}/s");
+        eprintln!("  blocking {blocked:.0}/s, keeping {kept:.0}/s, peak {} MiB", memory >> 20);
         figures.insert(format!("credit_blocking_{engine}_{count}_per_s"), round(blocked));
         figures.insert(format!("credit_keeping_{engine}_{count}_per_s"), round(kept));
+        figures.insert(format!("credit_{engine}_{count}_peak_rss_bytes"), json!(memory));
     }
     Ok(())
 }

@@ -173,10 +173,6 @@ impl Life<'_> {
                     .await?;
                 if let Ok(given) = &sent {
                     self.operators[place].promises.push(given.id);
-                    // Some are taken back at once: few live until somebody comes by.
-                    if days % 4 == 1 {
-                        return Box::pin(self.act(place, number, &Act::Revoke { promise: 0 })).await;
-                    }
                 }
                 Ok(word(&sent))
             }
