@@ -38,7 +38,8 @@ const CANARIES: &[&str] =
 /// Verbs of `altyn plugin canary`.
 #[derive(Debug, Subcommand)]
 pub enum CanaryCommand {
-    /// Let an installed component decide for a share of the contracts of a binding, or for some tenants
+    /// Let an installed component decide for a share of the contracts of a binding, or for some tenants; in a gateway, for a
+    /// share of the payments that begin
     Start {
         /// The binding
         #[arg(long)]
@@ -49,7 +50,7 @@ pub enum CanaryCommand {
         /// Configuration: JSON, or @FILE; default: that of the binding
         #[arg(long, value_name = "JSON")]
         plugin_config: Option<String>,
-        /// The share of contracts, per cent with up to two decimals
+        /// The share of contracts, or of new payments, per cent with up to two decimals
         #[arg(long, value_name = "PERCENT", value_parser = basis_points, default_value = "100")]
         share: i32,
         /// A tenant it decides for; repeat for more; default: all that use the binding
@@ -81,7 +82,7 @@ pub enum CanaryCommand {
         /// The binding
         #[arg(long)]
         binding: BindingId,
-        /// The share of contracts, per cent
+        /// The share of contracts, or of new payments, per cent
         #[arg(long, value_name = "PERCENT", value_parser = basis_points)]
         share: Option<i32>,
         /// A tenant it decides for, in place of those before; repeat for more

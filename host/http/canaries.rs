@@ -36,7 +36,8 @@ impl Resource for CanaryView {
 ///
 /// It decides for a share of the contracts that use the binding, always the same ones, or for some tenants, from the next
 /// billing run on. When more than `most_fault_bp` basis points of its decisions have no answer that counts, it is rolled back
-/// and the present component decides again, for what it parked, too.
+/// and the present component decides again, for what it parked, too. In the binding of a gateway it begins a share of the new
+/// payments, from now on, and keeps those that it began to their end; one that failed is not begun anew.
 #[utoipa::path(post, path = "/v1/bindings/{id}/canary", operation_id = "canary_start", tag = "bindings",
     params(("id" = BindingId, Path, description = "The binding")),
     request_body(content = StartCanary, example = json!({

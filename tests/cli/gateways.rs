@@ -44,3 +44,35 @@ fn a_payment_is_made_notified_and_traced_without_showing_a_secret() {
     assert!(refused.refused(3).contains("only money that was taken is given back"));
     desk.run(&["gateway", "status", "exc_0000000000000000000000000000002a"]).refused(4);
 }
+
+#[test]
+fn a_gateway_is_rehearsed_and_put_on_trial() {
+    let desk = Desk::migrated();
+    desk.json(&["tenant", "create", "--name", "Меридиан"]);
+    let guest = |name: &str| plugins().join(name).with_extension("wasm").to_str().unwrap().to_owned();
+    let (own, other) = (guest("pay-sandbox"), guest("hostile-gateway"));
+    desk.json(&["plugin", "install", &own]);
+    desk.json(&["plugin", "grant", "pay-sandbox"]);
+    let binding =
+        desk.json(&["plugin", "bind", "pay-sandbox", "--from", "2026-01-01"])["id"].as_str().unwrap().to_owned();
+    let declined =
+        desk.json(&["gateway", "pay", &binding, "--amount-minor", "10001"])["id"].as_str().unwrap().to_owned();
+
+    let shadow = ["plugin", "shadow", "--binding", &binding, "--from", "2026-01-01", "--candidate"];
+    let rehearsed = |more: &[&str]| desk.run(&[&shadow[..], more].concat()).succeeded().stdout();
+    assert!(rehearsed(&[&own]).contains("100.00 % identical"));
+    let told = rehearsed(&[&other, "--plugin-config", "{}"]);
+    assert!(told.contains(&declined) && told.contains("100.01") && told.contains("other-verdict"), "{told}");
+    let next = ["plugin", "shadow", "--binding", &binding, "--candidate", &own, "--next-run"];
+    assert!(desk.run(&next).refused(3).contains("recorded exchanges"));
+
+    let config = r#"{"delay_ms":0}"#;
+    let start =
+        ["plugin", "canary", "start", "--binding", &binding, "--component", "pay-sandbox", "--plugin-config", config];
+    let started = desk.json(&start)["id"].clone();
+    let payment = desk.json(&["gateway", "pay", &binding, "--amount-minor", "10000"]);
+    assert_eq!(payment["canary_id"], started);
+    desk.json(&["plugin", "canary", "end", "--binding", &binding]);
+    let payment = desk.json(&["gateway", "pay", &binding, "--amount-minor", "10000"]);
+    assert!(payment.get("canary_id").is_none());
+}

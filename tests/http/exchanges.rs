@@ -8,13 +8,14 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
-    books::bind,
+    books::{bind, plugin},
     support::{Host, on_both_engines, send},
 };
 
 on_both_engines!(
     a_payment_is_begun_asked_about_and_given_back,
     a_repeated_request_is_the_same_payment,
+    a_gateway_is_rehearsed_and_put_on_trial,
     a_notification_needs_no_key_and_is_answered_in_the_gateways_words,
     notifications_that_never_come_to_an_end_keep_nobody_waiting,
 );
@@ -67,6 +68,31 @@ async fn a_payment_is_begun_asked_about_and_given_back(host: Host) {
     send(tried).await.problem(403, "forbidden");
     let (_, stranger) = host.stranger().await;
     send(host.ask_as(&stranger, Method::GET, &location)).await.problem(404, "not-found");
+}
+
+async fn a_gateway_is_rehearsed_and_put_on_trial(host: Host) {
+    let (component, binding) = bind(&host, "pay-sandbox", json!({ "delay_ms": 0 })).await;
+    let path = format!("/v1/bindings/{}", binding["id"].as_str().unwrap());
+    let payment = host.post("/v1/exchanges", &pay(&binding, 10_001)).await.expect(201);
+    assert_eq!((&payment["verdict"]["is"], payment.get("canary_id")), (&json!("declined"), None));
+    let rehearse = |path: String, name: &str| {
+        send(host.ask(Method::POST, &path).header("content-type", "application/wasm").body(plugin(name)))
+    };
+    let from = format!("{path}/shadow?from=2026-01-01");
+    let same = rehearse(from.clone(), "pay-sandbox").await.expect(200);
+    assert_eq!((&same["identical_percent"], &same["calls"]), (&json!("100.00"), &json!(1)), "{same}");
+    let other = rehearse(format!("{from}&config=%7B%7D"), "hostile-gateway").await.expect(200);
+    let told = &other["payments"][0];
+    assert_eq!((&told["payment_id"], &told["difference_minor"]), (&payment["id"], &json!(10_001)), "{other}");
+    assert_eq!((&told["reasons"], &other["payments_different"]), (&json!(["other-verdict"]), &json!(1)));
+    rehearse(format!("{path}/shadow-next-run"), "pay-sandbox").await.problem(409, "nothing-to-shadow");
+
+    let start = json!({ "component": component["digest"], "config": { "delay_ms": 60_000 } });
+    let started = host.post(&format!("{path}/canary"), &start).await.expect(201);
+    let payment = host.post("/v1/exchanges", &pay(&binding, 10_005)).await.expect(201);
+    assert_eq!(payment["canary_id"], started["id"]);
+    let counted = host.get(&format!("{path}/canary")).await.expect(200);
+    assert_eq!((&counted["decisions"], &counted["faults"]), (&json!(1), &json!(0)));
 }
 
 async fn a_repeated_request_is_the_same_payment(host: Host) {
