@@ -242,6 +242,7 @@ impl Loaded {
                 .with("realised_net_minor", vec![0_i64; all])
                 .with("realised_tax_minor", vec![0_i64; all])
                 .with("realised_gross_minor", vec![0_i64; all])
+                .with("changes_minor", vec![0_i64; all])
                 .with("effects", vec![None::<String>; all])
                 .with("reason_code", vec![None::<String>; all])
                 .with("reason", vec![None::<String>; all])

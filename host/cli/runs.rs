@@ -34,6 +34,7 @@ const RUN: &[&str] = &[
     "tax_minor",
     "gross_minor",
     "realised_gross_minor",
+    "credited_minor",
     "awaiting",
     "parked",
 ];

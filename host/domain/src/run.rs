@@ -343,6 +343,26 @@ pub struct PlanMove {
     pub to: PlanVersionId,
 }
 
+/// A part of a charge of use that a plan gives back, because events that came late lowered the figure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanCredit {
+    /// The charge.
+    pub charge: ChargeId,
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The days and what was used of them by now.
+    pub usage: LineUsage,
+    /// Net given back.
+    pub net: Money,
+    /// Tax given back, at the rate of the charge's line.
+    pub tax: Money,
+    /// Both.
+    pub gross: Money,
+    /// How it came about, for people.
+    pub reason: String,
+}
+
 /// An order whose first period a plan charges: what was reserved for it is free again, to be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -385,6 +405,9 @@ pub struct ContractPlan {
     /// The orders that are charged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<PlanOrder>,
+    /// What is given back of use that fell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credits: Vec<PlanCredit>,
 }
 
 impl ContractPlan {
@@ -456,8 +479,9 @@ pub enum BoundTripped {
 /// Checks a plan of the day `on` against the bounds.
 pub fn check_bounds(plan: &ContractPlan, on: NaiveDate, bounds: &SafetyBounds) -> Result<(), BoundTripped> {
     let bound = bounds.max_lines_per_contract_day;
-    if plan.lines.len() > usize::try_from(bound).unwrap_or(usize::MAX) {
-        return Err(BoundTripped::TooManyLines { lines: plan.lines.len(), bound });
+    let count = plan.lines.len() + plan.credits.len();
+    if count > usize::try_from(bound).unwrap_or(usize::MAX) {
+        return Err(BoundTripped::TooManyLines { lines: count, bound });
     }
     let months = i32::try_from(bounds.max_months_ahead).map_err(|_| CalendarError::OutOfRange)?;
     let latest = boundary(on, Cadence::Months(1), months)?;

@@ -1,6 +1,7 @@
 //! Credits: a part of a charge is given back to the contract's funds.
 //!
-//! Owns the one way in which a charge is given back: by a person (refund to balance) or by a change of a subscription.
+//! Owns the one way in which a charge is given back: by a person (refund to balance), by a change of a subscription, or by a
+//! run when use fell.
 //! Planning and saving are apart, so that a preview shows exactly the amounts and postings that saving makes. Refuses to
 //! know how much is given back; who asks has decided that. Invariant: the credits of a charge never exceed it, whoever
 //! credits at the same time; the domain, the charge's row and the database each hold it.
@@ -63,9 +64,18 @@ pub struct PlannedCredit {
     pub transaction: Option<Transaction>,
     reason: String,
     change: Option<Uuid>,
+    /// The run that gives back use that fell, and the window of that use.
+    of_use: Option<(Uuid, Uuid)>,
     /// What the charge was before all credits planned with this one, and its status after this one.
     before: (i64, String),
     after_status: ChargeStatus,
+}
+
+impl PlannedCredit {
+    /// Given back by a run because the use of a window fell.
+    pub(crate) fn of_use(self, run: Uuid, window: Uuid) -> Self {
+        Self { of_use: Some((run, window)), ..self }
+    }
 }
 
 /// Decides credits from what the charges are now; writes nothing. Credits of one charge follow one another.
@@ -81,10 +91,24 @@ pub async fn credits_plan(
     let mut wanted: Vec<Uuid> = credits.iter().map(|credit| credit.charge.0).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let mut known: HashMap<Uuid, (rows::CreditableRow, Creditable)> = HashMap::with_capacity(wanted.len());
-    for row in rows::creditable(tx, tenant.0, wanted).await? {
-        let creditable = creditable(&row)?;
-        known.insert(row.id, (row, creditable));
+    credits_decide(ids, on, credits, &rows::creditable(tx, tenant.0, wanted).await?)
+}
+
+/// What is left of a charge.
+pub(crate) fn left_of(row: &rows::CreditableRow) -> Result<Amounts> {
+    creditable(row)?.left().map_err(|error| ServiceError::Internal(error.to_string()))
+}
+
+/// Decides credits of charges that were read, as [`credits_plan`] does.
+pub(crate) fn credits_decide(
+    ids: &dyn Ids,
+    on: NaiveDate,
+    credits: &[ChargeCredit],
+    charges: &[rows::CreditableRow],
+) -> Result<Vec<PlannedCredit>> {
+    let mut known: HashMap<Uuid, (rows::CreditableRow, Creditable)> = HashMap::with_capacity(charges.len());
+    for row in charges {
+        known.insert(row.id, (row.clone(), creditable(row)?));
     }
     credits.iter().map(|credit| plan_one(ids, on, credit, &mut known)).collect()
 }
@@ -157,6 +181,7 @@ fn plan_one(
         transaction,
         reason: credit.reason.clone(),
         change: credit.change,
+        of_use: None,
         before: (row.credited_minor, row.status.clone()),
         after_status,
     })
@@ -179,7 +204,7 @@ pub async fn charges_credit(
 }
 
 /// Saves planned credits.
-async fn credits_save(
+pub(crate) async fn credits_save(
     tx: &mut Tx,
     ids: &dyn Ids,
     tenant: TenantId,
@@ -223,7 +248,9 @@ async fn credits_save(
         .with("gross_minor", column(&|credit| credit.amounts.gross.minor))
         .with("after", kept.iter().map(|credit| i32::from(credit.after_realisation)).collect::<Vec<_>>())
         .with("reason", kept.iter().map(|credit| credit.reason.clone()).collect::<Vec<_>>())
-        .with("transaction_id", posted.clone());
+        .with("transaction_id", posted.clone())
+        .with("run_id", kept.iter().map(|credit| credit.of_use.map(|(run, _)| run)).collect::<Vec<_>>())
+        .with("window_id", kept.iter().map(|credit| credit.of_use.map(|(_, window)| window)).collect::<Vec<_>>());
     rows::credits_insert(tx, tenant.0, on, now, &credits).await?;
     let mut posted = posted.into_iter();
     let views = planned.iter().map(|credit| {

@@ -49,14 +49,14 @@ pub async fn policy_put(tx: &mut Tx, tenant: Uuid, row: &ApprovalPolicyRow, if_m
 }
 
 // A plan that charges nothing cannot have risen. Without a plan of a month before nobody knows what is usual, and of
-// changes nobody does.
+// changes and of what is given back nobody does.
 const APPROVE_USUAL: &str = concat!(
     "update run_plans set state = 'approved', decided_by = $3, updated_at = $4
     where tenant_id = $1 and run_id = $2 and state = 'awaiting' and ($8 is null or contract_id = $8)
         and ($5 is null or ",
     plan_amount!(),
     " <= $5)
-        and ($6 is null or (stage = 'day' and (lines = 0 or exists (
+        and ($6 is null or (stage = 'day' and changes_minor = 0 and (lines = 0 or exists (
             select 1 from run_plans q where q.tenant_id = $1 and q.run_id = $7 and q.contract_id = run_plans.contract_id
                 and q.state = 'done' and abs(run_plans.gross_minor - q.gross_minor) * 10000 <= $6 * abs(q.gross_minor)))))"
 );

@@ -198,11 +198,12 @@ pub async fn credited_add(tx: &mut Tx, tenant: Uuid, rows: &Rows) -> Result<u64>
 
 const CREDITS_INSERT: &str = "insert into charge_credits
     (tenant_id, id, charge_id, contract_id, change_id, used_start, used_end, currency, net_minor, tax_minor,
-     gross_minor, after_realisation, reason, credited_on, transaction_id, created_at)
+     gross_minor, after_realisation, reason, credited_on, transaction_id, run_id, window_id, created_at)
     select $1, v.id, v.charge_id, v.contract_id, v.change_id, v.used_start, v.used_end, v.currency, v.net_minor,
-        v.tax_minor, v.gross_minor, v.after = 1, v.reason, $2, v.transaction_id, $3 from {rows}";
+        v.tax_minor, v.gross_minor, v.after = 1, v.reason, $2, v.transaction_id,
+        v.run_id, v.window_id, $3 from {rows}";
 /// Adds credits: columns `id, charge_id, contract_id, change_id, used_start, used_end, currency, net_minor, tax_minor,
-/// gross_minor, after, reason, transaction_id`; to be preceded by [`credited_add`].
+/// gross_minor, after, reason, transaction_id, run_id, window_id`; to be preceded by [`credited_add`].
 pub async fn credits_insert(
     tx: &mut Tx,
     tenant: Uuid,

@@ -48,6 +48,10 @@ pub struct RunRow {
     pub realised_tax_minor: i64,
     /// Gross of what was realised.
     pub realised_gross_minor: i64,
+    /// Credits of use that fell.
+    pub credits: i64,
+    /// Gross of them.
+    pub credited_minor: i64,
     /// Plugin calls made.
     pub plugin_calls: i64,
     /// The host that works on it.
@@ -90,7 +94,7 @@ pub async fn insert(
 
 const FIND: &str = "select id, business_on, mode, state, cursor, contracts, subscriptions, charges, invoices, parked,
     awaiting, net_minor, tax_minor, gross_minor, realised, realised_net_minor, realised_tax_minor,
-    realised_gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and id = $2";
+    realised_gross_minor, (select count(*) from charge_credits k where k.tenant_id = $1 and k.run_id = runs.id) as credits, (select cast(coalesce(sum(k.gross_minor), 0) as bigint) from charge_credits k where k.tenant_id = $1 and k.run_id = runs.id) as credited_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and id = $2";
 /// One run.
 pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<RunRow>> {
     tx.fetch_optional(FIND, (tenant, id)).await
@@ -98,7 +102,7 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, id: Uuid) -> Result<Option<RunRow>>
 
 const FIND_BY_DATE: &str = "select id, business_on, mode, state, cursor, contracts, subscriptions, charges, invoices,
     parked, awaiting, net_minor, tax_minor, gross_minor, realised, realised_net_minor, realised_tax_minor,
-    realised_gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and business_on = $2";
+    realised_gross_minor, (select count(*) from charge_credits k where k.tenant_id = $1 and k.run_id = runs.id) as credits, (select cast(coalesce(sum(k.gross_minor), 0) as bigint) from charge_credits k where k.tenant_id = $1 and k.run_id = runs.id) as credited_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and business_on = $2";
 /// The run of a day.
 pub async fn find_by_date(tx: &mut Tx, tenant: Uuid, on: NaiveDate) -> Result<Option<RunRow>> {
     tx.fetch_optional(FIND_BY_DATE, (tenant, on)).await
@@ -106,7 +110,7 @@ pub async fn find_by_date(tx: &mut Tx, tenant: Uuid, on: NaiveDate) -> Result<Op
 
 const LIST: &str = "select id, business_on, mode, state, cursor, contracts, subscriptions, charges, invoices, parked,
     awaiting, net_minor, tax_minor, gross_minor, realised, realised_net_minor, realised_tax_minor,
-    realised_gross_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and id > $2 order by id limit $3";
+    realised_gross_minor, (select count(*) from charge_credits k where k.tenant_id = $1 and k.run_id = runs.id) as credits, (select cast(coalesce(sum(k.gross_minor), 0) as bigint) from charge_credits k where k.tenant_id = $1 and k.run_id = runs.id) as credited_minor, plugin_calls, lease_owner, lease_until, fence, cancel_requested, created_at, started_at, finished_at, version from runs where tenant_id = $1 and id > $2 order by id limit $3";
 /// A page of runs by id.
 pub async fn list(tx: &mut Tx, tenant: Uuid, after: Uuid, limit: i64) -> Result<Vec<RunRow>> {
     tx.fetch_all(LIST, (tenant, after, limit)).await
@@ -304,7 +308,7 @@ pub struct PlanRow {
     pub stage: String,
     /// JSON text of the scheduled changes that it makes.
     pub changes: Option<String>,
-    /// The larger of what they charge and what they give back, with tax, minor units.
+    /// The larger of what they charge and what they give back, or what the day gives back of use, with tax, minor units.
     pub changes_minor: i64,
     /// When it changed last.
     pub updated_at: DateTime<Utc>,
@@ -313,20 +317,20 @@ pub struct PlanRow {
 const PLANS_PUT: &str = "insert into run_plans
     (tenant_id, run_id, contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
      realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, attempts,
-     decided_by, updated_at)
+     decided_by, updated_at, changes_minor)
     select $1, $2, v.contract_id, v.state, v.plan_hash, v.lines, v.net_minor, v.tax_minor, v.gross_minor, v.realised,
-        v.realised_net_minor, v.realised_tax_minor, v.realised_gross_minor, v.effects, v.reason_code, v.reason, v.call_id, 1, null, $3 from {rows} where true
+        v.realised_net_minor, v.realised_tax_minor, v.realised_gross_minor, v.effects, v.reason_code, v.reason, v.call_id, 1, null, $3, v.changes_minor from {rows} where true
     on conflict (tenant_id, run_id, contract_id) do update set state = excluded.state, plan_hash = excluded.plan_hash,
         lines = excluded.lines, net_minor = excluded.net_minor, tax_minor = excluded.tax_minor,
         gross_minor = excluded.gross_minor, realised = excluded.realised,
         realised_net_minor = excluded.realised_net_minor, realised_tax_minor = excluded.realised_tax_minor,
         realised_gross_minor = excluded.realised_gross_minor, effects = excluded.effects, reason_code = excluded.reason_code,
         reason = excluded.reason, call_id = excluded.call_id, attempts = run_plans.attempts + 1,
-        stage = 'day', changes = null, changes_minor = 0, confirmed_by = null,
+        stage = 'day', changes = null, changes_minor = excluded.changes_minor, confirmed_by = null,
         decided_by = case when excluded.state = 'awaiting' then null else run_plans.decided_by end,
         updated_at = excluded.updated_at";
 /// Writes plans: columns `contract_id, state, plan_hash, lines, net_minor, tax_minor, gross_minor, realised,
-/// realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id`.
+/// realised_net_minor, realised_tax_minor, realised_gross_minor, effects, reason_code, reason, call_id, changes_minor`.
 pub async fn plans_put(tx: &mut Tx, tenant: Uuid, run: Uuid, now: DateTime<Utc>, rows: &Rows) -> Result<()> {
     tx.execute_rows(PLANS_PUT, (tenant, run, now), rows).await.map(|_| ())
 }
@@ -378,10 +382,11 @@ macro_rules! plan_picked {
 }
 pub(crate) use plan_picked;
 
-/// What a plan comes to when somebody bounds the amount: the scheduled changes, where it is about them.
+/// What a plan comes to when somebody bounds the amount: the scheduled changes or what is given back, where that is more.
 macro_rules! plan_amount {
     () => {
-        "case when run_plans.stage = 'day' then run_plans.gross_minor else run_plans.changes_minor end"
+        "case when run_plans.stage = 'day' and run_plans.gross_minor >= run_plans.changes_minor then run_plans.gross_minor
+            else run_plans.changes_minor end"
     };
 }
 pub(crate) use plan_amount;

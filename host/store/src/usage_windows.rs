@@ -382,6 +382,24 @@ async fn advance(tx: &mut Tx, tenant: Uuid, billed: &[Billed]) -> Result<bool> {
     Ok(tx.execute_rows(ADVANCE, (tenant,), &rows).await? == counters.len() as u64)
 }
 
+// A charge of late use has an ordinal below zero: ten thousand times that of its window and the number of the billing. Tied
+// by an equation, so that the unique key of charges finds the few of the period.
+const CHARGED: &str =
+    "select v.id, c.id from {rows} join charges c on c.tenant_id = $1 and c.subscription_id = v.subscription_id
+        and c.component_id = v.component_id and c.period_start = v.period_start
+        and v.ordinal = case when c.change_ordinal < 0 then -c.change_ordinal / 10000 else c.change_ordinal end
+    where c.kind = 'usage'";
+/// The windows with the charges that were made for them, in no order.
+pub async fn charged(tx: &mut Tx, tenant: Uuid, windows: &[&WindowRow]) -> Result<Vec<(Uuid, Uuid)>> {
+    let rows = Rows::new()
+        .with("id", column(windows, |row| row.id))
+        .with("subscription_id", column(windows, |row| row.subscription_id))
+        .with("component_id", column(windows, |row| row.component_id))
+        .with("period_start", column(windows, |row| row.period_start))
+        .with("ordinal", column(windows, |row| row.change_ordinal));
+    tx.fetch_rows(CHARGED, (tenant,), &rows).await
+}
+
 /// What was billed of a window.
 #[derive(Clone, Debug)]
 pub struct Billed {

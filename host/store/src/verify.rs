@@ -877,7 +877,7 @@ const SUBSCRIPTION_LIVES: Rule = rule!(
 // A charge of late use has an ordinal below zero: ten thousand times that of its window and the number of the billing.
 const USAGE_CHARGED: Rule = rule!(
     "usage-charged",
-    "usage windows of a subscription and meter are disjoint, and what is billed of one is what its charges come to",
+    "usage windows of a subscription and meter are disjoint, and what is billed of one is what its charges come to, less what fell",
     |counts| counts.usage_windows,
     "select 'uwn' as kind, a.id as subject, 'holds instants of another window, from ' || cast(b.used_start as text) as detail
     from usage_windows a
@@ -895,7 +895,13 @@ const USAGE_CHARGED: Rule = rule!(
         from charges where tenant_id = $1 and kind = 'usage' group by 1, 2, 3, 4
     ) s on s.subscription_id = w.subscription_id and s.component_id = w.component_id
         and s.period_start = w.period_start and s.ordinal = w.change_ordinal
-    where w.tenant_id = $1 and w.billed_minor <> coalesce(s.amount, 0)
+    left join (
+        select k.window_id, sum(case when i.price_mode = 'included' then k.gross_minor else k.net_minor end) as amount
+        from charge_credits k join charges c on c.tenant_id = $1 and c.id = k.charge_id
+        join invoices i on i.tenant_id = $1 and i.id = c.invoice_id
+        where k.tenant_id = $1 and k.window_id is not null group by k.window_id
+    ) f on f.window_id = w.id
+    where w.tenant_id = $1 and w.billed_minor <> coalesce(s.amount, 0) - coalesce(f.amount, 0)
     union all
     select 'chg', c.id, 'bills the use of no window'
     from charges c

@@ -161,5 +161,17 @@ pub fn plan_hash(plan: &ContractPlan) -> [u8; 32] {
             encoder.money(order.reserved);
         }
     }
+    if !plan.credits.is_empty() {
+        encoder.text("credits");
+        encoder.length(plan.credits.len());
+        for credit in &plan.credits {
+            encoder.uuid(credit.charge.0);
+            encoder.uuid(credit.usage.window.0);
+            encoder.number(i64::from(credit.usage.billings));
+            encoder.number(credit.usage.events);
+            encoder.rate(Some(credit.usage.used));
+            encoder.amounts(Amounts { net: credit.net, tax: credit.tax, gross: credit.gross });
+        }
+    }
     Sha256::digest(&encoder.0).into()
 }

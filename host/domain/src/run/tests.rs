@@ -56,6 +56,7 @@ fn plan(lines: Vec<PlanLine>) -> ContractPlan {
         withheld: vec![],
         moves: vec![],
         orders: vec![],
+        credits: vec![],
     }
 }
 
@@ -71,6 +72,26 @@ fn realisation(charge: Option<u128>, gross: i64) -> PlanRealisation {
         prepaid: rub(gross / 2),
         credited: rub(1),
     }
+}
+
+#[test]
+fn what_is_given_back_is_part_of_the_hash_and_of_the_bound() {
+    let credit = |gross| PlanCredit {
+        charge: id(7),
+        subscription: id(5),
+        usage: LineUsage { window: id(6), billings: 1, events: 3, used: Decimal::from(4) },
+        net: rub(gross),
+        tax: rub(0),
+        gross: rub(gross),
+        reason: "fell".into(),
+    };
+    let with = |credits| ContractPlan { credits, ..plan(vec![line(6)]) };
+    let hashes =
+        [vec![], vec![credit(5)], vec![credit(6)], vec![credit(5), credit(5)]].map(|credits| plan_hash(&with(credits)));
+    assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    let bounds = SafetyBounds { max_lines_per_contract_day: 2, ..SafetyBounds::default() };
+    assert!(check_bounds(&with(vec![credit(5)]), day("2026-11-01"), &bounds).is_ok());
+    assert!(check_bounds(&with(vec![credit(5), credit(6)]), day("2026-11-01"), &bounds).is_err());
 }
 
 #[test]

@@ -41,8 +41,9 @@ use uuid::Uuid;
 
 use super::{
     ask::{Fault, Recorder, ask_each},
+    fallen::GivenBack,
     follow::Follow,
-    metered::{self, Opening, UsageDue},
+    metered::{self, Bill, Opening, UsageDue},
     parties::{buyer_party, party, seller_party},
     post,
     read::Chunk,
@@ -189,6 +190,8 @@ pub(super) struct Planned {
     pub gated: Gated,
     /// The paid orders that are charged; before anything is held back, those of all subscriptions that are due.
     pub reserved: Vec<ReservedRow>,
+    /// What is given back of use that fell.
+    pub credits: Vec<GivenBack>,
 }
 
 impl Planned {
@@ -251,6 +254,7 @@ struct Open {
     windows: Vec<NewWindow>,
     gated: Gated,
     reserved: Vec<ReservedRow>,
+    credits: Vec<GivenBack>,
     fault: Option<Fault>,
 }
 
@@ -284,6 +288,7 @@ impl Open {
             windows: Vec::new(),
             gated: Gated::default(),
             reserved: Vec::new(),
+            credits: Vec::new(),
             fault: broken.or_else(|| refused.get(&contract).cloned()),
         }
     }
@@ -344,7 +349,7 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
         }
         contract.reserved.extend(chunk.reserved.get(&row.id).cloned());
     }
-    collect_usage(plans, &mut open, &chunk.usage, refused);
+    collect_usage(inputs, plans, &mut open, &chunk.usage, refused);
     for contract in &mut open {
         // Lines of one price mode stand together: each mode becomes a document of its own.
         contract.lines.sort_by_key(|line| line.mode != PriceMode::Included);
@@ -363,7 +368,13 @@ fn collect(inputs: &Inputs, plans: &Plans, chunk: &Chunk, refused: &HashMap<Uuid
 }
 
 /// Adds use that is to be billed to the contracts, which stay in order.
-fn collect_usage(plans: &Plans, open: &mut Vec<Open>, usage: &[UsageDue], refused: &HashMap<Uuid, Fault>) {
+fn collect_usage(
+    inputs: &Inputs,
+    plans: &Plans,
+    open: &mut Vec<Open>,
+    usage: &[UsageDue],
+    refused: &HashMap<Uuid, Fault>,
+) {
     for due in usage {
         let (row, window) = (&due.row, &due.row.window);
         let place =
@@ -390,10 +401,14 @@ fn collect_usage(plans: &Plans, open: &mut Vec<Open>, usage: &[UsageDue], refuse
             .ok_or_else(|| {
                 fault("plan-invalid", format!("{} has no components", PlanVersionId(window.plan_version_id)))
             })
-            .and_then(|plan| metered::bill(due, plan, contract.currency));
+            .and_then(|plan| metered::bill(inputs, due, plan, contract.currency));
         match billed {
-            Ok((line, billed)) => {
-                contract.lines.extend(line);
+            Ok((bill, billed)) => {
+                match bill {
+                    Bill::Nothing => {}
+                    Bill::More(line) => contract.lines.push(*line),
+                    Bill::Less(given_back) => contract.credits.extend(given_back),
+                }
                 contract.billed.push(billed);
             }
             Err(fault) => contract.fault = Some(fault),
@@ -684,6 +699,7 @@ fn assess(
                 withheld: Vec::new(),
                 moves: Vec::new(),
                 orders: Vec::new(),
+                credits: contract.credits.iter().map(|given| given.told.clone()).collect(),
             },
             hash: [0; 32],
             invoices: Vec::new(),
@@ -695,6 +711,7 @@ fn assess(
             windows: std::mem::take(&mut contract.windows),
             gated: std::mem::take(&mut contract.gated),
             reserved: std::mem::take(&mut contract.reserved),
+            credits: std::mem::take(&mut contract.credits),
         };
         let mut from = 0;
         while let (true, Some((Some(seller), buyer))) = (from < contract.lines.len(), &parties) {

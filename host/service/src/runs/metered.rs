@@ -1,7 +1,7 @@
 //! Billing use: windows that are to be billed become lines, and charged periods of metered components open new windows.
 //!
-//! Pure: figures come with the windows. Invariant: what was billed of a window in all is the price of the figure that its
-//! events came to when it was billed last, so late events cost what they would have cost in time.
+//! Pure: figures come with the windows. Invariant: what was billed of a window in all, less what was given back, is the price
+//! of the figure that its events came to when it was billed last, so late events cost what they would have cost in time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,6 +17,7 @@ use altyn_domain::{
 };
 use altyn_store::{
     Db, Scope, StoreError, Tx,
+    charges::{self, CreditableRow},
     metering::{self, FiguresRow, Span},
     usage_windows::{self, Billed, CounterRow, DueWindowRow, NewWindow, WindowRow},
 };
@@ -24,7 +25,11 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{ask::Fault, compute::OpenLine};
+use super::{
+    ask::Fault,
+    compute::{Inputs, OpenLine},
+    fallen::{Fall, GivenBack},
+};
 use crate::error::{Result, ServiceError, stored};
 
 /// How often one window is billed at most; the numbers of its charges leave room for so many.
@@ -44,6 +49,18 @@ pub(crate) struct Counted {
 pub(super) struct UsageDue {
     pub row: DueWindowRow,
     pub counted: Counted,
+    /// What was charged for it before, the newest first.
+    pub charges: Vec<CreditableRow>,
+}
+
+/// What becomes of a window.
+pub(super) enum Bill {
+    /// There is nothing new.
+    Nothing,
+    /// More is charged.
+    More(Box<OpenLine>),
+    /// Less was used than was charged: this is given back.
+    Less(Vec<GivenBack>),
 }
 
 /// What the events of some windows come to, by the window.
@@ -159,14 +176,36 @@ async fn count_on(tx: &mut Tx, tenant: Uuid, windows: &[&WindowRow], found: &mut
 pub(super) async fn with_figures(tx: &mut Tx, tenant: Uuid, rows: Vec<DueWindowRow>) -> Result<Vec<UsageDue>> {
     let windows: Vec<&WindowRow> = rows.iter().map(|row| &row.window).collect();
     let mut found = counted(tx, tenant, &windows).await?;
+    let mut charges = charged(tx, tenant, &windows).await?;
     rows.into_iter()
         .map(|row| {
             let counted = found
                 .remove(&row.window.id)
                 .ok_or_else(|| StoreError::Corrupt("usage_windows.meter_id", row.window.meter_id.to_string()))?;
-            Ok(UsageDue { row, counted })
+            let charges = charges.remove(&row.window.id).unwrap_or_default();
+            Ok(UsageDue { row, counted, charges })
         })
         .collect()
+}
+
+/// What was charged for windows that are billed again, the newest first.
+async fn charged(tx: &mut Tx, tenant: Uuid, windows: &[&WindowRow]) -> Result<HashMap<Uuid, Vec<CreditableRow>>> {
+    let again: Vec<&WindowRow> = windows.iter().filter(|window| window.billed_minor > 0).copied().collect();
+    if again.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let pairs = usage_windows::charged(tx, tenant, &again).await?;
+    let windows: HashMap<Uuid, Uuid> = pairs.iter().map(|(window, charge)| (*charge, *window)).collect();
+    let mut found: HashMap<Uuid, Vec<CreditableRow>> = HashMap::new();
+    for row in charges::creditable(tx, tenant, windows.keys().copied().collect()).await? {
+        if let Some(window) = windows.get(&row.id) {
+            found.entry(*window).or_default().push(row);
+        }
+    }
+    for rows in found.values_mut() {
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
+    }
+    Ok(found)
 }
 
 /// What a figure of a window costs.
@@ -201,12 +240,13 @@ fn fault(reason: impl std::fmt::Display) -> Fault {
     Fault { code: "usage-invalid".to_owned(), reason: reason.to_string(), call: None }
 }
 
-/// What is billed of a window: a line unless there is nothing new, and what the window says afterwards.
+/// What is billed of a window or given back, and what the window says afterwards.
 pub(super) fn bill(
+    inputs: &Inputs,
     due: &UsageDue,
     plan: &PlanVersion,
     currency: Currency,
-) -> std::result::Result<(Option<OpenLine>, Billed), Fault> {
+) -> std::result::Result<(Bill, Billed), Fault> {
     let window = &due.row.window;
     let name = UsageWindowId(window.id);
     let found = plan.components.iter().enumerate().find(|(_, component)| component.id.0 == window.component_id);
@@ -224,14 +264,34 @@ pub(super) fn bill(
         let (used, counters) = (used.normalize().to_string(), due.counted.counters.clone());
         Billed { window: window.clone(), events, used, minor, counters }
     };
-    // Nothing was used, or nothing came since; and a figure that fell takes nothing back by itself.
-    if events == window.billed_events || (!first && more.minor < 0) {
-        return Ok((None, billed(window.billed_minor)));
+    // Nothing was used, or nothing came since.
+    if events == window.billed_events {
+        return Ok((Bill::Nothing, billed(window.billed_minor)));
+    }
+    let before: Decimal = window.billed_use.parse().map_err(fault)?;
+    if !first && more.minor < 0 {
+        let usage = LineUsage { window: name, billings: window.billings, events, used: used.normalize() };
+        let reason = format!(
+            "came late; {} was used from {} to {} and not {}",
+            used.normalize(),
+            window.used_start,
+            window.used_end.pred_opt().unwrap_or(window.used_start),
+            before.normalize(),
+        );
+        let fall = Fall {
+            usage,
+            subscription: SubscriptionId(window.subscription_id),
+            by: Money::new(-more.minor, currency),
+            mode: plan.price_mode,
+            charges: &due.charges,
+            reason,
+        };
+        let (given_back, given) = fall.give_back(&*inputs.ids, inputs.on, inputs.run.0)?;
+        return Ok((Bill::Less(given_back), billed(window.billed_minor - given.minor)));
     }
     let period = Period::try_new(window.period_start, window.period_end).map_err(fault)?;
     let days = Period::try_new(window.used_start, window.used_end).map_err(fault)?;
     let last = days.end.pred_opt().unwrap_or(days.start);
-    let before: Decimal = window.billed_use.parse().map_err(fault)?;
     let (title, quantity, explanation) = if first {
         (component.title.clone(), used, rated.explanation)
     } else {
@@ -264,7 +324,7 @@ pub(super) fn bill(
             explanation,
         )),
     };
-    Ok((Some(line), billed(rated.amount.minor)))
+    Ok((Bill::More(Box::new(line)), billed(rated.amount.minor)))
 }
 
 /// The days of a metered component that a charged period opens, without their instants.

@@ -8,6 +8,7 @@ mod approval;
 pub(crate) mod ask;
 pub(crate) mod compute;
 mod engine;
+mod fallen;
 pub(crate) mod follow;
 pub(crate) mod metered;
 mod number;
@@ -94,6 +95,10 @@ pub struct RunView {
     pub realised_tax_minor: i64,
     /// Both together, minor units.
     pub realised_gross_minor: i64,
+    /// Credits of use that fell by what came late.
+    pub credits: i64,
+    /// What they gave back with tax, minor units.
+    pub credited_minor: i64,
     /// Plugin calls made.
     pub plugin_calls: i64,
     /// Whether it was asked to stop.
@@ -141,7 +146,8 @@ pub struct PlanView {
     /// The scheduled changes that it makes; absent in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ScheduledChange>,
-    /// The larger of what they charge and what they give back, with tax, minor units.
+    /// The larger of what they charge and what they give back, or what the day gives back of use that fell; with tax, minor
+    /// units.
     pub changes_minor: i64,
     /// Stable code of why it is parked, rejected or superseded.
     pub reason_code: Option<String>,
@@ -727,6 +733,8 @@ fn run_view(row: &rows::RunRow) -> Result<RunView> {
         realised_net_minor: row.realised_net_minor,
         realised_tax_minor: row.realised_tax_minor,
         realised_gross_minor: row.realised_gross_minor,
+        credits: row.credits,
+        credited_minor: row.credited_minor,
         plugin_calls: row.plugin_calls,
         cancel_requested: row.cancel_requested,
         created_at: row.created_at,

@@ -342,6 +342,8 @@ pub(super) fn imagined(id: Uuid, on: NaiveDate, now: chrono::DateTime<chrono::Ut
         realised_net_minor: 0,
         realised_tax_minor: 0,
         realised_gross_minor: 0,
+        credits: 0,
+        credited_minor: 0,
         plugin_calls: 0,
         lease_owner: None,
         lease_until: None,

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     ask::Fault,
     compute::{Computed, Inputs, Parked, Planned},
+    fallen,
     follow::FollowRows,
     number::{Number, Numbered, SequenceName, TakenNumbers},
     post::{SharedAccounts, ledger_rows},
@@ -26,6 +27,7 @@ use super::{
 };
 use crate::{
     canary::outcomes::{Counting, Outcomes, Refusal},
+    credits::PlannedCredit,
     error::{Result, ServiceError},
     evidence::Recorded,
 };
@@ -77,6 +79,8 @@ pub(super) struct Prepared {
     /// Why contracts are parked, where a recorded call tells.
     refused: Vec<(Uuid, String)>,
     orders: ChargedOrders,
+    /// What is given back of use that fell.
+    credits: Vec<PlannedCredit>,
 }
 
 /// The paid orders that a chunk charges.
@@ -209,6 +213,7 @@ fn plan_rows(action: Action, planned: &[Planned], parked: &[Parked]) -> Result<R
         .with("realised_net_minor", both(&|p| p.realised.net.minor))
         .with("realised_tax_minor", both(&|p| p.realised.tax.minor))
         .with("realised_gross_minor", both(&|p| p.realised.gross.minor))
+        .with("changes_minor", both(&|p| fallen::given_back(&p.credits)))
         .with("effects", effects)
         .with("reason_code", fault(&|fault| fault.code.clone()))
         .with("reason", fault(&|fault| fault.reason.chars().take(2_000).collect()))
@@ -267,6 +272,7 @@ pub(super) fn prepare_proposal(computed: Computed) -> Result<Prepared> {
         outcomes,
         refused: refused(parked),
         orders: ChargedOrders::default(),
+        credits: Vec::new(),
     };
     Ok(prepared.also_withheld(withheld))
 }
@@ -475,6 +481,7 @@ pub(super) fn prepare_execution(
         outcomes,
         refused: refused(parked),
         orders: ChargedOrders::of(planned),
+        credits: planned.iter().flat_map(|plan| &plan.credits).map(|given| given.credit.clone()).collect(),
         numbers: invoices.iter().map(|((plan, _), number)| (plan.seller, number.text.clone())).collect(),
     })
 }
@@ -560,6 +567,7 @@ pub(super) async fn write(
     if !usage_windows::bill(&mut tx, tenant, &prepared.billed).await? {
         return Err(Refused::Moved);
     }
+    fallen::save(&mut tx, inputs, &prepared.credits, at).await?;
     let shared = &prepared.shared_balances;
     if ledger::balances_add(&mut tx, tenant, shared).await? != shared.len() as u64 {
         return Err(Refused::Failed(ServiceError::Internal("a shared ledger account vanished".into())));

@@ -11,6 +11,7 @@ mod credits;
 mod dunning;
 mod editing;
 mod ends;
+mod fallen;
 mod hosts;
 mod large;
 mod lives;

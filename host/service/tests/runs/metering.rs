@@ -43,7 +43,7 @@ on_both_engines!(
     another_tenants_use_is_not_seen,
 );
 
-fn terms(meter: MeterId, included: &str, tiers: &[(Option<&str>, &str)]) -> MeteredTerms {
+pub fn terms(meter: MeterId, included: &str, tiers: &[(Option<&str>, &str)]) -> MeteredTerms {
     MeteredTerms {
         package: None,
         meter_id: meter,
@@ -82,13 +82,13 @@ fn component(
     }
 }
 
-async fn meter(world: &World, code: &str, aggregation: Aggregation) -> MeterId {
+pub async fn meter(world: &World, code: &str, aggregation: Aggregation) -> MeterId {
     let command = CreateMeter { code: code.into(), title: code.into(), unit: "GB".into(), aggregation };
     world.altyn.meter_create(&world.request(), command).await.unwrap().value.id
 }
 
 /// A plan of one month on the first, with 300.00 a month and these metered components.
-async fn plan(world: &World, code: &str, metered: Vec<MeteredTerms>) {
+pub async fn plan(world: &World, code: &str, metered: Vec<MeteredTerms>) {
     let product = world.altyn.product_list(&world.request(), &page()).await.unwrap().data.remove(0).id;
     let mut components = vec![CreateComponent {
         included: None,
@@ -676,10 +676,10 @@ async fn use_of_a_pause_that_is_due_is_refused_although_no_day_was_closed_since(
 }
 
 /// Whole numbers that follow from a seed.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
