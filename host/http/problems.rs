@@ -200,6 +200,9 @@ catalogue! {
     SubscriptionNotPending = "subscription-not-pending", CONFLICT, "The subscription does not wait",
         "Only a subscription that was ordered as pending is activated, and only once.",
         "Read the subscription; it is in service, or was.";
+    UseRecorded = "use-recorded", CONFLICT, "Recorded use would not be billed",
+        "The terms are to end on a day behind which use is recorded that no other terms count: nobody would bill it.",
+        "Choose a timing or a day that does not lie before that use.";
     SubscriptionUnbilled = "subscription-unbilled", CONFLICT, "A served period is not charged",
         "The subscription is to be stopped, and a period of it that began before is not charged: stopped it never would be.",
         "Close the days up to now, or bill the contract again where its plan was rejected or parked; then do it again.";

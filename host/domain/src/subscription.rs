@@ -306,6 +306,12 @@ impl Due {
     }
 }
 
+/// Whether a subscription is completed by the close of a day: no charge is left, and what was charged ends by then, because
+/// its next period would begin.
+pub fn is_used_up(charges_left: Option<u32>, next_charge_on: NaiveDate, through: NaiveDate) -> bool {
+    charges_left == Some(0) && next_charge_on <= through
+}
+
 /// What falls due through a day (inclusive), at most `max_periods` periods of it.
 ///
 /// A period is charged on its first day, or on the first day of the present terms if that lies in it; one set of lines
@@ -380,7 +386,7 @@ fn charged(
         if charged_on > through {
             break;
         }
-        if next.charges_left == Some(0) {
+        if is_used_up(next.charges_left, charged_on, through) {
             next.status = SubscriptionStatus::Completed;
             break;
         }

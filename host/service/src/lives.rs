@@ -11,7 +11,7 @@ mod close;
 use altyn_domain::{
     calendar::{Cadence, local_date},
     id::{Id as _, ManualOperationId, ServiceTermId, SubscriptionId, TenantId, TransitionId},
-    subscription::SubscriptionStatus,
+    subscription::{SubscriptionStatus, is_used_up},
     terms::{Life, Resumed, Stood, resume},
 };
 use altyn_store::{
@@ -80,7 +80,7 @@ pub struct TransitionView {
     pub from_status: SubscriptionStatus,
     /// The status after.
     pub to_status: SubscriptionStatus,
-    /// Why: `unpaid`, `paid`, `kept-long-enough`, `ended`, `term-removed`, `approved`, `activated`, `order-cancelled`,
+    /// Why: `unpaid`, `paid`, `kept-long-enough`, `ended`, `completed`, `term-removed`, `approved`, `activated`, `order-cancelled`,
     /// `order-expired`, `held` or `released`.
     pub cause: String,
     /// The business date it belongs to.
@@ -346,8 +346,8 @@ impl Altyn {
         Ok(true)
     }
 
-    /// Ends the subscriptions whose end has come and that no run looks at: paused ones, as a change of the kind `cancel`
-    /// does, and those whose periods begin by hand.
+    /// Ends the subscriptions that are over and that no run looks at: paused ones, as a change of the kind `cancel` does,
+    /// and those whose periods begin by hand; the latter are completed when their last charge is used up.
     pub(crate) async fn ended_day_close(&self, tenant: TenantId, on: NaiveDate) -> Result<()> {
         let mut after = Uuid::nil();
         loop {
@@ -360,7 +360,15 @@ impl Altyn {
                 found.into_iter().partition(|life| life.status == SubscriptionStatus::Paused.as_str());
             let mut changes = Vec::with_capacity(by_hand.len());
             for life in by_hand {
-                changes.push(Change { status: SubscriptionStatus::Cancelled, ..Change::of(life, "ended")? });
+                let left = life.charges_left.map(|left| u32::try_from(left).unwrap_or(0));
+                // An end by the same day goes first, as in a run.
+                let ended = life.ends_on.is_some_and(|end| end <= life.next_charge_on);
+                let (status, cause) = if !ended && is_used_up(left, life.next_charge_on, on) {
+                    (SubscriptionStatus::Completed, "completed")
+                } else {
+                    (SubscriptionStatus::Cancelled, "ended")
+                };
+                changes.push(Change { status, withdraw: Some("the subscription is over"), ..Change::of(life, cause)? });
             }
             if !self.lives_write(&mut tx, tenant.0, on, now, &changes).await? {
                 // Whoever changed one of them is followed at the next close.

@@ -5,6 +5,7 @@
 //! that open or yet to open, and when that was billed before, the window is billed again for what the event adds.
 
 mod ingest;
+pub(crate) mod kept;
 mod report;
 
 pub use ingest::{IngestReport, LARGEST_BATCH, RefusedEvent, UsageEvent, UsageEvents, events_of_lines};

@@ -25,6 +25,7 @@ use crate::{
     context::{Altyn, Authority, Begun, Reply, Request},
     customers::check_external,
     error::{Fields, Result, ServiceError, stored},
+    metering::kept::keep_use,
     page::{Listed, Page},
     plans::version_on,
     runs::{
@@ -436,6 +437,8 @@ impl Altyn {
             return Err(ServiceError::Stale);
         }
         let zones = zones_of(&mut work.tx, tenant, row.id).await?;
+        let today = zones.day_of(work.now);
+        keep_use(&mut work.tx, (tenant, row.id), (command.on, today), &zones, &[]).await?;
         let end_us = begins_us(command.on, &zones);
         usage_windows::cut(&mut work.tx, tenant, row.id, command.on, end_us).await?;
         row.version = if_match + 1;

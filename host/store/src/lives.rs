@@ -48,6 +48,8 @@ pub struct LifeRow {
     pub held_on: Option<NaiveDate>,
     /// 1 when it never renews by itself.
     pub manual: i32,
+    /// How many charges are left; none for ever.
+    pub charges_left: Option<i32>,
 }
 
 macro_rules! select {
@@ -56,7 +58,7 @@ macro_rules! select {
             "select s.id, s.contract_id, s.status, s.version, s.anchor_on, s.next_index, s.starts_on, s.ends_on,
                 s.next_charge_on, s.resumed_on, p.cadence, l.service_term_id as own_term_id,
                 t.service_term_id as plan_term_id, l.unpaid_since, l.stopped_on, l.held_from, l.held_on,
-                s.manual ",
+                s.manual, s.charges_left ",
             $from,
             " join plan_versions p on p.tenant_id = $1 and p.id = s.plan_version_id
             left join service_term_plans t on t.tenant_id = $1 and t.plan_id = p.plan_id
@@ -73,11 +75,13 @@ pub async fn find(tx: &mut Tx, tenant: Uuid, subscription: Uuid) -> Result<Optio
 
 const ENDED: &str = concat!(
     select!("from subscriptions s"),
-    "where s.tenant_id = $1 and s.ends_on <= $2 and s.id > $3
-        and (s.status = 'paused' or (s.status in ('active', 'grace') and s.manual = 1)) order by s.id limit $4"
+    "where s.tenant_id = $1 and s.id > $3
+        and ((s.ends_on <= $2 and s.status = 'paused')
+            or (s.status in ('active', 'grace') and s.manual = 1
+                and (s.ends_on <= $2 or (s.charges_left = 0 and s.next_charge_on <= $2)))) order by s.id limit $4"
 );
-/// A page of the subscriptions whose end has come by a day and that no run looks at, by id: paused ones and those whose
-/// periods begin by hand.
+/// A page of the subscriptions that are over by a day and that no run looks at, by id: paused ones and those whose
+/// periods begin by hand, the latter also when they have no charge left.
 pub async fn ended(tx: &mut Tx, tenant: Uuid, on: NaiveDate, after: Uuid, limit: i64) -> Result<Vec<LifeRow>> {
     tx.fetch_all(ENDED, (tenant, on, after, limit)).await
 }

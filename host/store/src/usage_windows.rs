@@ -296,6 +296,38 @@ pub async fn cut(tx: &mut Tx, tenant: Uuid, subscription: Uuid, on: NaiveDate, o
     Ok(dropped + tx.execute(CUT, (tenant, subscription, on, on_us)).await?)
 }
 
+/// Use that is recorded in open windows of a subscription, of one meter.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct RecordedRow {
+    /// The meter.
+    pub meter_id: Uuid,
+    /// Its code.
+    pub code: String,
+    /// The first event, microseconds since 1970.
+    pub first_us: i64,
+    /// The last one.
+    pub last_us: i64,
+}
+
+const RECORDED: &str = "select w.meter_id, m.code, min(e.occurred_us) as first_us, max(e.occurred_us) as last_us
+    from usage_windows w
+    join usage_events e on e.tenant_id = w.tenant_id and e.subscription_id = w.subscription_id
+        and e.meter_id = w.meter_id and e.occurred_us >= w.starts_us and e.occurred_us < w.ends_us
+    join meters m on m.tenant_id = w.tenant_id and m.id = w.meter_id
+    where w.tenant_id = $1 and w.subscription_id = $2 and w.state = 'open' and w.ends_us > $3
+        and e.occurred_us >= $3 and e.occurred_us < $4
+    group by w.meter_id, m.code";
+/// What was used of each meter between two instants, microseconds, and waits in an open window to be billed.
+pub async fn recorded(
+    tx: &mut Tx,
+    tenant: Uuid,
+    subscription: Uuid,
+    from_us: i64,
+    to_us: i64,
+) -> Result<Vec<RecordedRow>> {
+    tx.fetch_all(RECORDED, (tenant, subscription, from_us, to_us)).await
+}
+
 const UNBILLED: Sql = of_pairs!(columns!(), " and w.state <> 'billed'");
 /// The windows of (subscription, meter) that are to be billed, now or later, in no order.
 pub async fn unbilled(tx: &mut Tx, tenant: Uuid, pairs: &[(Uuid, Uuid)]) -> Result<Vec<WindowRow>> {

@@ -21,7 +21,7 @@ use altyn_domain::{
     tax::{self, Party, PriceMode, TaxDocument, TaxableLine},
 };
 use altyn_runtime::World;
-use altyn_store::{changes as rows, orders::OrderRow, runs};
+use altyn_store::{Tx, changes as rows, orders::OrderRow, runs};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -40,11 +40,13 @@ use crate::{
     credits::{ChargeCredit, PlannedCredit, credits_plan},
     error::{Fields, Result, ServiceError, stored},
     evidence::{Recorded, sha256},
+    metering::kept::{Counted, keep_use},
     orders::money::releasing,
     plugins::{Bound, REFUSED, blocking},
     runs::{
         ask::{Fault, Recorder, ask_each},
         compute::{CHARGED_ONCE, pins_of},
+        metered::zones,
         parties::{seller_party, tax_ids},
     },
     stays::{Choice, Left, Subject},
@@ -205,6 +207,7 @@ impl Altyn {
         draft.lay_out(covered);
         draft.end_orders(orders);
         self.check_bounds(&draft)?;
+        draft.keep_use(&mut self.read(request).await?).await?;
         let draft = Box::pin(self.price(draft, seller)).await?;
         self.plan_credits(request, draft).await
     }
@@ -385,6 +388,25 @@ impl Draft {
             self.documents.push(Document { mode, lines: from..to, totals: zero });
             from = to;
         }
+    }
+
+    /// Refuses to leave recorded use without a window.
+    pub(super) async fn keep_use(&self, tx: &mut Tx) -> Result<()> {
+        for item in &self.items {
+            let counted: Vec<Counted> = item
+                .decision
+                .lines
+                .iter()
+                .filter_map(|line| {
+                    let terms = item.target.components[line.component_index].metered.as_ref()?;
+                    Some((terms.meter_id.uuid(), line.used.start, line.used.end))
+                })
+                .collect();
+            let zones = zones(&self.contract.zone, item.row.former_zone.as_ref(), item.row.former_zone_until)?;
+            let days = (item.decision.on, self.issued_on);
+            keep_use(tx, (self.tenant.0, item.row.id), days, &zones, &counted).await?;
+        }
+        Ok(())
     }
 
     /// The subscription of an item.

@@ -340,6 +340,7 @@ impl Altyn {
     /// Ends the usage windows of the old terms where these end, and opens those of the new ones.
     async fn usage_windows_follow(&self, tx: &mut Tx, draft: &Draft, now: DateTime<Utc>) -> Result<()> {
         let tenant = draft.tenant.0;
+        draft.keep_use(tx).await?;
         let mut opened = Vec::new();
         for item in &draft.items {
             let on = item.decision.on;

@@ -20,7 +20,7 @@ use altyn_domain::{
     run::{PlanWithheld, WithheldOutcome},
     subscription::{
         Due, DuePeriod, Renewed, ShortFunds, Subscription, SubscriptionError, SubscriptionStatus, Verdict, VersionMove,
-        due, verdict,
+        due, is_used_up, verdict,
     },
 };
 use altyn_store::{Rows, Scope, StoreError, Tx, credit, lives, runs as rows};
@@ -185,7 +185,7 @@ impl Gate {
         let endless = Subscription { charges_left: None, ..self.subscription.clone() };
         let Due { next, moves, .. } = due(&endless, &self.plan, on, periods)?;
         let charges_left = self.subscription.charges_left.map(|left| left.saturating_sub(charged));
-        let done = charges_left == Some(0) && next.status.is_charged() && next.next_charge_on <= on;
+        let done = next.status.is_charged() && is_used_up(charges_left, next.next_charge_on, on);
         let status = if done { SubscriptionStatus::Completed } else { next.status };
         let once_due = self.subscription.once_due && charged == 0;
         Ok((Renewed { charges_left, once_due, status, ..next }, moves))

@@ -465,6 +465,7 @@ on_both_engines!(
     another_tenants_subscription_and_wrong_wishes_are_refused,
     an_end_on_a_day_obeys_the_tables_and_forfeits_nothing_unasked,
     what_is_paused_or_begins_by_hand_ends_on_its_day,
+    what_begins_by_hand_is_completed_when_its_last_charge_is_used_up,
     who_helps_himself_pays_for_a_renewal_before_it_is_made,
     an_end_after_a_change_leaves_what_was_charged,
     a_change_after_an_early_renewal_cuts_what_was_charged_before_it,
@@ -597,6 +598,34 @@ async fn what_is_paused_or_begins_by_hand_ends_on_its_day(world: &World) {
     world.close_day("2027-01-25").await;
     assert_eq!(status(paused.id).await, SubscriptionStatus::Cancelled);
     assert_eq!(status(by_hand.id).await, SubscriptionStatus::Cancelled);
+    world.prove().await;
+}
+
+async fn what_begins_by_hand_is_completed_when_its_last_charge_is_used_up(world: &World) {
+    let ends = world.import_contract("CH-E10", PLAN, 1, "2027-01-01").await;
+    let more = world.import_contract("CH-E11", PLAN, 1, "2027-01-01").await;
+    let (_, last) = world.billed("CH-E9", PLAN, "2027-01-01", "2027-01-11").await;
+    let ends = world.subscriptions(ends).await.remove(0);
+    let more = world.subscriptions(more).await.remove(0);
+    for (id, left) in [(last.id, 1), (ends.id, 1), (more.id, 2)] {
+        world.edit(id, serde_json::json!({ "manual": true, "charges_left": left })).await.unwrap();
+        world.made(id, &wish(ChangeKind::Renew)).await;
+    }
+    world.cancel(&world.altyn, ends.id, "2027-03-01").await;
+    let seen = world.subscription(last.id).await;
+    assert_eq!((seen.charges_left, seen.next_charge_on), (Some(0), day("2027-03-01")));
+    let status = async |id| world.subscription(id).await.status;
+    world.clock.set("2027-03-01T20:00:00Z".parse().unwrap());
+    world.close_day("2027-02-28").await;
+    assert_eq!(status(last.id).await, SubscriptionStatus::Active, "it is served to the end of its last period");
+    world.close_day("2027-03-01").await;
+    assert_eq!(status(last.id).await, SubscriptionStatus::Completed);
+    assert_eq!(status(ends.id).await, SubscriptionStatus::Cancelled, "an end by the same day goes first");
+    assert_eq!(status(more.id).await, SubscriptionStatus::Active, "a charge is left");
+    let steps = world.altyn.subscription_transitions(&world.request(), last.id, &page()).await.unwrap().data;
+    let step = steps.last().unwrap();
+    assert_eq!((step.cause.as_str(), step.to_status), ("completed", SubscriptionStatus::Completed));
+    assert_eq!(step.business_on, day("2027-03-01"));
     world.prove().await;
 }
 

@@ -17,7 +17,7 @@ use altyn_service::{
     meters::{CreateMeter, UpdateMeter},
     plans::{CreateComponent, CreatePlan, CreatePlanVersion},
     runs::{Advanced, ConfirmPlan},
-    subscriptions::CreateSubscription,
+    subscriptions::{CancelSubscription, CreateSubscription},
 };
 
 use crate::world::{World, code, day, on_both_engines, page};
@@ -36,6 +36,7 @@ on_both_engines!(
     a_reading_below_an_earlier_one_is_refused_by_name,
     use_of_days_that_are_not_charged_is_refused_by_name,
     use_of_a_pause_that_is_due_is_refused_although_no_day_was_closed_since,
+    nothing_ends_behind_use_that_nobody_would_bill,
     whatever_changes_and_whenever_events_come_each_is_billed_once,
     a_plan_that_saw_other_events_is_not_confirmed,
     two_hosts_that_record_and_bill_at_once_lose_nothing,
@@ -671,6 +672,40 @@ async fn use_of_a_pause_that_is_due_is_refused_although_no_day_was_closed_since(
     world.clock.set("2026-12-02T09:00:00Z".parse().unwrap());
     world.close_day("2026-12-01").await;
     assert_eq!(windows(world, subscription).await.iter().map(|window| window.events).sum::<i64>(), 1);
+    assert!(usage_charges(world, contract).await.iter().map(|charge| charge.amount_minor).sum::<i64>() > 0);
+    world.prove().await;
+}
+
+async fn nothing_ends_behind_use_that_nobody_would_bill(world: &World) {
+    let (contract, subscription) = metered(world, "U-25").await;
+    world.clock.set("2026-11-15T09:00:00Z".parse().unwrap());
+    recorded(world, vec![event("used", subscription, "2026-11-05T09:00:00Z", "30")]).await;
+    let back = |kind| ChangeSubscription { on: Some(day("2026-11-03")), ..ChangeSubscription::of(kind) };
+    let start = |kind| ChangeSubscription {
+        timing: Some(altyn_domain::change::Timing::StartOfTerm),
+        ..ChangeSubscription::of(kind)
+    };
+    let before = world.state().await;
+    for refused in [back(ChangeKind::Pause), start(ChangeKind::Pause)] {
+        let refused = world.altyn.change_preview(&world.request(), subscription, refused).await.unwrap_err();
+        assert_eq!(refused.code(), "use-recorded", "{refused}");
+        assert!(refused.to_string().contains("2026-11-05T09:00:00Z"), "{refused}");
+    }
+    let version = world.altyn.subscription_get(&world.request(), subscription).await.unwrap().version;
+    let end = CancelSubscription { on: day("2026-11-03"), keep_charged: Some(true) };
+    let refused = world.altyn.subscription_cancel(&world.request(), subscription, version, end).await.unwrap_err();
+    assert_eq!(refused.code(), "use-recorded", "{refused}");
+    assert_eq!(world.state().await, before);
+
+    // Terms that count the same meter take what was used; a day behind it ends nothing of it.
+    let more = ChangeSubscription { quantity: Some("2".parse().unwrap()), ..back(ChangeKind::ChangeQuantity) };
+    change(world, subscription, more).await;
+    let pause = ChangeSubscription { on: Some(day("2026-11-06")), ..ChangeSubscription::of(ChangeKind::Pause) };
+    change(world, subscription, pause).await;
+    world.clock.set("2026-12-02T09:00:00Z".parse().unwrap());
+    world.close_day("2026-12-01").await;
+    let windows = windows(world, subscription).await;
+    assert_eq!(windows.iter().map(|window| window.events).sum::<i64>(), 1, "{windows:?}");
     assert!(usage_charges(world, contract).await.iter().map(|charge| charge.amount_minor).sum::<i64>() > 0);
     world.prove().await;
 }
