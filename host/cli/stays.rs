@@ -43,11 +43,18 @@ pub struct Stays {
 
 /// Options of `altyn plugin migrate`.
 #[derive(Debug, clap::Args)]
-#[group(id = "who", required = true, multiple = false, args = ["all", "subscriptions"])]
 pub struct Migrate {
     /// The binding
     #[arg(long)]
     binding: BindingId,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Who goes over.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Who {
     /// All subscriptions, those of tenants below, too
     #[arg(long)]
     all: bool,
@@ -81,7 +88,7 @@ impl Migrate {
     /// Lets subscriptions go over.
     pub async fn run(self, session: &Session) -> Result<(), Failure> {
         let request = session.request().await?;
-        let command = MigrateBinding { all: self.all, subscriptions: self.subscriptions };
+        let command = MigrateBinding { all: self.who.all, subscriptions: self.who.subscriptions };
         let migrated = session.altyn.binding_migrate(&request, self.binding, command).await?.value;
         session.printer.object(&migrated, MIGRATED)
     }

@@ -19,6 +19,7 @@ mod read;
 mod rehearsal;
 mod scheduled;
 mod short_funds;
+mod sold;
 mod write;
 
 use std::collections::HashMap;
