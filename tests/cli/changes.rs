@@ -13,7 +13,7 @@ fn text(value: &Value) -> String {
 fn sold() -> (Desk, String, String) {
     let (desk, contract) = selling();
     bind_plugins(&desk);
-    let today = SystemClock.now().date_naive().to_string();
+    let today = SystemClock.now().with_timezone(&chrono_tz::Europe::Moscow).date_naive().to_string();
     let words = ["subscription", "create", "--contract", &contract, "--plan-code", "net", "--starts-on", &today];
     let subscription = id(&desk.json(&[&words[..], &["--manual"]].concat()));
     (desk, contract, subscription)

@@ -19,8 +19,9 @@ async fn order(host: &Host, path: &str) -> crate::support::Answer {
     send(host.ask(Method::POST, path).header("idempotency-key", host.fresh())).await
 }
 
+/// The day of the tenant, whatever day it is in Greenwich.
 fn today() -> String {
-    SystemClock.now().date_naive().to_string()
+    SystemClock.now().with_timezone(&chrono_tz::Europe::Moscow).date_naive().to_string()
 }
 
 /// A subscription whose periods begin by hand, from today on.
