@@ -5,12 +5,14 @@
 //! one tenant that hangs in every call leaves places to the others.
 //!
 //! # Concurrency
-//! One mutex around the counts, held for a few map operations; waiting is on a condition variable that every leaving call
-//! signals. Nothing else is locked while it is held, so it cannot take part in a deadlock.
+//! One mutex around the counts, held for a few map operations. Who waits has a condition variable of its own: a leaving call
+//! hands its place to those that it lets in, in the order of their coming, and wakes nobody else. Were all woken each time,
+//! a tenant whose many calls end at once would keep every processor busy with waking. Nothing else is locked while the mutex
+//! is held, so it cannot take part in a deadlock. Invariant: whenever the mutex is free, nobody waits who could go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::Admission as Rules;
@@ -25,15 +27,24 @@ pub(crate) struct Places {
     queue: u32,
     queue_wait: Duration,
     held: Mutex<Held>,
-    freed: Condvar,
 }
 
 #[derive(Default)]
 struct Held {
     running: u32,
-    waiting: u32,
     plugins: HashMap<Digest, u32>,
     tenants: HashMap<String, Tenant>,
+    queue: VecDeque<Waiting>,
+    /// How many ever waited; the ticket of the next one.
+    tickets: u64,
+}
+
+/// A call that waits; it has its place as soon as it is out of the queue.
+struct Waiting {
+    ticket: u64,
+    tenant: String,
+    plugin: Digest,
+    let_in: Arc<Condvar>,
 }
 
 #[derive(Default)]
@@ -68,37 +79,50 @@ impl Places {
             queue: rules.queue,
             queue_wait: Duration::from_millis(rules.queue_ms),
             held: Mutex::default(),
-            freed: Condvar::new(),
         }
     }
 
     /// Takes a place, after waiting for it if need be.
     pub(crate) fn enter(&self, tenant: &str, plugin: Digest) -> Result<Place<'_>, Full> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bulkhead) = self.full(&held, tenant, plugin) {
-            let started = Instant::now();
-            let queue = held.tenants.entry(tenant.to_owned()).or_default();
-            if queue.waiting >= self.queue {
-                return Err(Full { bulkhead, waited_ms: 0 });
-            }
-            queue.waiting += 1;
-            held.waiting += 1;
-            let mut full = Some(bulkhead);
-            while let Some(bulkhead) = full {
-                let Some(left) = self.queue_wait.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
-                    held.leave_queue(tenant);
-                    let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    return Err(Full { bulkhead, waited_ms });
-                };
-                held = self.freed.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
-                full = self.full(&held, tenant, plugin);
-            }
-            held.leave_queue(tenant);
+        let Some(bulkhead) = self.full(&held, tenant, plugin) else {
+            held.take(tenant, plugin);
+            return Ok(self.place(tenant, plugin));
+        };
+        let started = Instant::now();
+        let queue = held.tenants.entry(tenant.to_owned()).or_default();
+        if queue.waiting >= self.queue {
+            return Err(Full { bulkhead, waited_ms: 0 });
         }
-        held.running += 1;
-        *held.plugins.entry(plugin).or_default() += 1;
-        held.tenants.entry(tenant.to_owned()).or_default().running += 1;
-        Ok(Place { places: self, plugin, tenant: tenant.to_owned() })
+        queue.waiting += 1;
+        let (ticket, let_in) = (held.tickets, Arc::new(Condvar::new()));
+        held.tickets += 1;
+        held.queue.push_back(Waiting { ticket, tenant: tenant.to_owned(), plugin, let_in: Arc::clone(&let_in) });
+        while let Some(at) = held.queue.iter().position(|waiting| waiting.ticket == ticket) {
+            let Some(left) = self.queue_wait.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
+                let bulkhead = self.full(&held, tenant, plugin).unwrap_or(bulkhead);
+                held.leave_queue(at);
+                let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                return Err(Full { bulkhead, waited_ms });
+            };
+            held = let_in.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(self.place(tenant, plugin))
+    }
+
+    fn place(&self, tenant: &str, plugin: Digest) -> Place<'_> {
+        Place { places: self, plugin, tenant: tenant.to_owned() }
+    }
+
+    /// Lets everybody in who waits and can go, the first first.
+    fn let_in(&self, held: &mut Held) {
+        let can_go = |held: &Held| {
+            held.queue.iter().position(|waiting| self.full(held, &waiting.tenant, waiting.plugin).is_none())
+        };
+        while let Some(waiting) = can_go(held).and_then(|at| held.leave_queue(at)) {
+            held.take(&waiting.tenant, waiting.plugin);
+            waiting.let_in.notify_one();
+        }
     }
 
     /// The first bulkhead without a place for such a call; the tenant's own comes first, as it is the cause to name.
@@ -117,17 +141,24 @@ impl Places {
     /// How many calls run and how many wait.
     pub(crate) fn load(&self) -> (u32, u32) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        (held.running, held.waiting)
+        (held.running, u32::try_from(held.queue.len()).unwrap_or(u32::MAX))
     }
 }
 
 impl Held {
-    fn leave_queue(&mut self, tenant: &str) {
-        self.waiting -= 1;
-        if let Some(queue) = self.tenants.get_mut(tenant) {
+    fn take(&mut self, tenant: &str, plugin: Digest) {
+        self.running += 1;
+        *self.plugins.entry(plugin).or_default() += 1;
+        self.tenants.entry(tenant.to_owned()).or_default().running += 1;
+    }
+
+    fn leave_queue(&mut self, at: usize) -> Option<Waiting> {
+        let waiting = self.queue.remove(at)?;
+        if let Some(queue) = self.tenants.get_mut(&waiting.tenant) {
             queue.waiting -= 1;
         }
-        forget(&mut self.tenants, tenant, |tenant| tenant.running == 0 && tenant.waiting == 0);
+        forget(&mut self.tenants, waiting.tenant.as_str(), |tenant| tenant.running == 0 && tenant.waiting == 0);
+        Some(waiting)
     }
 }
 
@@ -143,9 +174,7 @@ impl Drop for Place<'_> {
             tenant.running -= 1;
         }
         forget(&mut held.tenants, self.tenant.as_str(), |tenant| tenant.running == 0 && tenant.waiting == 0);
-        drop(held);
-        // Those who wait may wait for different bulkheads, so all of them look.
-        self.places.freed.notify_all();
+        self.places.let_in(&mut held);
     }
 }
 
