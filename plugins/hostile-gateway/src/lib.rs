@@ -213,12 +213,7 @@ impl PaymentGateway for Hostile {
         Ok(ReceiveStep::Done(received(config, &body)))
     }
 
-    fn receive_resume(
-        config: &Config,
-        _: &Context,
-        continuation: &[u8],
-        answer: Answer,
-    ) -> Result<ReceiveStep, Fault> {
+    fn receive_resume(config: &Config, _: &Context, continuation: &[u8], answer: Answer) -> Result<ReceiveStep, Fault> {
         config.provoke("receive-resume")?;
         if let Some(received) = unreliable::heard(config.ruse, continuation, &answer) {
             return Ok(ReceiveStep::Done(received));
