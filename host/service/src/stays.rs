@@ -158,6 +158,20 @@ impl Bound {
     }
 }
 
+/// The last of the stays, by its place in `versions`, that each subscription was taken out of.
+///
+/// A stay that is over counts no more; who was taken out of one that a rollback undid has never been.
+fn last_left(taken_out: Vec<(Uuid, i64)>, versions: &[i64]) -> HashMap<Uuid, usize> {
+    let mut left = HashMap::new();
+    for (subscription, version) in taken_out {
+        if let Some(place) = versions.iter().position(|made| *made == version) {
+            let last = left.entry(subscription).or_insert(place);
+            *last = place.max(*last);
+        }
+    }
+    left
+}
+
 /// Whether what decides at an extension point decides about subscriptions, which may stay on it.
 pub(crate) fn has_stays(point: &str) -> bool {
     [World::ProrationStrategy.as_str(), World::TaxRule.as_str()].contains(&point)
@@ -296,12 +310,9 @@ impl Altyn {
             let Some(staying) = &bound.staying else { continue };
             let mut tx = self.db.read(Scope::Tenant(tenant.0)).await?;
             tx.prefer_indexes().await?;
-            for (subscription, version) in rows::left(&mut tx, tenant.0, bound.binding.0, subscriptions()).await? {
-                // A stay that is over counts no more; who was taken out of one that a rollback undid has never been.
-                let Some(place) = staying.versions.iter().position(|made| *made == version) else { continue };
-                let last = left.0.entry((bound.binding.0, subscription)).or_insert(place);
-                *last = place.max(*last);
-            }
+            let taken_out = rows::left(&mut tx, tenant.0, bound.binding.0, subscriptions()).await?;
+            let places = last_left(taken_out, &staying.versions).into_iter();
+            left.0.extend(places.map(|(subscription, place)| ((bound.binding.0, subscription), place)));
         }
         Ok(left)
     }
@@ -391,15 +402,9 @@ impl Altyn {
         }
         fields.finish()?;
         let instants: Vec<DateTime<Utc>> = stays.iter().map(|stay| stay.started_before).collect();
-        let mut left: HashMap<Uuid, usize> = HashMap::new();
-        for (subscription, version) in
-            rows::left(&mut work.tx, tenant.0, id.0, started.keys().copied().collect()).await?
-        {
-            if let Some(place) = stays.iter().position(|stay| stay.made_version == version) {
-                let last = left.entry(subscription).or_insert(place);
-                *last = place.max(*last);
-            }
-        }
+        let versions: Vec<i64> = stays.iter().map(|stay| stay.made_version).collect();
+        let taken_out = rows::left(&mut work.tx, tenant.0, id.0, started.keys().copied().collect()).await?;
+        let left = last_left(taken_out, &versions);
         let mut going: Vec<Uuid> = started
             .into_iter()
             .filter(|(id, started_at)| stay_of(&instants, *started_at, left.get(id).copied()).is_some())
